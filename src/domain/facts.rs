@@ -1,0 +1,134 @@
+//! Facts about a subject — consents, restrictions, interests — and what they allow. Read as one snapshot, checked again in the commit.
+
+use super::{
+    agency::AgencyId,
+    agreement::{Agreement, AgreementId, Demand, Scope},
+    record::RecordTypeId,
+    refusal::RefusalCode,
+    time::Moment,
+    transfer::TransferId,
+};
+
+/// The most facts one subject can have.
+pub const FACTS_MAX: usize = 1000;
+
+/// One fact: (subject, agency, scope, from, until); the subject is whose [`Facts`] it is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Its own id: of the consent, restriction or interest.
+    pub id: TransferId,
+    /// Consent: the grantee. Restriction: who placed it. Interest: whose it is.
+    pub agency: AgencyId,
+    /// What it covers.
+    pub scope: FactScope,
+    /// When it begins.
+    pub from: Moment,
+    /// When it ends by itself (exclusive), if it does.
+    pub until: Option<Moment>,
+    /// When it was withdrawn, lifted or ended, if it was.
+    pub ended: Option<Moment>,
+    /// The ledger index of the entry that recorded it.
+    pub entry: u64,
+}
+
+/// What a fact covers, by its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FactScope {
+    /// Consent to what this revision of the agreement showed.
+    Consent {
+        /// The agreement.
+        agreement: AgreementId,
+        /// The revision that was shown.
+        revision: u32,
+    },
+    /// Nothing moves; or nothing of these record types (empty: of any).
+    Restriction {
+        /// The record types.
+        record_types: Vec<RecordTypeId>,
+    },
+    /// The agency has a reason to be told; of these record types (empty: of any).
+    Interest {
+        /// The record types.
+        record_types: Vec<RecordTypeId>,
+    },
+}
+
+/// All facts about one subject, at one version.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Rises by one with each change; what the commit compares.
+    pub version: u64,
+    /// The facts, in the order recorded.
+    pub rows: Vec<Fact>,
+}
+
+/// What a permission rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ground {
+    /// The consent, where the agreement demands one.
+    pub consent: Option<TransferId>,
+    /// The first moment at which a fact that it rests on ends by itself.
+    pub until: Option<Moment>,
+}
+
+impl Fact {
+    /// Whether the fact holds.
+    pub fn holds(&self, at: Moment) -> bool {
+        self.from <= at && self.until.is_none_or(|until| at < until) && self.ended.is_none()
+    }
+}
+
+fn covers(types: &[RecordTypeId], record_type: &RecordTypeId) -> bool {
+    types.is_empty() || types.contains(record_type)
+}
+
+impl Facts {
+    /// Whether `agreement` may carry a record about this subject at `at`, and on what ground.
+    ///
+    /// Restrictions come first: whoever may not know of one learns nothing else either.
+    pub fn permit(&self, agreement: &Agreement, at: Moment) -> Result<Ground, RefusalCode> {
+        if self.rows.iter().any(|fact| fact.holds(at) && fact.restricts(&agreement.record_type)) {
+            return Err(RefusalCode::NotAvailable);
+        }
+        let mut ground = Ground::default();
+        if agreement.scope == Scope::RegisteredInterest {
+            let interest = self.rows.iter().find(|fact| fact.holds(at) && fact.interests(agreement));
+            let fact = interest.ok_or(RefusalCode::InterestMissing)?;
+            ground.until = fact.until;
+        }
+        if agreement.demand == Demand::Consent {
+            let fact = self.consent(agreement, at)?;
+            ground.consent = Some(fact.id);
+            ground.until = [ground.until, fact.until].into_iter().flatten().min();
+        }
+        Ok(ground)
+    }
+
+    /// The consent that covers `agreement`, or why there is none.
+    fn consent(&self, agreement: &Agreement, at: Moment) -> Result<&Fact, RefusalCode> {
+        let mut consents = self.rows.iter().rev().filter(|fact| fact.consents(agreement));
+        let newest = consents.clone().next().ok_or(RefusalCode::ConsentMissing)?;
+        match consents.find(|fact| fact.holds(at)) {
+            Some(fact) => Ok(fact),
+            None if newest.ended.is_some() => Err(RefusalCode::ConsentWithdrawn),
+            None if newest.until.is_some_and(|until| until <= at) => Err(RefusalCode::ConsentExpired),
+            None => Err(RefusalCode::ConsentMissing),
+        }
+    }
+}
+
+impl Fact {
+    fn restricts(&self, record_type: &RecordTypeId) -> bool {
+        matches!(&self.scope, FactScope::Restriction { record_types } if covers(record_types, record_type))
+    }
+
+    fn interests(&self, agreement: &Agreement) -> bool {
+        self.agency == agreement.recipient
+            && matches!(&self.scope, FactScope::Interest { record_types } if covers(record_types, &agreement.record_type))
+    }
+
+    fn consents(&self, wanted: &Agreement) -> bool {
+        matches!(&self.scope, FactScope::Consent { agreement, revision }
+            if *agreement == wanted.id && (wanted.consent_since_revision..=wanted.revision).contains(revision))
+    }
+}
