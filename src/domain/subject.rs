@@ -10,7 +10,7 @@ pub const SCHEME_BYTES_MAX: usize = 64;
 pub const IDENTIFIER_BYTES_MAX: usize = 256;
 
 /// A (scheme, value) pair that points to a subject: national number, tax number, eIDAS identifier, case number.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identifier {
     scheme: Box<str>,
     value: Zeroizing<String>,
