@@ -2,5 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod domain;
+pub mod ledger;
+pub mod sequencer;
 pub mod store;
 pub mod vault;
