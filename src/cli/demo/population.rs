@@ -5,7 +5,9 @@
 //! 3 to 19 carry one [`Peculiarity`] each; all others are ordinary, and from the twentieth on some are married.
 
 mod benefit;
+mod draws;
 mod identity;
+mod kin;
 mod names;
 mod numbers;
 mod places;
@@ -13,7 +15,9 @@ mod tax;
 #[cfg(test)]
 mod tests;
 
+use draws::{Draw, draws};
 use fastrand::Rng;
+pub use kin::Peculiarity;
 use names::Name;
 use serde_json::{Value, json};
 
@@ -31,71 +35,6 @@ pub const RECORD_TYPES: [&str; 7] = [
 
 /// The schema version of every record made here.
 pub const SCHEMA_VERSION: &str = "1.0";
-
-/// The cycle after which the peculiarities come again.
-const BLOCK: usize = 100;
-/// Where the peculiarities begin in each block; before it come ordinary adults, the first of whom the demo is about.
-const FIRST_PECULIAR: usize = 3;
-/// The guardian of a block's minor, as an index into the block: an ordinary adult.
-const GUARDIAN: usize = 1;
-
-/// What makes a citizen one whom careless software fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peculiarity {
-    /// The register's name is not in Latin script; transliterations stand beside it.
-    SeveralScripts,
-    /// One name is all there is.
-    Mononym,
-    /// A full name of exactly 200 characters.
-    NameOf200Characters,
-    /// Apostrophes, straight and curly, and hyphens.
-    ApostropheAndHyphen,
-    /// A given name and a patronymic, and no family name.
-    NoFamilyName,
-    /// Born in a known year; month and day are not known.
-    BirthYearOnly,
-    /// Born in a known month; the day is not known.
-    BirthYearAndMonth,
-    /// Three nationalities.
-    SeveralNationalities,
-    /// No nationality, and the register knows that.
-    Stateless,
-    /// Nowhere to write to but a day centre.
-    NoFixedAddress,
-    /// Lives in a country that has no postcodes.
-    AbroadWithoutPostcode,
-    /// A child, with a guardian who is another citizen of the population.
-    Minor,
-    /// Died last year.
-    Deceased,
-    /// Bears another name than before.
-    ChangedName,
-    /// One of two with the same name, birth date and home; comes in pairs of neighbouring indices.
-    Twin,
-    /// Known to the tax administration, and not yet to the population register.
-    TaxNumberOnly,
-}
-
-/// What the indices from [`FIRST_PECULIAR`] on are, in each block.
-const PECULIARITIES: [Peculiarity; 17] = [
-    Peculiarity::SeveralScripts,
-    Peculiarity::Mononym,
-    Peculiarity::NameOf200Characters,
-    Peculiarity::ApostropheAndHyphen,
-    Peculiarity::NoFamilyName,
-    Peculiarity::BirthYearOnly,
-    Peculiarity::BirthYearAndMonth,
-    Peculiarity::SeveralNationalities,
-    Peculiarity::Stateless,
-    Peculiarity::NoFixedAddress,
-    Peculiarity::AbroadWithoutPostcode,
-    Peculiarity::Minor,
-    Peculiarity::Deceased,
-    Peculiarity::ChangedName,
-    Peculiarity::Twin,
-    Peculiarity::Twin,
-    Peculiarity::TaxNumberOnly,
-];
 
 /// A number of citizens, drawn from a seed.
 #[derive(Clone, Copy, Debug)]
@@ -138,8 +77,7 @@ impl Population {
 
     /// The first citizen with that peculiarity; with 20 citizens or more, there is one for each.
     pub fn with(&self, peculiarity: Peculiarity) -> Option<Citizen> {
-        let place = PECULIARITIES.iter().position(|p| *p == peculiarity)?;
-        self.citizen(FIRST_PECULIAR + place)
+        self.citizen(kin::first(peculiarity)?)
     }
 }
 
@@ -182,11 +120,11 @@ struct Relative {
 impl Citizen {
     fn draw(seed: u64, index: usize) -> Self {
         let mut citizen = Self::alone(seed, index);
-        if let Some(spouse) = spouse_of(seed, index) {
+        if let Some(spouse) = kin::spouse_of(seed, index) {
             citizen.spouse = Some(Box::new(Self::alone(seed, spouse).as_relative()));
         }
         if citizen.peculiarity == Some(Peculiarity::Minor) {
-            let guardian = Self::alone(seed, guardian_of(index));
+            let guardian = Self::alone(seed, kin::guardian_of(index));
             citizen.name = citizen.name.child_of(&guardian.name);
             citizen.guardian = Some(Box::new(guardian.as_relative()));
         }
@@ -195,8 +133,8 @@ impl Citizen {
 
     /// The person without relatives.
     fn alone(seed: u64, index: usize) -> Self {
-        let peculiarity = peculiarity_of(index);
-        let mut rng = draws(seed, twin_of(index), Draw::Person);
+        let peculiarity = kin::at(index);
+        let mut rng = draws(seed, kin::twin_of(index), Draw::Person);
         let name = Name::draw(peculiarity, index, &mut rng);
         let born = birth(peculiarity, &mut rng);
         let registered = peculiarity != Some(Peculiarity::TaxNumberOnly);
@@ -295,68 +233,6 @@ impl Citizen {
 
     fn draws(&self, purpose: Draw) -> Rng {
         draws(self.seed, self.index, purpose)
-    }
-}
-
-/// What a stream of draws is for; each has its own, so that a change to one record leaves the others as they were.
-#[derive(Clone, Copy)]
-enum Draw {
-    Person,
-    Marriage,
-    /// Which move.
-    Address(u32),
-    Contact,
-    Income,
-    Claim,
-    /// Which record type.
-    RecordId(u32),
-}
-
-fn draws(seed: u64, index: usize, purpose: Draw) -> Rng {
-    let (kind, number) = match purpose {
-        Draw::Person => (1, 0),
-        Draw::Marriage => (2, 0),
-        Draw::Address(n) => (3, n),
-        Draw::Contact => (4, 0),
-        Draw::Income => (5, 0),
-        Draw::Claim => (6, 0),
-        Draw::RecordId(n) => (7, n),
-    };
-    // Two odd constants spread neighbouring indices and purposes over the whole seed.
-    let place = (index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let purpose = ((kind << 32) | u64::from(number)).wrapping_mul(0xD1B5_4A32_D192_ED03);
-    Rng::with_seed(Rng::with_seed(seed ^ place).u64(..) ^ purpose)
-}
-
-fn peculiarity_of(index: usize) -> Option<Peculiarity> {
-    (index % BLOCK).checked_sub(FIRST_PECULIAR).and_then(|place| PECULIARITIES.get(place)).copied()
-}
-
-/// The index that the draws of a person come from: the elder twin's for both.
-fn twin_of(index: usize) -> usize {
-    let younger = index > 0 && [index - 1, index].map(peculiarity_of) == [Some(Peculiarity::Twin); 2];
-    if younger { index - 1 } else { index }
-}
-
-fn guardian_of(index: usize) -> usize {
-    index - index % BLOCK + GUARDIAN
-}
-
-/// Two in five of the ordinary pairs (even, odd) of a block are married.
-fn spouse_of(seed: u64, index: usize) -> Option<usize> {
-    let ordinary = index % BLOCK >= FIRST_PECULIAR + PECULIARITIES.len();
-    let married = ordinary && draws(seed, index & !1, Draw::Marriage).u8(0..5) < 2;
-    married.then_some(index ^ 1)
-}
-
-/// Whose home somebody lives in: the first spouse's, the elder twin's, the guardian's, one's own.
-fn home_of(seed: u64, index: usize) -> usize {
-    if spouse_of(seed, index).is_some() {
-        index & !1
-    } else if peculiarity_of(index) == Some(Peculiarity::Minor) {
-        guardian_of(index)
-    } else {
-        twin_of(index)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the benefit agency holds of a citizen: a claim, as made.
 
+use super::draws::Draw;
 use super::tax::amount;
-use super::{Citizen, Draw, Peculiarity};
+use super::{Citizen, Peculiarity};
 use serde_json::{Value, json};
 
 impl Citizen {

@@ -1,6 +1,7 @@
 //! What the identity agency holds of a citizen: person, address, contact, civil status.
 
-use super::{Citizen, Draw, Peculiarity, Relative, draws, home_of, places};
+use super::draws::{Draw, draws};
+use super::{Citizen, Peculiarity, Relative, kin, places};
 use jiff::{ToSpan, civil::Date, civil::date};
 use serde_json::{Value, json};
 
@@ -66,7 +67,7 @@ impl Citizen {
 
     /// Where the person lives after `n` moves, and since when for the first home.
     fn home(&self, n: u32) -> Value {
-        let home = if n == 0 { home_of(self.seed, self.index) } else { self.index };
+        let home = if n == 0 { kin::home_of(self.seed, self.index) } else { self.index };
         let mut rng = draws(self.seed, home, Draw::Address(n));
         let since = format!("{}-{:02}-01", rng.u16(2005..=2024), rng.u8(1..=12));
         // A child moved in when it was born; whoever was born on a date not fully known was so long before.

@@ -123,14 +123,49 @@ struct InScripts {
     other: (&'static str, &'static str),
 }
 
-#[rustfmt::skip]
 const SCRIPTS: [InScripts; 6] = [
-    InScripts { full: "Ελένη Παπαδοπούλου", given: "Ελένη", family: "Παπαδοπούλου", latin: ("Eleni", "Papadopoulou"), other: ("Cyrl", "Элени Пападопулу") },
-    InScripts { full: "Олена Шевченко", given: "Олена", family: "Шевченко", latin: ("Olena", "Shevchenko"), other: ("Grek", "Ολένα Σεφτσένκο") },
-    InScripts { full: "ليلى حداد", given: "ليلى", family: "حداد", latin: ("Layla", "Haddad"), other: ("Hebr", "לילא חדאד") },
-    InScripts { full: "ნინო ბერიძე", given: "ნინო", family: "ბერიძე", latin: ("Nino", "Beridze"), other: ("Cyrl", "Нино Беридзе") },
-    InScripts { full: "王小雨", given: "小雨", family: "王", latin: ("Xiaoyu", "Wang"), other: ("Bopo", "ㄨㄤˊ ㄒㄧㄠˇ ㄩˇ") },
-    InScripts { full: "प्रिया शर्मा", given: "प्रिया", family: "शर्मा", latin: ("Priya", "Sharma"), other: ("Beng", "প্রিয়া শর্মা") },
+    InScripts {
+        full: "Ελένη Παπαδοπούλου",
+        given: "Ελένη",
+        family: "Παπαδοπούλου",
+        latin: ("Eleni", "Papadopoulou"),
+        other: ("Cyrl", "Элени Пападопулу"),
+    },
+    InScripts {
+        full: "Олена Шевченко",
+        given: "Олена",
+        family: "Шевченко",
+        latin: ("Olena", "Shevchenko"),
+        other: ("Grek", "Ολένα Σεφτσένκο"),
+    },
+    InScripts {
+        full: "ليلى حداد",
+        given: "ليلى",
+        family: "حداد",
+        latin: ("Layla", "Haddad"),
+        other: ("Hebr", "לילא חדאד"),
+    },
+    InScripts {
+        full: "ნინო ბერიძე",
+        given: "ნინო",
+        family: "ბერიძე",
+        latin: ("Nino", "Beridze"),
+        other: ("Cyrl", "Нино Беридзе"),
+    },
+    InScripts {
+        full: "王小雨",
+        given: "小雨",
+        family: "王",
+        latin: ("Xiaoyu", "Wang"),
+        other: ("Bopo", "ㄨㄤˊ ㄒㄧㄠˇ ㄩˇ"),
+    },
+    InScripts {
+        full: "प्रिया शर्मा",
+        given: "प्रिया",
+        family: "शर्मा",
+        latin: ("Priya", "Sharma"),
+        other: ("Beng", "প্রিয়া শর্মা"),
+    },
 ];
 
 const MONONYMS: [&str; 4] = ["Suharni", "Wiranti", "Tenzin", "Thuzar"];

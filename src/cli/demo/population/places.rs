@@ -84,11 +84,27 @@ const TOWNS: [Town; 12] = [
     Town { name: "Baile an Chuain", region: "Outer Isles", codes: 707, centre: [49, -26] },
 ];
 
-#[rustfmt::skip]
 const STREETS: [&str; 20] = [
-    "Ferry Lane", "Mill Street", "Station Road", "Quay Street", "Church Hill", "Rue des Tanneurs", "Lindenallee", "Calle del Molino",
-    "Via dei Mercanti", "Skolgatan", "Ulica Długa", "Rua da Praia", "Havnegade", "Kirkkokatu", "Am Alten Markt", "Dorpsstraat",
-    "Strada Mare", "Sráid na Cé", "Tulika tänav", "L'Orangerie",
+    "Ferry Lane",
+    "Mill Street",
+    "Station Road",
+    "Quay Street",
+    "Church Hill",
+    "Rue des Tanneurs",
+    "Lindenallee",
+    "Calle del Molino",
+    "Via dei Mercanti",
+    "Skolgatan",
+    "Ulica Długa",
+    "Rua da Praia",
+    "Havnegade",
+    "Kirkkokatu",
+    "Am Alten Markt",
+    "Dorpsstraat",
+    "Strada Mare",
+    "Sráid na Cé",
+    "Tulika tänav",
+    "L'Orangerie",
 ];
 
 /// Country, town, street.

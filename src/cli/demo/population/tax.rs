@@ -1,7 +1,8 @@
 //! What the tax agency holds of a citizen: the income statement of the last year (about 2 KB and 30 fields, which is
 //! what the figures in the README are measured with) and the residency for tax.
 
-use super::{Citizen, Draw, Peculiarity};
+use super::draws::Draw;
+use super::{Citizen, Peculiarity};
 use fastrand::Rng;
 use serde_json::{Value, json};
 

@@ -146,7 +146,7 @@ fn homes_are_as_they_are() {
 #[test]
 fn a_minor_has_a_guardian_who_is_a_citizen_and_whose_authority_ends_at_majority() {
     let minor = the(Peculiarity::Minor).person();
-    let guardian = people(20).citizen(super::GUARDIAN).unwrap();
+    let guardian = people(20).citizen(super::kin::GUARDIAN).unwrap();
     assert_eq!(minor["guardian"][0]["nationalNumber"].as_str(), guardian.national_number());
     assert_eq!(minor["familyName"], guardian.person()["familyName"]);
     let year = |date: &Value| date.as_str().unwrap()[..4].parse::<u16>().unwrap();
