@@ -1,2 +1,3 @@
 //! Waybill: an interagency data-exchange hub. This file is the map of the library; `src/README.md` is the guide to it.
 #![forbid(unsafe_code)]
+pub mod tls;
