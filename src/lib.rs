@@ -1,4 +1,6 @@
 //! Waybill: an interagency data-exchange hub. This file is the map of the library; `src/README.md` is the guide to it.
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 pub mod domain;
+pub mod exchange;
