@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The path of a record: each stage is a pure function that consumes what the stage before it made, so that skipping one
 //! does not compile. Facts come in as snapshots, randomness and time as arguments; reading and writing is the desk's.
 //!
@@ -26,8 +25,3 @@ pub mod statement;
 pub mod submission;
 pub mod trail;
 pub mod validate;
-=======
-//! The path of a record, one stage a file. Pure: no I/O, no clock.
-
-pub mod parse;
->>>>>>> value
