@@ -3,7 +3,6 @@
 
 pub mod catalogue;
 pub mod cli;
-pub mod config;
 pub mod domain;
 pub mod exchange;
 pub mod ledger;

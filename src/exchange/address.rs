@@ -7,7 +7,7 @@ use super::{
     submission::{Submission, TRACEPARENT_BYTES_MAX},
 };
 use crate::{
-    catalogue::{Catalogue, CompiledAgreement, RecordVersion},
+    catalogue::{Catalogue, CompiledAgreement, RecordType, RecordVersion},
     domain::{
         agency::AgencyId,
         agreement::{Agreement, Demand, PurposeId},
@@ -20,7 +20,7 @@ use crate::{
 
 /// A submission whose record type, version and agreements are known.
 #[derive(Debug, Clone)]
-pub struct Addressed {
+pub struct Addressed<'c> {
     /// Who submits.
     pub caller: Caller,
     /// Under which key.
@@ -28,25 +28,26 @@ pub struct Addressed {
     /// What.
     pub submission: Submission,
     /// The schema that it says it obeys.
-    pub version: Arc<RecordVersion>,
-    /// The agreements that apply, by recipient; at least one.
-    pub agreements: Vec<Arc<CompiledAgreement>>,
+    pub version: &'c RecordVersion,
+    /// Its type.
+    pub record_type: RecordTypeId,
+    /// The agreements that apply, by name; at least one.
+    pub agreements: Vec<&'c Arc<CompiledAgreement>>,
 }
 
 /// Stage 2 of a push: agreements are checked before any fact about a person.
-pub fn address(catalogue: &Catalogue, from: Authenticated, now: Moment) -> Result<Addressed, Refusal> {
+pub fn address(catalogue: &Catalogue, from: Authenticated, now: Moment) -> Result<Addressed<'_>, Refusal> {
     let Authenticated { caller, key, submission } = from;
     check_identity(&submission)?;
-    let version = version(catalogue, &submission.record_type, &submission.schema_version)?;
+    let (record_type, version) = version(catalogue, &submission.record_type, &submission.schema_version)?;
     let agreements: Vec<_> = catalogue
-        .agreements_for_push(caller.agency(), &version.record_type, version.version.major)
+        .agreements_for_push(caller.agency(), &record_type.id, version.version.major)
         .iter()
         .filter(|compiled| compiled.agreement.in_force(now))
         .filter(|compiled| {
             let recipient = compiled.agreement.recipient.as_str();
             submission.only.is_empty() || submission.only.iter().any(|only| only == recipient)
         })
-        .cloned()
         .collect();
     if agreements.is_empty() {
         return Err(RefusalCode::AgreementMissing.into());
@@ -55,28 +56,28 @@ pub fn address(catalogue: &Catalogue, from: Authenticated, now: Moment) -> Resul
         return Err(RefusalCode::ContextMissing.into());
     }
     if let RecordAuthority::Authoritative = submission.record.authority
-        && !catalogue.is_authoritative(caller.agency(), &version.record_type)
+        && record_type.authority != *caller.agency()
     {
         return Err(malformed("/record/copy_of_transfer_id", "required"));
     }
-    Ok(Addressed { caller, key, submission, version, agreements })
+    Ok(Addressed { caller, key, submission, version, record_type: record_type.id.clone(), agreements })
 }
 
 /// The agreement that a request rests on. A requester learns nothing of persons without one.
-pub fn pull(
-    catalogue: &Catalogue,
+pub fn pull<'c>(
+    catalogue: &'c Catalogue,
     caller: &Caller,
     record_type: &str,
     purpose: &str,
     provider: &str,
     now: Moment,
-) -> Result<Arc<CompiledAgreement>, Refusal> {
+) -> Result<&'c Arc<CompiledAgreement>, Refusal> {
     let record_type = RecordTypeId::new(record_type).map_err(|_| RefusalCode::RecordTypeUnknown)?;
     if catalogue.record_type(&record_type).is_none() {
         return Err(RefusalCode::RecordTypeUnknown.into());
     }
     let purpose = PurposeId::new(purpose).map_err(|_| RefusalCode::PurposeUnknown)?;
-    if !catalogue.has_purpose(&purpose) {
+    if catalogue.purpose(&purpose).is_none() {
         return Err(RefusalCode::PurposeUnknown.into());
     }
     let provider = match provider {
@@ -103,11 +104,16 @@ pub fn check_explicit_request(agreement: &Agreement, given: bool) -> Result<(), 
 }
 
 /// The version of the schema that a record says it obeys.
-pub fn version(catalogue: &Catalogue, record_type: &str, version: &str) -> Result<Arc<RecordVersion>, Refusal> {
+pub fn version<'c>(
+    catalogue: &'c Catalogue,
+    record_type: &str,
+    version: &str,
+) -> Result<(&'c RecordType, &'c RecordVersion), Refusal> {
     let record_type = RecordTypeId::new(record_type).map_err(|_| RefusalCode::RecordTypeUnknown)?;
     let known = catalogue.record_type(&record_type).ok_or(RefusalCode::RecordTypeUnknown)?;
     let version: SchemaVersion = version.parse().map_err(|_| RefusalCode::SchemaUnknown)?;
-    known.version(version).cloned().ok_or_else(|| RefusalCode::SchemaUnknown.into())
+    let version = known.version(version).ok_or(RefusalCode::SchemaUnknown)?;
+    Ok((known, version))
 }
 
 fn context_suffices(agreement: &Agreement, caller: &Caller) -> bool {

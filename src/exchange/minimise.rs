@@ -10,11 +10,11 @@ use crate::{
 
 /// What one recipient may see of a record, or why it sees nothing.
 #[derive(Debug)]
-pub enum Minimised {
+pub enum Minimised<'c> {
     /// It gets this.
     Granted {
         /// The agreement.
-        compiled: Arc<CompiledAgreement>,
+        compiled: &'c Arc<CompiledAgreement>,
         /// On what ground.
         ground: Ground,
         /// The delivered text, its fields, what was withheld.
@@ -23,18 +23,18 @@ pub enum Minimised {
     /// It gets nothing.
     Refused {
         /// The agreement.
-        compiled: Arc<CompiledAgreement>,
+        compiled: &'c Arc<CompiledAgreement>,
         /// Why.
         code: RefusalCode,
     },
 }
 
 /// Stage 5: cuts the record down to what each recipient's agreement names.
-pub fn minimise(value: &Value<'_>, permitted: Vec<Permitted>) -> Vec<Minimised> {
+pub fn minimise<'c>(value: &Value<'_>, permitted: Vec<Permitted<'c>>) -> Vec<Minimised<'c>> {
     permitted.into_iter().map(|one| minimise_one(value, one)).collect()
 }
 
-fn minimise_one(value: &Value<'_>, Permitted { compiled, decision }: Permitted) -> Minimised {
+fn minimise_one<'c>(value: &Value<'_>, Permitted { compiled, decision }: Permitted<'c>) -> Minimised<'c> {
     let ground = match decision {
         Ok(ground) => ground,
         Err(code) => return Minimised::Refused { compiled, code },

@@ -13,17 +13,17 @@ use crate::{
 
 /// What was decided for one recipient.
 #[derive(Debug, Clone)]
-pub struct Permitted {
+pub struct Permitted<'c> {
     /// The agreement.
-    pub compiled: Arc<CompiledAgreement>,
+    pub compiled: &'c Arc<CompiledAgreement>,
     /// On what ground, or why not.
     pub decision: Result<Ground, RefusalCode>,
 }
 
 /// Stage 4: decides for each recipient, on one snapshot of the subject's facts.
-pub fn permit(agreements: &[Arc<CompiledAgreement>], facts: &Facts, at: Moment) -> Vec<Permitted> {
-    let decide = |compiled: &Arc<CompiledAgreement>| Permitted {
-        compiled: Arc::clone(compiled),
+pub fn permit<'c>(agreements: &[&'c Arc<CompiledAgreement>], facts: &Facts, at: Moment) -> Vec<Permitted<'c>> {
+    let decide = |compiled: &&'c Arc<CompiledAgreement>| Permitted {
+        compiled: *compiled,
         decision: facts.permit(&compiled.agreement, at),
     };
     agreements.iter().map(decide).collect()

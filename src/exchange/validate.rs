@@ -1,7 +1,5 @@
 //! Is the record what it says: bounds, then its schema, then whom it is about.
 
-use std::sync::Arc;
-
 use super::parse::{RecordLimits, parse};
 use crate::{
     catalogue::RecordVersion,
@@ -15,11 +13,11 @@ use crate::{
 
 /// A record that obeys its schema and says whom it is about.
 #[derive(Debug)]
-pub struct Valid<'p> {
+pub struct Valid<'c, 'p> {
     /// The parsed record.
     pub value: Value<'p>,
     /// The schema that it obeys.
-    pub version: Arc<RecordVersion>,
+    pub version: &'c RecordVersion,
     /// The main subject's identifiers, in the order of the schema; at least one.
     pub main: Vec<Identifier>,
     /// Everybody else's: spouse, child, guardian.
@@ -36,11 +34,11 @@ pub struct ValidateLimits {
 }
 
 /// Stage 3: parses the payload once and checks it.
-pub fn validate<'p>(
+pub fn validate<'c, 'p>(
     payload: &'p [u8],
-    version: Arc<RecordVersion>,
+    version: &'c RecordVersion,
     limits: &ValidateLimits,
-) -> Result<Valid<'p>, Refusal> {
+) -> Result<Valid<'c, 'p>, Refusal> {
     let value = parse(payload, &limits.record).map_err(Refusal::from)?;
     if !version.validator.is_valid(&value) {
         let violations = version.validator.violations(&value, limits.violations_max);

@@ -195,6 +195,12 @@ fn put_attribute(buffer: &mut Vec<u8>, number: u16) {
     put_name(buffer, &digits[start..]);
 }
 
+/// The commitment of one item whose salt is known.
+pub fn commit_value(salt: &[u8; SALT_BYTES], name: Name<'_>, value: &[u8]) -> Hash {
+    let mut buffer = Zeroizing::new(Vec::with_capacity(SALT_BYTES + 64 + value.len()));
+    commit_one(&mut buffer, salt, name, value)
+}
+
 pub(super) fn check_item(position: usize, name: Name<'_>, value: &[u8]) -> Result<(), CommitmentError> {
     if !name.is_valid() {
         return Err(CommitmentError::Name(position));
