@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -101,46 +100,47 @@ pub struct CompiledAgreement {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constants {
     /// Attribute 3.
-    pub source: Bytes,
+    pub source: Box<str>,
     /// Attribute 4.
-    pub recipient: Bytes,
+    pub recipient: Box<str>,
     /// Attribute 5.
-    pub agreement: Bytes,
+    pub agreement: Box<str>,
     /// Attribute 6.
-    pub agreement_revision: Bytes,
+    pub agreement_revision: Box<str>,
     /// Attribute 7.
-    pub purpose: Bytes,
+    pub purpose: Box<str>,
     /// Attribute 8: an object of article, law and special_ground.
-    pub basis: Bytes,
+    pub basis: Box<str>,
     /// Attribute 9.
-    pub record_type: Bytes,
+    pub record_type: Box<str>,
     /// Attribute 18: of the catalogue that the transfer is decided under.
-    pub catalogue: Bytes,
+    pub catalogue: Box<str>,
 }
 
 impl Constants {
     fn of(agreement: &Agreement, catalogue: Digest) -> Self {
         Self {
-            source: json_bytes(&agreement.source),
-            recipient: json_bytes(&agreement.recipient),
-            agreement: json_bytes(&agreement.id),
-            agreement_revision: json_bytes(&agreement.revision),
-            purpose: json_bytes(&agreement.purpose),
-            basis: json_bytes(&basis(agreement)),
-            record_type: json_bytes(&agreement.record_type),
-            catalogue: json_bytes(&catalogue.to_string()),
+            source: canonical_text(&agreement.source),
+            recipient: canonical_text(&agreement.recipient),
+            agreement: canonical_text(&agreement.id),
+            agreement_revision: canonical_text(&agreement.revision),
+            purpose: canonical_text(&agreement.purpose),
+            basis: canonical_text(&basis(agreement)),
+            record_type: canonical_text(&agreement.record_type),
+            catalogue: canonical_text(&catalogue.to_string()),
         }
     }
 }
 
-fn json_bytes(value: &impl Serialize) -> Bytes {
-    Bytes::from(canonical(&json!(value)))
+fn canonical_text(value: &impl Serialize) -> Box<str> {
+    String::from_utf8(canonical(&json!(value))).expect("RFC 8785 JSON is UTF-8").into()
 }
 
 /// Compiles every version of a record type.
 pub(super) fn record_type(draft: &RecordTypeDraft, schemas: &Schemas, problems: &Problems) -> RecordType {
     let versions = schemas.get(&draft.id).into_iter().flatten();
-    let versions = versions.filter_map(|(version, schema)| Some((*version, record_version(*version, schema, problems)?)));
+    let versions =
+        versions.filter_map(|(version, schema)| Some((*version, record_version(*version, schema, problems)?)));
     RecordType {
         id: draft.id.clone(),
         authority: draft.authority.value.clone(),

@@ -87,11 +87,7 @@ pub fn pull<'c>(
     let compiled = catalogue
         .agreement_for_pull(caller.agency(), &record_type, &purpose, provider.as_ref(), now)
         .ok_or(RefusalCode::AgreementMissing)?;
-    if context_suffices(&compiled.agreement, caller) {
-        Ok(compiled)
-    } else {
-        Err(RefusalCode::ContextMissing.into())
-    }
+    if context_suffices(&compiled.agreement, caller) { Ok(compiled) } else { Err(RefusalCode::ContextMissing.into()) }
 }
 
 /// What the citizen must have said, where the agreement demands it to be said in the call.

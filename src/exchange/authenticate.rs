@@ -45,6 +45,7 @@ pub fn system<'c>(catalogue: &'c Catalogue, peer: Peer<'_>) -> Result<&'c System
         Peer::San(san) => catalogue.system_by_san(san),
         Peer::System(id) => catalogue.system(id),
     }
+    .map(|system| &**system)
     .ok_or_else(|| RefusalCode::PeerUnknown.into())
 }
 

@@ -84,7 +84,6 @@ pub fn seal(draft: Draft<'_>, committer: &mut Committer, random: &dyn Random) ->
         .collect();
     let (payload_slots, payload) = payload.unzip();
     let routing = Routing { kind, id, terms, secrets, outgoing, payload: payload_slots };
-    let entry =
-        SealedEntry { content: Content::Person(digest), routing, trail, payload: payload.unwrap_or_default() };
+    let entry = SealedEntry { content: Content::Person(digest), routing, trail, payload: payload.unwrap_or_default() };
     Ok(Sealed { entry, secret, commitments })
 }

@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::{
-    context::Context,
-    record::RecordIdentity,
-};
+use crate::domain::{context::Context, record::RecordIdentity};
 
 /// The longest W3C `traceparent`, in bytes (Trace Context §3.2: version 00 has 55).
 pub const TRACEPARENT_BYTES_MAX: usize = 128;

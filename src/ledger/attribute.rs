@@ -6,7 +6,7 @@ numbered! {
     pub enum Attribute {
         /// What happened, as a number of [`Kind`](super::Kind). Stated by the hub.
         Kind = 1, "kind";
-        /// How it ended, as a number within the kind. Stated by the hub.
+        /// How it ended, as a word: a refusal's code, an answer. Stated by the hub.
         Outcome = 2, "outcome";
         /// The agency that the record comes from. From the agreement.
         Source = 3, "source";
@@ -94,6 +94,8 @@ numbered! {
         PublicKey = 44, "public_key";
         /// Demo, test or production. From the configuration.
         Environment = 45, "environment";
+        /// Which faults a refused record or call has: keyword and pointer, never a value. Stated by the hub.
+        Violations = 46, "violations";
     }
     reserved {
         100, "preview";

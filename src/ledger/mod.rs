@@ -34,7 +34,9 @@ mod verify;
 
 pub use attribute::Attribute;
 pub use checkpoint::{Checkpoint, CheckpointError, Origin};
-pub use commitment::{CommitmentError, Commitments, Committer, MAX_ITEMS, Name, SALT_BYTES, Salts, Secret, commit, commit_value};
+pub use commitment::{
+    CommitmentError, Commitments, Committer, MAX_ITEMS, Name, SALT_BYTES, Salts, Secret, commit, commit_value,
+};
 pub use entry::{Entry, EntryError, MAX_ENTRY_BYTES, PERSON_ENTRY_BYTES, PublicAttributes, encode_person};
 pub use hash::{Hash, HashError, leaf_hash, node_hash};
 pub use kind::Kind;

@@ -1,0 +1,3 @@
+//! `waybill demo`: the main job, told as it happens.
+
+pub mod population;

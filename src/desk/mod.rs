@@ -1,0 +1,147 @@
+//! The desk: one file a use case. It reads what the pure stages of [`crate::exchange`] need, runs them, proposes what they
+//! decide to the sequencer, and hands back receipts. Every way in (gRPC, Kafka, …) comes here; none decides by itself.
+//!
+//! | use case | file |
+//! |---|---|
+//! | push a record | `submit.rs` |
+//! | say no, as an entry | `refuse.rs` |
+//! | answer a repeated call | `repeat.rs` |
+//! | seal an entry for its parties | `sealing.rs` |
+//! | prove an entry to somebody | `receipts.rs` |
+//! | who may call how often | `quota.rs` |
+
+mod call;
+mod quota;
+mod receipts;
+mod refuse;
+mod repeat;
+mod sealing;
+mod submit;
+mod terms;
+
+use std::{cell::RefCell, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+
+pub use call::{CallError, Refused};
+pub use quota::QuotaLimits;
+pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
+pub use submit::{RecipientOutcome, SubmitOutcome};
+
+use crate::{
+    catalogue::Catalogue,
+    domain::{environment::Environment, idempotency::Window, time::Clock, transfer::TransferId},
+    exchange::validate::ValidateLimits,
+    ledger::Committer,
+    sequencer::{LedgerReader, Sequencer},
+    store::Store,
+    vault::{Hasher, Random},
+};
+
+/// Bounds of the desk; defaults and documentation are in the table of limits.
+#[derive(Debug, Clone, Copy)]
+pub struct DeskLimits {
+    /// Bounds of records.
+    pub validate: ValidateLimits,
+    /// The window of idempotency keys.
+    pub window: Window,
+    /// How long a request may wait for its answer.
+    pub request_deadline_max: Duration,
+    /// Bytes of a consent's evidence.
+    pub evidence_bytes_max: usize,
+    /// Entries in a page of a search.
+    pub search_page_max: usize,
+    /// Rates, bounds and quotas of systems.
+    pub quota: QuotaLimits,
+}
+
+/// What the desk works with.
+pub struct DeskParts {
+    /// Where it is kept.
+    pub store: Arc<dyn Store>,
+    /// Who writes it.
+    pub sequencer: Sequencer,
+    /// Under what it is decided.
+    pub catalogue: Arc<Catalogue>,
+    /// The keyed hashes.
+    pub hasher: Hasher,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub random: Arc<dyn Random>,
+    /// The environment, told with each receipt.
+    pub environment: Environment,
+    /// Bounds.
+    pub limits: DeskLimits,
+}
+
+/// The hub's use cases.
+pub struct Desk {
+    store: Arc<dyn Store>,
+    sequencer: Sequencer,
+    reader: LedgerReader,
+    catalogue: ArcSwap<Catalogue>,
+    hasher: Hasher,
+    words: terms::Words,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    environment: Environment,
+    limits: DeskLimits,
+    quota: quota::Quota,
+    epoch: sealing::EpochCache,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}
+
+impl Desk {
+    /// Opens the desk.
+    pub fn new(parts: DeskParts) -> Self {
+        let DeskParts { store, sequencer, catalogue, hasher, clock, random, environment, limits } = parts;
+        Self {
+            reader: LedgerReader::new(Arc::clone(&store)),
+            store,
+            sequencer,
+            catalogue: ArcSwap::new(catalogue),
+            words: terms::Words::new(hasher.clone()),
+            hasher,
+            clock,
+            random,
+            environment,
+            quota: quota::Quota::new(limits.quota),
+            limits,
+            epoch: sealing::EpochCache::default(),
+        }
+    }
+
+    /// The catalogue in force. A call holds on to it, so that it ends under the one it began under.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.load_full()
+    }
+
+    /// The environment.
+    pub const fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The sequencer.
+    pub const fn sequencer(&self) -> &Sequencer {
+        &self.sequencer
+    }
+
+    /// A new id for a decision.
+    fn new_id(&self) -> TransferId {
+        TransferId::new(self.clock.now(), self.random.bytes())
+    }
+}
+
+/// Runs `work` with this thread's committer, whose buffers are used again and again.
+fn with_committer<T>(work: impl FnOnce(&mut Committer) -> T) -> T {
+    thread_local! {
+        static COMMITTER: RefCell<Committer> = RefCell::default();
+    }
+    COMMITTER.with_borrow_mut(work)
+}
