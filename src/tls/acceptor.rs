@@ -18,7 +18,8 @@ use tokio_stream::Stream;
 use super::ALPN_H2;
 use super::connections::{OverCap, Peer, PeerIo};
 use super::identity::{IdentityError, expiries, san_uri};
-use super::state::TlsState;
+use super::server::identity_error;
+use super::state::{ServerTls, TlsState};
 
 /// Connections that have shaken hands and wait for the server to take them.
 const READY_MAX: usize = 64;
@@ -113,13 +114,23 @@ enum Refused {
     #[error("no handshake within the time allowed")]
     TimedOut,
     #[error("handshake: {0}")]
-    Handshake(#[from] io::Error),
+    Handshake(io::Error),
     #[error("the peer does not speak HTTP/2 (ALPN h2)")]
     NotHttp2,
     #[error(transparent)]
     Identity(#[from] IdentityError),
     #[error("{cap} ({system})")]
     OverCap { cap: OverCap, system: Arc<str> },
+}
+
+impl From<io::Error> for Refused {
+    /// rustls shows a verifier's own reason in Rust's notation only; ours is taken out again.
+    fn from(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref()).and_then(identity_error) {
+            Some(identity) => Self::Identity(identity),
+            None => Self::Handshake(error),
+        }
+    }
 }
 
 impl Refused {
@@ -141,7 +152,7 @@ async fn admit(
     permit: OwnedSemaphorePermit,
     ready: mpsc::Sender<PeerIo>,
 ) {
-    let outcome = match shake_hands(tcp, remote, &state).await {
+    let outcome = match shake_hands(tcp, remote, &state, state.current()).await {
         Ok(io) => {
             drop(permit);
             tracing::debug!(system = %io.peer().san_uri, connection = io.peer().connection, "connected");
@@ -162,9 +173,14 @@ async fn admit(
     metrics::counter!("waybill_tls_handshakes_total", "outcome" => outcome).increment(1);
 }
 
-async fn shake_hands(tcp: TcpStream, remote: SocketAddr, state: &TlsState) -> Result<PeerIo, Refused> {
+/// `trusted` is what was current when the handshake began.
+async fn shake_hands(
+    tcp: TcpStream,
+    remote: SocketAddr,
+    state: &TlsState,
+    trusted: Arc<ServerTls>,
+) -> Result<PeerIo, Refused> {
     tcp.set_nodelay(true)?;
-    let trusted = state.current();
     let handshake = TlsAcceptor::from(trusted.config()).accept(tcp);
     let stream = timeout(state.limits().handshake_timeout, handshake).await.map_err(|_| Refused::TimedOut)??;
     if stream.get_ref().1.alpn_protocol() != Some(ALPN_H2) {

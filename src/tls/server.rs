@@ -42,6 +42,14 @@ fn refuse(error: IdentityError) -> rustls::Error {
     CertificateError::Other(OtherError(Arc::new(error))).into()
 }
 
+/// The reverse of [`refuse`], for messages.
+pub(super) fn identity_error(error: &rustls::Error) -> Option<IdentityError> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) => other.0.downcast_ref().cloned(),
+        _ => None,
+    }
+}
+
 impl ClientCertVerifier for PeerVerifier {
     fn client_auth_mandatory(&self) -> bool {
         true
