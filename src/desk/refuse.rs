@@ -1,6 +1,6 @@
 //! Says no, as an entry: what is known of the call so far, the code and the stage. A refusal keeps no payload.
 
-use super::{Audience, CallError, Desk, Receipt, Refused, quota::Admitted, sealing::About};
+use super::{Audience, CallError, Desk, Receipt, Refused, call::Stop, quota::Admitted, sealing::About};
 use crate::{
     domain::{
         agency::{AgencyId, SystemId},
@@ -8,7 +8,7 @@ use crate::{
         context::Context,
         idempotency::IdempotencyKey,
         record::{RecordIdentity, RecordTypeId},
-        refusal::Refusal,
+        refusal::{LiesIn, Refusal},
         transfer::TransferId,
     },
     exchange::statement::Statement,
@@ -100,15 +100,39 @@ impl Trace {
     }
 }
 
+/// What the caller is told: a reason that lies in the person looks like `not-available`.
+pub(super) fn told(refusal: Refusal) -> Refusal {
+    Refusal { code: refusal.code.told_to_caller(), ..refusal }
+}
+
+/// How far the caller may read the entry of a refusal: of a reason that lies in the person, nothing.
+pub(super) fn audience(refusal: &Refusal) -> Audience {
+    if refusal.code.lies_in() == LiesIn::Person { Audience::Source } else { Audience::Caller }
+}
+
 impl Desk {
     /// Records a refusal; costs the system one of its refusals. Repeats of the call get the same one.
     pub(super) async fn refuse(&self, admitted: &Admitted, trace: Trace, refusal: Refusal) -> CallError {
         match admitted.refusal() {
             Ok(()) => match self.record_refusal(&trace, &refusal).await {
-                Ok(receipt) => CallError::Refused(Box::new(Refused { refusal, receipt })),
+                Ok(receipt) => CallError::Refused(Box::new(Refused { refusal: told(refusal), receipt })),
                 Err(error) => error,
             },
             Err(error) => error,
+        }
+    }
+
+    /// Ends a use case: a refusal becomes an entry first.
+    pub(super) async fn settle<T>(
+        &self,
+        admitted: &Admitted,
+        trace: Trace,
+        result: Result<T, Stop>,
+    ) -> Result<T, CallError> {
+        match result {
+            Ok(done) => Ok(done),
+            Err(Stop::Error(error)) => Err(error),
+            Err(Stop::Refusal(refusal)) => Err(self.refuse(admitted, trace, refusal).await),
         }
     }
 
@@ -130,10 +154,10 @@ impl Desk {
             ..Proposal::default()
         };
         match self.sequencer.propose(proposal).await? {
-            Recorded::Committed { first, commit } => self.opened_receipt(&commit, first, &sealed, Audience::Caller),
+            Recorded::Committed { first, commit } => self.opened_receipt(&commit, first, &sealed, audience(refusal)),
             // The same call raced this one; its entry says the same.
             Recorded::Repeat(known) => match self.stored(known.first).await? {
-                Some(stored) => self.stored_opened_receipt(&stored, Audience::Caller).await,
+                Some(stored) => self.stored_opened_receipt(&stored, audience(refusal)).await,
                 None => Err(CallError::Fault(format!("entry {} is missing", known.first))),
             },
         }

@@ -1,6 +1,10 @@
 //! Answers a repeated call from the entries that it made: the same entries and indices; proof and checkpoint may be newer.
 
-use super::{Audience, CallError, Desk, RecipientOutcome, Refused, SubmitOutcome, call::Stop};
+use super::{
+    CallError, Desk, RecipientOutcome, Refused, SubmitOutcome,
+    call::Stop,
+    refuse::{audience, told},
+};
 use crate::{
     domain::refusal::{LiesIn, Refusal, RefusalCode, Violation},
     exchange::trail::Trail,
@@ -84,8 +88,8 @@ impl Desk {
         let opened = self.open_entry(stored).await?;
         let refusal = opened.and_then(|(_, trail)| refusal_of(&trail));
         let refusal = refusal.unwrap_or_else(|| RefusalCode::KeyTooOld.into());
-        let receipt = self.stored_opened_receipt(stored, Audience::Caller).await?;
-        Ok(CallError::Refused(Box::new(Refused { refusal, receipt })))
+        let receipt = self.stored_opened_receipt(stored, audience(&refusal)).await?;
+        Ok(CallError::Refused(Box::new(Refused { refusal: told(refusal), receipt })))
     }
 
     /// The outcome of a repeated submission.

@@ -103,11 +103,8 @@ impl Desk {
         let catalogue = self.catalogue();
         let admitted = self.admit(&catalogue, peer)?;
         let mut trace = Trace::new(Kind::RefusalOfSubmission, self.new_id());
-        match self.try_submit(&catalogue, peer, submission, detail, &mut trace).await {
-            Ok(outcome) => Ok(outcome),
-            Err(Stop::Error(error)) => Err(error),
-            Err(Stop::Refusal(refusal)) => Err(self.refuse(&admitted, trace, refusal).await),
-        }
+        let result = self.try_submit(&catalogue, peer, submission, detail, &mut trace).await;
+        self.settle(&admitted, trace, result).await
     }
 
     async fn try_submit(
