@@ -4,17 +4,21 @@
 //! | use case | file |
 //! |---|---|
 //! | push a record | `submit.rs` |
+//! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
 //! | say no, as an entry | `refuse.rs` |
 //! | answer a repeated call | `repeat.rs` |
 //! | seal an entry for its parties | `sealing.rs` |
 //! | prove an entry to somebody | `receipts.rs` |
 //! | who may call how often | `quota.rs` |
 
+mod answer;
 mod call;
+mod providers;
 mod quota;
 mod receipts;
 mod refuse;
 mod repeat;
+mod request;
 mod sealing;
 mod submit;
 mod terms;
@@ -23,9 +27,12 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
+pub use answer::{AnswerOutcome, Evidence, record_of};
 pub use call::{CallError, Refused};
+pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
+pub use request::{ExplicitRequest, REFERENCE_BYTES_MAX, RequestCall, RequestOutcome};
 pub use submit::{RecipientOutcome, SubmitOutcome};
 
 use crate::{
@@ -89,6 +96,7 @@ pub struct Desk {
     limits: DeskLimits,
     quota: quota::Quota,
     epoch: sealing::EpochCache,
+    providers: Arc<Providers>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -114,6 +122,7 @@ impl Desk {
             quota: quota::Quota::new(limits.quota),
             limits,
             epoch: sealing::EpochCache::default(),
+            providers: Arc::default(),
         }
     }
 

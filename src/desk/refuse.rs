@@ -136,7 +136,7 @@ impl Desk {
         }
     }
 
-    async fn record_refusal(&self, trace: &Trace, refusal: &Refusal) -> Result<Receipt, CallError> {
+    pub(super) async fn record_refusal(&self, trace: &Trace, refusal: &Refusal) -> Result<Receipt, CallError> {
         let statement = trace.statement(refusal);
         let agency = trace.agency();
         let agencies: Vec<&AgencyId> = agency.iter().collect();

@@ -49,6 +49,20 @@ impl std::fmt::Display for Moment {
     }
 }
 
+impl std::str::FromStr for Moment {
+    type Err = NoMoment;
+    /// RFC 3339.
+    fn from_str(text: &str) -> Result<Self, NoMoment> {
+        let moment: jiff::Timestamp = text.parse().map_err(|_| NoMoment)?;
+        u64::try_from(moment.as_millisecond()).map(Self).map_err(|_| NoMoment)
+    }
+}
+
+/// Not a moment since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a moment is written as RFC 3339 says, e.g. 2026-11-21T20:13:00Z, and not before 1970")]
+pub struct NoMoment;
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
     /// The moment now, by the wall.

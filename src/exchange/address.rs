@@ -12,7 +12,7 @@ use crate::{
         agency::AgencyId,
         agreement::{Agreement, Demand, PurposeId},
         idempotency::IdempotencyKey,
-        record::{RECORD_ID_BYTES_MAX, RecordAuthority, RecordTypeId, SchemaVersion},
+        record::{RECORD_ID_BYTES_MAX, RecordAuthority, RecordIdentity, RecordTypeId, SchemaVersion},
         refusal::{Refusal, RefusalCode, Violation},
         time::Moment,
     },
@@ -117,17 +117,20 @@ fn context_suffices(agreement: &Agreement, caller: &Caller) -> bool {
 }
 
 fn check_identity(submission: &Submission) -> Result<(), Refusal> {
-    let record = &submission.record;
-    if record.record_id.is_empty() {
-        return Err(malformed("/record/record_id", "minLength"));
-    }
-    if record.record_id.len() > RECORD_ID_BYTES_MAX {
-        return Err(malformed("/record/record_id", "maxLength"));
-    }
+    check_record_id(&submission.record)?;
     if submission.traceparent.len() > TRACEPARENT_BYTES_MAX {
         return Err(malformed("/traceparent", "maxLength"));
     }
     Ok(())
+}
+
+/// Whether the source's record id is within its bounds.
+pub fn check_record_id(record: &RecordIdentity) -> Result<(), Refusal> {
+    match record.record_id.len() {
+        0 => Err(malformed("/record/record_id", "minLength")),
+        1..=RECORD_ID_BYTES_MAX => Ok(()),
+        _ => Err(malformed("/record/record_id", "maxLength")),
+    }
 }
 
 /// A refusal of the call itself.
