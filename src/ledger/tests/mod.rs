@@ -1,7 +1,14 @@
 //! Tests that span several files of the ledger. Tests of one file stand in that file.
+mod commitments;
+mod entries;
 mod naive;
+mod notes;
+mod readme;
+mod receipts;
+mod scene;
 mod tree_properties;
 mod tree_vectors;
+mod whole_ledger;
 
 use std::collections::HashMap;
 
