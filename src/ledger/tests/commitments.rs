@@ -186,6 +186,8 @@ fn debug_output_shows_no_secret_salt_name_or_value() {
 }
 
 proptest! {
+    #![proptest_config(super::cases(256))]
+
     #[test]
     fn any_subset_of_what_was_committed_to_opens_and_nothing_else_does(
         fields in btree_map("/[a-z0-9/~é]{0,12}", any::<String>(), 0..40),

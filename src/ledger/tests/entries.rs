@@ -222,6 +222,8 @@ fn values() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #![proptest_config(super::cases(256))]
+
     #[test]
     fn public_entries_round_trip(
         time in any::<u64>(), attributes in proptest::collection::btree_map(1_u16.., values(), 0..8),

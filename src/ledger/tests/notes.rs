@@ -177,6 +177,8 @@ fn a_note_that_is_too_long_or_has_a_bad_text_is_refused() {
 }
 
 proptest! {
+    #![proptest_config(super::cases(256))]
+
     #[test]
     fn signed_notes_round_trip(lines in proptest::collection::vec("[^\\x00-\\x1f]{0,20}", 0..6), seed in any::<u8>()) {
         let text: String = lines.iter().map(|line| format!("{line}\n")).chain(["end\n".to_owned()]).collect();

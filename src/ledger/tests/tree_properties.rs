@@ -41,7 +41,7 @@ fn every_proof_at_every_size_up_to_70_is_the_naive_one_and_verifies() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(super::cases(24))]
 
     #[test]
     fn a_batch_is_proven_from_its_own_snapshot_without_stored_tiles(sizes in vec(1_u64..400, 1..5)) {
@@ -132,7 +132,7 @@ proptest! {
 static LARGE: LazyLock<(Store, Snapshot)> = LazyLock::new(|| Store::of(66_100));
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8))]
+    #![proptest_config(super::cases(8))]
 
     #[test]
     fn proofs_across_65536_entries_are_the_naive_ones(pick in any::<[u64; 2]>(), at in 65_500_u64..66_100) {
