@@ -118,7 +118,7 @@ impl Trail {
         let mut openings = Vec::new();
         let mut opening = |position: usize, name: String, value: &str| {
             let salt = salts.get(position).expect("a salt was derived for each position");
-            openings.push(Opening { position: position as u16, name, value: value.as_bytes().to_vec(), salt });
+            openings.push(Opening { position: position as u16, name, value: value.to_owned(), salt });
         };
         for (position, (number, value)) in self.attributes.iter().enumerate() {
             let salt = salts.get(position).expect("a salt was derived for each position");
