@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::connections::Connections;
@@ -106,7 +107,7 @@ impl TlsState {
     }
 
     /// Reads the files again. If all is well the new configuration takes effect at once, and every live connection
-    /// that it would not let in is closed; else nothing changes. Blocks on the files and on about 0.1 ms for each
+    /// that it would not let in is closed; else nothing changes. Blocks on the files and on up to 1 ms for each
     /// connection, so call it where blocking is allowed.
     pub fn reload(&self) -> Result<Reloaded, LoadError> {
         let _one_at_a_time = self.reloading.lock();
@@ -124,7 +125,9 @@ impl TlsState {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.close_expired();
+            let state = self.clone();
+            // Certificates made together end together: thousands may be due in one second. It fails only at shutdown.
+            let _ = spawn_blocking(move || state.close_expired()).await;
         }
     }
 

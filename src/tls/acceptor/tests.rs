@@ -150,7 +150,8 @@ async fn a_handshake_that_began_before_a_reload_is_held_against_the_new_lists() 
     let (tcp, remote) = listener.accept().await.unwrap();
     let mut io = shake_hands(tcp, remote, &scene.state, old).await.unwrap();
     let _client = client.await.unwrap().unwrap();
-    assert_eq!(io.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    let error = timeout(CLOSED_WITHIN, io.read_u8()).await.expect("not closed").unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
 }
 
 /// Fails as told, then accepts.

@@ -65,21 +65,24 @@ async fn a_writer_that_waits_for_a_peer_who_does_not_read_is_cut_off_too() {
     let (mut incoming, port) = scene.listen().await;
     let (tax, serial) = scene.system("tax");
     let _silent = shake(tax.config(), port).await.unwrap();
-    let mut io = incoming.next().await.unwrap().unwrap();
+    let (mut reader, mut writer) = tokio::io::split(incoming.next().await.unwrap().unwrap());
     let (stuck, is_stuck) = tokio::sync::oneshot::channel();
     let writing = tokio::spawn(async move {
         // Until the socket's buffers are full.
-        while let Ok(written) = timeout(Duration::from_millis(200), io.write(&[0; 16_384])).await {
+        while let Ok(written) = timeout(Duration::from_millis(200), writer.write(&[0; 16_384])).await {
             written.unwrap();
         }
         stuck.send(()).unwrap();
-        io.write_all(&[0; 16_384]).await
+        writer.write_all(&[0; 16_384]).await
     });
+    // Another task waits for the peer to say something; closing must wake both.
+    let reading = tokio::spawn(async move { reader.read_u8().await });
     is_stuck.await.unwrap();
     scene.revoke(&serial);
     scene.state.reload().unwrap();
-    let error = timeout(CLOSED_WITHIN, writing).await.unwrap().unwrap().unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionAborted);
+    let ends = async { (writing.await.unwrap().unwrap_err().kind(), reading.await.unwrap().unwrap_err().kind()) };
+    let aborted = std::io::ErrorKind::ConnectionAborted;
+    assert_eq!(timeout(CLOSED_WITHIN, ends).await.unwrap(), (aborted, aborted));
     assert_eq!(scene.state.connection_count(), 0);
 }
 
