@@ -5,6 +5,9 @@
 //! |---|---|
 //! | push a record | `submit.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
+//! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
+//! | search and read entries | `audit.rs` |
+//! | publish a catalogue | `operate.rs` |
 //! | say no, as an entry | `refuse.rs` |
 //! | answer a repeated call | `repeat.rs` |
 //! | seal an entry for its parties | `sealing.rs` |
@@ -12,7 +15,11 @@
 //! | who may call how often | `quota.rs` |
 
 mod answer;
+mod audit;
 mod call;
+mod cancel;
+mod consent;
+mod operate;
 mod providers;
 mod quota;
 mod receipts;
@@ -22,18 +29,23 @@ mod request;
 mod sealing;
 mod submit;
 mod terms;
+mod withdraw;
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
 pub use answer::{AnswerOutcome, Evidence, record_of};
+pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
+pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use operate::{LoadCatalogue, Published};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
 pub use request::{ExplicitRequest, REFERENCE_BYTES_MAX, RequestCall, RequestOutcome};
 pub use submit::{RecipientOutcome, SubmitOutcome};
+pub use withdraw::{Reached, WithdrawCall, WithdrawOutcome};
 
 use crate::{
     catalogue::Catalogue,
