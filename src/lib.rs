@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod config;
 pub mod domain;
 pub mod exchange;

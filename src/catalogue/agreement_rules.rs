@@ -73,9 +73,10 @@ impl Scene<'_> {
     /// Only the authoritative agency has the record to begin with; copies travel where passing on was agreed.
     fn source_holds(&self, draft: &AgreementDraft, record_type: &RecordTypeDraft) {
         let source = &draft.source.value;
-        let receives = self.agreements.iter().any(|other| {
-            other.onward && other.recipient.value == *source && other.record_type.value == record_type.id
-        });
+        let receives = self
+            .agreements
+            .iter()
+            .any(|other| other.onward && other.recipient.value == *source && other.record_type.value == record_type.id);
         if record_type.authority.value != *source && self.agencies.contains_key(source) && !receives {
             let fault = Fault::SourceHoldsNone {
                 agency: source.to_string(),

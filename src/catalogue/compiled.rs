@@ -140,7 +140,8 @@ fn json_bytes(value: &impl Serialize) -> Bytes {
 /// Compiles every version of a record type.
 pub(super) fn record_type(draft: &RecordTypeDraft, schemas: &Schemas, problems: &Problems) -> RecordType {
     let versions = schemas.get(&draft.id).into_iter().flatten();
-    let versions = versions.filter_map(|(version, schema)| Some((*version, record_version(*version, schema, problems)?)));
+    let versions =
+        versions.filter_map(|(version, schema)| Some((*version, record_version(*version, schema, problems)?)));
     RecordType {
         id: draft.id.clone(),
         authority: draft.authority.value.clone(),

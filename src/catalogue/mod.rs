@@ -183,7 +183,9 @@ impl Catalogue {
             None if fits.iter().all(|known| known.agreement.source == *first) => first,
             None => return None,
         };
-        fits.into_iter().filter(|known| known.agreement.source == *source).max_by_key(|known| known.agreement.schema_major)
+        fits.into_iter()
+            .filter(|known| known.agreement.source == *source)
+            .max_by_key(|known| known.agreement.schema_major)
     }
 
     /// The digest of each schema, `<domain>/<name>/<major>.<minor>`; what a publication leaves for the next.

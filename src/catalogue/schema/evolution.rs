@@ -91,8 +91,11 @@ mod tests {
         new["required"] = json!(["a"]);
         new["properties"]["a"]["maxLength"] = json!(6);
         new["properties"]["l"]["items"]["enum"] = json!(["x", "y"]);
-        let found =
-            ["/properties/a/maxLength: `maxLength` is another", "/properties/l/items/enum: `enum` is another", "/required: `required` is new"];
+        let found = [
+            "/properties/a/maxLength: `maxLength` is another",
+            "/properties/l/items/enum: `enum` is another",
+            "/required: `required` is new",
+        ];
         assert_eq!(changes(&old, &new), found);
         assert_eq!(changes(&old, &json!({"properties": {}})).len(), 2);
     }

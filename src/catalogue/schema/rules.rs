@@ -76,7 +76,8 @@ impl Rules<'_> {
             return self.report(pointer, Fault::TypeRefused { detail });
         };
         if depth > DEPTH_MAX {
-            return self.report(pointer, Fault::BoundTooLarge { keyword: "depth".to_owned(), max: DEPTH_MAX.to_string() });
+            return self
+                .report(pointer, Fault::BoundTooLarge { keyword: "depth".to_owned(), max: DEPTH_MAX.to_string() });
         }
         let allowed = self.kind(keywords, pointer);
         for keyword in keywords.keys() {
@@ -161,9 +162,12 @@ impl Rules<'_> {
         for keyword in needed.iter().filter(|keyword| !keywords.contains_key(**keyword)) {
             self.report(pointer, Fault::BoundMissing { keyword: (*keyword).to_owned() });
         }
-        for (keyword, max) in
-            [("maxLength", STRING_CHARS_MAX), ("minLength", STRING_CHARS_MAX), ("maxItems", ITEMS_MAX), ("minItems", ITEMS_MAX)]
-        {
+        for (keyword, max) in [
+            ("maxLength", STRING_CHARS_MAX),
+            ("minLength", STRING_CHARS_MAX),
+            ("maxItems", ITEMS_MAX),
+            ("minItems", ITEMS_MAX),
+        ] {
             match keywords.get(keyword).map(Value::as_u64) {
                 None => {}
                 Some(Some(bound)) if bound <= max => {}
@@ -228,7 +232,10 @@ impl Rules<'_> {
         let Some(branches) = keywords.get("anyOf") else { return };
         let pointer = step(pointer, "anyOf");
         let Some(branches) = branches.as_array().filter(|branches| !branches.is_empty()) else {
-            return self.report(&pointer, Fault::KeywordInvalid { keyword: "anyOf".to_owned(), detail: "is no list".to_owned() });
+            return self.report(
+                &pointer,
+                Fault::KeywordInvalid { keyword: "anyOf".to_owned(), detail: "is no list".to_owned() },
+            );
         };
         for (index, branch) in branches.iter().enumerate() {
             let pointer = format!("{pointer}/{index}");
