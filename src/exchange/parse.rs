@@ -202,7 +202,7 @@ impl<'a> Visitor<'a> for Seed<'_, 'a> {
             let value = object.next_value_seed(Seed(self.0))?;
             self.0.members.push((name, value));
         }
-        if names.crowded(&self.0.members[start..]) {
+        if Names::repeat_in(&self.0.members[start..]) {
             return Err(self.0.stop(RefusalCode::RecordDuplicateKey));
         }
         self.0.depth -= 1;
@@ -260,7 +260,7 @@ impl Names {
     }
 
     /// Whether a large object has a name twice.
-    fn crowded(&self, members: &[Member<'_>]) -> bool {
+    fn repeat_in(members: &[Member<'_>]) -> bool {
         if members.len() <= SCANNED_MAX {
             return false;
         }
