@@ -7,7 +7,9 @@ mod instance;
 
 use std::collections::HashSet;
 
-use jsonschema::{Draft, PatternOptions, Registry, Validator, error::ValidationErrorKind as Kind, paths::LocationSegment};
+use jsonschema::{
+    Draft, PatternOptions, Registry, Validator, error::ValidationErrorKind as Kind, paths::LocationSegment,
+};
 use serde_json::Value as Schema;
 
 use self::instance::Instance;
