@@ -37,7 +37,7 @@ use std::{
 
 use crate::domain::{
     agency::{AgencyId, SystemId},
-    agreement::{AgreementId, Direction, PurposeId},
+    agreement::{AgreementId, PurposeId},
     record::{RecordTypeId, SchemaVersion},
     time::Moment,
 };
@@ -163,20 +163,14 @@ impl Catalogue {
         provider: Option<&AgencyId>,
         at: Moment,
     ) -> Option<&Arc<CompiledAgreement>> {
-        let fits: Vec<&Arc<CompiledAgreement>> = self
-            .agreements
-            .values()
-            .filter(|known| {
-                let agreed = &known.agreement;
-                agreed.direction == Direction::Pull
-                    && agreed.recipient == *requester
-                    && agreed.record_type == *record_type
-                    && agreed.purpose == *purpose
-                    && agreed.in_force(at)
-            })
-            .collect();
+        let record_type = self.record_types.get(record_type)?;
+        let fits = |known: &&Arc<CompiledAgreement>| {
+            let agreed = &known.agreement;
+            agreed.recipient == *requester && agreed.purpose == *purpose && agreed.in_force(at)
+        };
+        let fits: Vec<&Arc<CompiledAgreement>> = record_type.pull.iter().filter(fits).collect();
         let first = &fits.first()?.agreement.source;
-        let authority = &self.record_types.get(record_type)?.authority;
+        let authority = &record_type.authority;
         let source = match provider {
             Some(provider) => provider,
             None if fits.iter().any(|known| known.agreement.source == *authority) => authority,

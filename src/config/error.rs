@@ -56,6 +56,5 @@ fn find(text: &str, table: &str, key: &str) -> Option<usize> {
 }
 
 fn line_of(text: &str, start: usize) -> u32 {
-    let before = &text.as_bytes()[..start.min(text.len())];
-    1 + before.iter().filter(|byte| **byte == b'\n').count() as u32
+    1 + text.get(..start).unwrap_or_default().matches('\n').count() as u32
 }

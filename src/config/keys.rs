@@ -18,6 +18,7 @@ pub struct Keys {
 
 impl Keys {
     pub(super) fn resolve(&mut self, base: &Path) {
-        [&mut self.master, &mut self.ledger].into_iter().for_each(|path| resolve(path, base));
+        resolve(&mut self.master, base);
+        resolve(&mut self.ledger, base);
     }
 }

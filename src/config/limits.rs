@@ -115,7 +115,7 @@ macro_rules! limits {
 limits! {
     // A record
     record_bytes_max: bytes = 262_144 in 1_024..=16_777_216, "A record's JSON.";
-    record_depth_max: count = 32 in 4..=128, "Objects and arrays in each other in a record.";
+    record_depth_max: count = 32 in 4..=64, "Objects and arrays in each other in a record.";
     record_values_max: count = 10_000 in 16..=1_000_000, "Values in a record, containers included.";
     record_string_bytes_max: bytes = 65_536 in 64..=16_777_216, "One string of a record, names included.";
     violations_max: count = 20 in 1..=1_000, "Faults that are told of one record.";
@@ -163,12 +163,12 @@ limits! {
 impl Limits {
     /// The table for people, in Markdown.
     pub fn markdown() -> String {
+        let row = |row: &LimitRow| {
+            let [default, min, max] = [row.default, row.min, row.max].map(grouped);
+            format!("| `{}` | {default} | {min} | {max} | {} | {} |\n", row.name, row.unit, row.doc)
+        };
         let mut table = String::from("| name | default | from | to | unit | bounds |\n|---|--:|--:|--:|---|---|\n");
-        for LimitRow { name, unit, default, min, max, doc } in Self::ROWS {
-            let [default, min, max] = [default, min, max].map(|number| grouped(*number));
-            let unit = if unit.is_empty() { "" } else { unit };
-            table.push_str(&format!("| `{name}` | {default} | {min} | {max} | {unit} | {doc} |\n"));
-        }
+        table.extend(Self::ROWS.iter().map(row));
         table
     }
 

@@ -5,6 +5,7 @@ mod evolution;
 mod fields;
 mod identity;
 mod json;
+mod references;
 mod rules;
 
 use std::{

@@ -45,7 +45,7 @@ fn keywords_that_cannot_be_walked_are_refused() {
         ["patternProperties", "unevaluatedProperties", "$dynamicRef", "oneOf", "allOf", "not", "if", "dependentSchemas"]
     {
         expect(&format!("/{keyword}"), &format!("keyword `{keyword}` is not allowed here"), |schema| {
-            schema[keyword] = json!({})
+            schema[keyword] = json!({});
         });
     }
     expect("/properties/count/multipleOf", "keyword `multipleOf` is not allowed here", |schema| {
@@ -105,6 +105,25 @@ fn references_stay_in_the_file_resolve_and_end() {
     });
     let circle = |name: &str| format!("d/r/1.0.json#/$defs/{name}: `#/$defs/{name}` refers back to itself");
     assert_eq!(found, [circle("more"), circle("name")]);
+}
+
+#[test]
+fn definitions_refer_to_each_other_through_a_bounded_chain() {
+    let chained = |length: usize| {
+        with(|schema| {
+            for level in 1..length {
+                let next = format!("#/$defs/c{:02}", level + 1);
+                schema["$defs"][format!("c{level:02}")] = json!({"$ref": next});
+            }
+            schema["$defs"][format!("c{length:02}")] = json!({"type": "boolean"});
+            schema["properties"]["c"] = json!({"$ref": "#/$defs/c01", "x-waybill-sensitivity": "ordinary"});
+        })
+    };
+    assert_eq!(chained(32), Vec::<String>::new());
+    assert_eq!(chained(33), ["d/r/1.0.json#/$defs/c01: `$ref chain` is over 32"]);
+    // Far more of them must end as an error, not as an end of the stack.
+    assert!(!chained(900).is_empty());
+    assert_eq!(chained(1_200)[0], "d/r/1.0.json#/$defs: `$defs` is over 1000");
 }
 
 #[test]
