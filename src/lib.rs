@@ -2,6 +2,13 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+/// The command line.
+pub mod cli {
+    /// The main job, shown.
+    pub mod demo {
+        pub mod population;
+    }
+}
 pub mod config;
 pub mod domain;
 pub mod exchange;

@@ -94,7 +94,7 @@ pub fn write_string(out: &mut String, text: &str) {
 
 /// Whether any byte is so. It looks at every one, since that is what compilers turn into vector instructions.
 fn any(text: &str, is_so: impl Fn(u8) -> bool) -> bool {
-    text.bytes().fold(false, |found, byte| found || is_so(byte))
+    text.bytes().fold(false, |found, byte| found | is_so(byte))
 }
 
 const fn must_escape(byte: u8) -> bool {

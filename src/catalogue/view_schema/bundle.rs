@@ -13,7 +13,7 @@ pub struct Place<'s> {
     pub schema: &'s Schema,
 }
 
-impl<'s> Place<'s> {
+impl Place<'_> {
     /// The schema under a keyword, or under a name within it.
     pub fn below(self, keyword: &str, name: Option<&str>) -> Option<Self> {
         let found = self.schema.get(keyword)?;
