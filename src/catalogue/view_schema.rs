@@ -5,7 +5,7 @@
 //! schema says only what survives the cut:
 //! - `properties` are the agreed ones and no others; a place that leads on is an object, or an array where the path has `*`;
 //! - `required` keeps an agreed property if a valid record cannot be without something to deliver in it;
-//! - `minItems` and `maxItems` stay, since items keep their places;
+//! - `maxItems` stays, since items keep their places, and so does `minItems` where no hole can stand for the array;
 //! - everything else goes (`anyOf`, `oneOf`, `not`, `if`, `dependentRequired`, `dependentSchemas`, `uniqueItems`,
 //!   `contains`, `minProperties`, …): it may rest on what is withheld, and would say something about it.
 //!
@@ -141,17 +141,19 @@ impl<'s> Cutter<'s, '_> {
         depth: usize,
     ) -> Result<(), FieldNotInSchema> {
         let by_position = places.iter().any(|place| place.schema.get("prefixItems").is_some());
-        let below: Vec<_> = places.iter().filter_map(|place| place.below("items", None)).collect();
         if by_position {
             return Err(missing(fields));
         }
+        let below: Vec<_> = places.iter().filter_map(|place| place.below("items", None)).collect();
         let child = self.child(&below, fields, depth + 1)?;
         let bound = |keyword: &'static str| places.iter().filter_map(move |place| place.schema.get(keyword)?.as_u64());
-        let (least, most) = (bound("minItems").max(), bound("maxItems").min());
+        let least = bound("minItems").max().filter(|least| *least > 0);
         let is_array = places.iter().any(|place| place.schema.get("type") == Some(&json!("array")));
-        part.certain |= is_array && least.is_some_and(|least| least > 0) && child.certain;
+        let certain = is_array && child.certain && least.is_some();
+        part.certain |= certain;
         part.schema.insert("items".to_owned(), child.schema);
-        for (keyword, bound) in [("minItems", least), ("maxItems", most)] {
+        // Where an array can be without anything to deliver, an empty one may stand for it.
+        for (keyword, bound) in [("minItems", least.filter(|_| certain)), ("maxItems", bound("maxItems").min())] {
             if let Some(bound) = bound {
                 part.schema.insert(keyword.to_owned(), bound.into());
             }

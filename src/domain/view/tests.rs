@@ -125,7 +125,9 @@ fn selected(record: &Json, fields: &[FieldPath]) -> BTreeSet<String> {
     }
     let mut found = BTreeSet::new();
     if record.is_object() {
-        fields.iter().for_each(|field| places(record, field.steps(), "", &mut found));
+        for field in fields {
+            places(record, field.steps(), "", &mut found);
+        }
     }
     let all = found.clone();
     found.retain(|place| !all.iter().any(|outer| place.starts_with(&format!("{outer}/"))));
@@ -147,7 +149,7 @@ fn cut(json: &Json, at: &str, selected: &BTreeSet<String>, fields: &[FieldPath])
                 let step = name.replace('~', "~0").replace('/', "~1");
                 Some((name.clone(), cut(value, &format!("{at}/{step}"), selected, fields)?))
             });
-            Json::Object(Map::from_iter(kept))
+            Json::Object(kept.collect::<Map<_, _>>())
         }
         Json::Array(items) => {
             let kept = items.iter().enumerate().map(|(index, item)| {
@@ -203,8 +205,8 @@ fn field() -> impl Strategy<Value = FieldPath> {
         "names that are all digits are no steps",
         |steps| {
             let step = |name: &String| name.replace('~', "~0").replace('/', "~1");
-            let text: String = steps.iter().map(|name| format!("/{}", step(name))).collect();
-            FieldPath::parse(&text).ok()
+            let text = steps.iter().map(step).collect::<Vec<_>>().join("/");
+            FieldPath::parse(&format!("/{text}")).ok()
         },
     )
 }
