@@ -35,7 +35,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads what lies in `folder` and `schemas`. Hidden files and Markdown are passed over; anything else is expected to belong.
+    /// Reads what lies in `folder` and `schemas`. Hidden files and Markdown are passed over; anything else is
+    /// expected to belong.
     pub(super) fn read(folder: &Path, schemas: &Path, problems: &Problems) -> Self {
         let mut sources = Self { folder: folder.display().to_string(), ..Self::default() };
         for entry in list(folder, problems) {

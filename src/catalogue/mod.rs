@@ -1,4 +1,5 @@
-//! The catalogue: agencies, schemas, agreements and purposes, loaded, checked as a whole, digested, compiled once. It decides nothing.
+//! The catalogue: agencies, schemas, agreements and purposes, loaded, checked as a whole, digested, compiled once.
+//! It decides nothing.
 //!
 //! | question | file |
 //! |---|---|
@@ -138,7 +139,8 @@ impl Catalogue {
         self.agreements.get(id)
     }
 
-    /// The agreements by which `source` pushes such records, by name. All that are in force apply: at any moment that is
+    /// The agreements by which `source` pushes such records, by name. All that are in force apply: at any moment
+    /// that is
     /// one for each recipient and purpose. The caller asks [`crate::domain::agreement::Agreement::in_force`].
     pub fn agreements_for_push(
         &self,

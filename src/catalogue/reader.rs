@@ -1,4 +1,5 @@
-//! Reads a TOML table field by field: every wrong, missing and unknown field is reported with its line, none stops the rest.
+//! Reads a TOML table field by field: every wrong, missing and unknown field is reported with its line, none stops
+//! the rest.
 
 use std::sync::Arc;
 

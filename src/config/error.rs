@@ -1,4 +1,5 @@
-//! What is wrong with a configuration file, and in which line. No value of a key file ever gets here: only its path does.
+//! What is wrong with a configuration file, and in which line. No value of a key file ever gets here: only its path
+//! does.
 
 use toml::de::{DeTable, DeValue};
 

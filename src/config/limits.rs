@@ -1,4 +1,5 @@
-//! Every bound of the hub in one table: name, unit, default, least, most, meaning. Bounds of formats are constants beside the format.
+//! Every bound of the hub in one table: name, unit, default, least, most, meaning. Bounds of formats are constants
+//! beside the format.
 
 use std::{fmt, time::Duration};
 

@@ -119,7 +119,8 @@ impl Config {
         Self::parse(&text, &shown, path.parent().unwrap_or(Path::new("")))
     }
 
-    /// The same for a text that was read already: `shown` is the file's name in errors, `base` where relative paths begin.
+    /// The same for a text that was read already: `shown` is the file's name in errors, `base` where relative paths
+    /// begin.
     pub fn parse(text: &str, shown: &str, base: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::syntax(shown, text, &error))?;
         config.check().map_err(|fault| fault.locate(shown, text))?;

@@ -24,7 +24,8 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Free space below which the hub is read-only: as configured, or the larger of one GiB and the journal's limit, since
+    /// Free space below which the hub is read-only: as configured, or the larger of one GiB and the journal's limit,
+    /// since
     /// a full disk in the middle of a flush leaves the store unusable until it is opened again.
     pub fn reserve_bytes(&self) -> u64 {
         self.reserve_bytes.unwrap_or(GIB.max(self.journal_bytes_max))

@@ -1,4 +1,5 @@
-//! The schemas of a catalogue: read, held to the rules, walked for their fields, costed. Compiling them is `compiled`'s.
+//! The schemas of a catalogue: read, held to the rules, walked for their fields, costed. Compiling them is
+//! `compiled`'s.
 
 mod cost;
 mod evolution;

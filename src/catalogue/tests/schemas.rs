@@ -277,3 +277,10 @@ fn a_minor_version_only_adds_optional_properties() {
     scene.remove("d/r/1.1.json");
     assert_eq!(scene.put("d/r/2.0.json", &next.to_string()).problems(), Vec::<String>::new());
 }
+
+#[test]
+fn what_breaks_the_draft_itself_is_found_when_it_is_compiled() {
+    let found = with(|schema| schema["properties"]["count"]["title"] = json!(5));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("d/r/1.0.json#/properties/count/title: it cannot be compiled: "), "{found:?}");
+}
