@@ -214,3 +214,6 @@ impl Store for EmbeddedStore {
         self.healthy()?.space.check()
     }
 }
+
+#[cfg(test)]
+mod tests;

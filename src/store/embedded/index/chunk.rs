@@ -23,7 +23,7 @@ use crate::{
 /// Segments of a chunk.
 pub(super) const CHUNK_SEGMENTS: usize = 16;
 /// Entries of a chunk.
-pub(super) const CHUNK_ENTRIES: u64 = SEGMENT_ENTRIES * CHUNK_SEGMENTS as u64;
+pub(in crate::store::embedded) const CHUNK_ENTRIES: u64 = SEGMENT_ENTRIES * CHUNK_SEGMENTS as u64;
 
 const VERSION: u8 = 1;
 const TAG_TERMS: u8 = 0;

@@ -15,9 +15,12 @@ use std::{collections::VecDeque, sync::Arc};
 
 use parking_lot::RwLock;
 
-pub(super) use self::flush::{FLUSHED, Flusher};
+pub(super) use self::{
+    chunk::CHUNK_ENTRIES,
+    flush::{FLUSHED, Flusher},
+};
 use self::{
-    chunk::{CHUNK_ENTRIES, CHUNK_SEGMENTS, deliveries_key, delivery_postings, page_key, term_postings},
+    chunk::{CHUNK_SEGMENTS, deliveries_key, delivery_postings, page_key, term_postings},
     segment::Segment,
 };
 use super::{
@@ -34,7 +37,6 @@ pub(super) struct Index {
 }
 
 /// What is not flushed yet.
-#[derive(Clone)]
 struct Tail {
     /// How many chunks are flushed: the tail begins after them.
     flushed: u64,

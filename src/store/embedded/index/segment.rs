@@ -6,8 +6,8 @@ use crate::{
     vault::Term,
 };
 
-/// Entries of a full segment. Segments begin at its multiples.
-pub(super) const SEGMENT_ENTRIES: u64 = 4096;
+/// Entries of a full segment. Segments begin at its multiples. In unit tests few, so that short histories fill chunks.
+pub(super) const SEGMENT_ENTRIES: u64 = if cfg!(test) { 8 } else { 4096 };
 
 /// Some consecutive entries' terms and recipients. Appending is a copy; searching is a scan, which for so few is quick.
 #[derive(Debug, Clone)]
