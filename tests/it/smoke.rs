@@ -8,7 +8,12 @@ use waybill::{
     cli::demo::population::Population,
     config::Limits,
     desk::*,
-    domain::{environment::Environment, record::*, subject::Identifier, time::{Clock, SystemClock}},
+    domain::{
+        environment::Environment,
+        record::*,
+        subject::Identifier,
+        time::{Clock, SystemClock},
+    },
     exchange::submission::*,
     ledger::{Origin, SignerKey},
     sequencer::Signing,
@@ -109,7 +114,8 @@ async fn a_record_goes_in_and_two_entries_come_out() {
     };
     let portal = Peer::San("urn:waybill:system:benefit:portal");
     let granted = core.desk.grant(portal, grant).await.unwrap();
-    let contact = she.records().into_iter().find(|record| record.record_type.to_string() == "identity/contact").unwrap();
+    let contact =
+        she.records().into_iter().find(|record| record.record_type.to_string() == "identity/contact").unwrap();
     let mut submission = submission;
     submission.key = key();
     submission.record_type = contact.record_type.to_string();
@@ -123,4 +129,14 @@ async fn a_record_goes_in_and_two_entries_come_out() {
     let withdrawn = core.desk.withdraw(portal, withdraw).await.unwrap();
     assert_eq!((withdrawn.cancelled.len(), withdrawn.may_have_been_received.len()), (1, 0), "{withdrawn:?}");
     tokio::time::timeout(Duration::from_secs(5), core.sequencer.drain()).await.unwrap();
+    drop(core);
+    let signer = SignerKey::from_seed("hub.test/test/1", &[1; 32]).unwrap();
+    let keys = [signer.verifier().clone()];
+    let data = folder.path().join("data");
+    let report = waybill::app::verify_data(&data, &keys, |_| ()).unwrap();
+    assert!(report.fault.is_none() && report.size == 11, "{report:?}");
+    waybill::app::falsify_copy(&data, 3).unwrap();
+    let report = waybill::app::verify_data(&data, &keys, |_| ()).unwrap();
+    println!("{report:?}");
+    assert!(report.fault.is_some());
 }

@@ -37,7 +37,7 @@ use crate::{
     vault::SlotKey,
 };
 
-const DATABASE: &str = "db";
+pub(super) const DATABASE: &str = "db";
 const KEYS: &str = "keys";
 const SLOTS: &str = "slots";
 /// The row of `meta` that says whose store it is; the last thing written when a store is created.
@@ -167,7 +167,7 @@ fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<()
     }
 }
 
-fn read_head(keyspaces: &Keyspaces) -> Result<Head, StoreError> {
+pub(super) fn read_head(keyspaces: &Keyspaces) -> Result<Head, StoreError> {
     let Some(row) = keyspaces.meta.get(HEAD).map_err(read)? else { return Ok(Head::default()) };
     let row = Bytes::from(row);
     let mut reader = Reader::new(&row);
