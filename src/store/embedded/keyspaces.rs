@@ -63,7 +63,7 @@ impl Keyspaces {
         let db =
             Database::builder(folder).cache_size(cache_bytes).max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(
                 |e| match e {
-                    fjall::Error::Locked => StoreError::Foreign("another process has the store open".to_owned()),
+                    fjall::Error::Locked => in_use(),
                     e => read(e),
                 },
             )?;
@@ -82,6 +82,11 @@ impl Keyspaces {
             db,
         })
     }
+}
+
+/// Somebody else has it open.
+pub(super) fn in_use() -> StoreError {
+    StoreError::Foreign("the store is already open, here or in another process".to_owned())
 }
 
 /// A failed read.

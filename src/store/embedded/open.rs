@@ -2,7 +2,7 @@
 //! opening.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
     path::Path,
@@ -21,7 +21,8 @@ use super::{
     health::Health,
     history::{History, commit_key},
     index::{FLUSHED, Flusher, Index},
-    keyspaces::{Keyspaces, fatal, read},
+    journal,
+    keyspaces::{Keyspaces, fatal, in_use, read},
     known::KnownCalls,
     people::People,
     random::random,
@@ -77,6 +78,9 @@ impl EmbeddedStore {
         if !database.join("version").exists() {
             return Err(StoreError::Foreign("the folder holds no store: create one first".to_owned()));
         }
+        let lock = lock(&database)?;
+        journal::mend(&database)?;
+        drop(lock);
         let keyspaces = Keyspaces::open(&database, options.memory.block_bytes)?;
         check_identity(&keyspaces, &options)?;
 
@@ -111,6 +115,17 @@ impl EmbeddedStore {
                 keyspaces,
             }),
         })
+    }
+}
+
+/// Takes the LSM's own lock, so that nobody's journal is mended while it is being written.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let failed = |e: io::Error| StoreError::Read(format!("the store's lock cannot be taken: {e}"));
+    let file = File::options().read(true).write(true).open(database.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(in_use()),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
     }
 }
 

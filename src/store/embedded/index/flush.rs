@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
+use fjall::{OwnedWriteBatch, PersistMode};
 use parking_lot::{Condvar, Mutex};
 
 use super::{
@@ -104,13 +105,13 @@ impl Index {
             return Ok(());
         }
         for rows in chunk::rows(chunk, &segments).chunks(BATCH_ROWS) {
-            let mut batch = self.keyspaces.db.batch();
+            let mut batch = self.batch();
             for (key, value) in rows {
                 batch.insert(&self.keyspaces.index, key.as_slice(), value.as_slice());
             }
             batch.commit().map_err(fatal)?;
         }
-        let mut batch = self.keyspaces.db.batch();
+        let mut batch = self.batch();
         batch.insert(&self.keyspaces.meta, FLUSHED, (chunk + 1).to_be_bytes());
         batch.commit().map_err(fatal)?;
 
@@ -118,5 +119,10 @@ impl Index {
         tail.flushed += 1;
         tail.full.drain(..CHUNK_SEGMENTS);
         Ok(())
+    }
+
+    /// A batch that is synced: only a journal's last batch may be torn by a crash (`journal.rs`).
+    fn batch(&self) -> OwnedWriteBatch {
+        self.keyspaces.db.batch().durability(Some(PersistMode::SyncData))
     }
 }
