@@ -102,6 +102,6 @@ fn item<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
     reader.bytes(length)
 }
 
-fn expect<T: PartialEq>(found: T, wanted: T) -> Result<(), Malformed> {
+fn expect<T: PartialEq + Copy>(found: T, wanted: T) -> Result<(), Malformed> {
     if found == wanted { Ok(()) } else { Err(Malformed) }
 }
