@@ -57,7 +57,8 @@ fn write_object(out: &mut String, members: &[Member<'_>]) {
     out.push('}');
 }
 
-fn write_integer(out: &mut String, integer: i64) {
+/// Appends `integer` in decimal.
+pub fn write_integer(out: &mut String, integer: i64) {
     if integer < 0 {
         out.push('-');
     }

@@ -2,7 +2,7 @@
 //!
 //! Every bound is checked before or while parsing, never after: size first, then depth, number of values, string
 //! length, number range and duplicate names as they appear. The fault that comes first in the bytes is the one
-//! that is told.
+//! that is told, but that a large object's duplicate is found where the object ends.
 
 use std::{borrow::Cow, fmt};
 

@@ -76,9 +76,10 @@ fn the_errors_of_the_library_hold_no_value_of_the_record() {
         "f": {"anyOf": [{"type": "null"}, {"minLength": 99}]}, "g": {"not": {}}, "h": {"format": "date"},
         "i": {"contains": {"type": "null"}}, "j": {"uniqueItems": true}, "k": false, "l": {"oneOf": [{}, {}]},
     }});
-    let record: Json =
-        "abcdefghkl".chars().map(|name| (name.to_string(), json!(CANARY))).collect::<serde_json::Map<_, _>>().into();
-    let mut record = record;
+    let mut record = json!({});
+    for name in "abcdefghkl".chars() {
+        record[name.to_string()] = json!(CANARY);
+    }
     record["i"] = json!([CANARY]);
     record["j"] = json!([CANARY, CANARY]);
     let record = arbitrary::value(&record);
@@ -116,6 +117,12 @@ fn what_could_cost_without_bound_or_would_not_be_checked_does_not_compile() {
     }
     let error = RecordValidator::compile(&json!({"properties": {"a": {"type": "text"}}}), []).unwrap_err();
     assert_eq!(error.pointer, "/properties/a/type");
+}
+
+#[test]
+fn one_validator_serves_all_threads() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&compiled(&json!({})));
 }
 
 #[test]
