@@ -19,8 +19,8 @@ use crate::{
     },
     ledger::{Checkpoint, Hash, Kind, SignerKey},
     store::{
-        Commit, DeliveryChange, Head, Known, NewEntry, Outgoing, PayloadSlots, Routing, SlotNumber, Store, StoreError, SubjectChange,
-        SystemKey, WrappedSecret,
+        Commit, DeliveryChange, Head, Known, NewEntry, Outgoing, PayloadSlots, Routing, SlotNumber, Store, StoreError,
+        SubjectChange, SystemKey, WrappedSecret,
         embedded::{EmbeddedOptions, EmbeddedStore},
     },
     vault::{ContentHash, MasterKey, Term, WRAPPED_BYTES},
