@@ -114,7 +114,7 @@ impl Ending {
     }
 
     /// Whether the hub says so and not the recipient. What the recipient says is true even of a cancelled delivery.
-    const fn is_given_up(&self) -> bool {
+    pub(crate) const fn is_given_up(&self) -> bool {
         matches!(self, Self::DeadLettered | Self::Unopenable)
     }
 }

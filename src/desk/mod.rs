@@ -164,6 +164,11 @@ impl Desk {
         &self.sequencer
     }
 
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     /// A new id for a decision.
     fn new_id(&self) -> TransferId {
         TransferId::new(self.clock.now(), self.random.bytes())
