@@ -7,6 +7,7 @@
 //! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
 //! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
+//! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |
 //! | say no, as an entry | `refuse.rs` |
 //! | answer a repeated call | `repeat.rs` |
@@ -19,6 +20,7 @@ mod audit;
 mod call;
 mod cancel;
 mod consent;
+mod deliveries;
 mod operate;
 mod providers;
 mod quota;
@@ -39,6 +41,10 @@ pub use answer::{AnswerOutcome, Evidence, record_of};
 pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
 pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use deliveries::{
+    Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,
+    TransferState, TransferView,
+};
 pub use operate::{LoadCatalogue, Published};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
@@ -73,6 +79,9 @@ pub struct DeskLimits {
     /// Rates, bounds and quotas of systems.
     pub quota: QuotaLimits,
 }
+
+/// Replays that a recipient's worker may be behind by; beyond it the worker looks through all that is open.
+const REPLAYS_UNREAD_MAX: usize = 1024;
 
 /// What the desk works with.
 pub struct DeskParts {
@@ -109,6 +118,7 @@ pub struct Desk {
     quota: quota::Quota,
     epoch: sealing::EpochCache,
     providers: Arc<Providers>,
+    replays: tokio::sync::broadcast::Sender<Replayed>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -135,6 +145,7 @@ impl Desk {
             limits,
             epoch: sealing::EpochCache::default(),
             providers: Arc::default(),
+            replays: tokio::sync::broadcast::Sender::new(REPLAYS_UNREAD_MAX),
         }
     }
 
@@ -151,6 +162,11 @@ impl Desk {
     /// The sequencer.
     pub const fn sequencer(&self) -> &Sequencer {
         &self.sequencer
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// A new id for a decision.

@@ -10,6 +10,7 @@ use crate::{
         idempotency::IdempotencyKey,
         subject::{IdentifierHash, SubjectId},
         time::Moment,
+        transfer::DeliveryState,
     },
     ledger::{Edge, Entry, encode_person, leaf_hash},
     store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, SubjectChange, SystemKey},
@@ -40,7 +41,10 @@ struct Changed {
     subjects: HashSet<SubjectId>,
     linked: HashSet<IdentifierHash>,
     terms: HashSet<Term>,
-    deliveries: bool,
+    /// Deliveries that ended or became due again.
+    deliveries: HashSet<u64>,
+    /// Whether anybody's deliveries were claimed.
+    claims: bool,
 }
 
 impl<'g> Draft<'g> {
@@ -77,8 +81,10 @@ impl<'g> Draft<'g> {
             Expect::Unlinked(identifier) => !self.changed.linked.contains(identifier),
             Expect::Before(moment) => return self.commit.time < *moment,
             Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
-            // Rare (withdrawals), so any step of any delivery in the batch sends it back to be decided again.
-            Expect::Delivery { .. } => !self.changed.deliveries,
+            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
+            Expect::Delivery { index, state } => {
+                !self.changed.deliveries.contains(index) && !(self.changed.claims && *state == DeliveryState::Due)
+            }
         };
         untouched && self.guard.holds(expect)
     }
@@ -100,8 +106,14 @@ impl<'g> Draft<'g> {
                 }
             }
         }
-        self.changed.deliveries |=
-            proposal.deliveries.iter().any(|step| !matches!(step, DeliveryChange::Replay { .. }));
+        for step in &proposal.deliveries {
+            match step {
+                DeliveryChange::Claim { .. } => self.changed.claims = true,
+                DeliveryChange::Settle { index, .. } | DeliveryChange::Replay { index, .. } => {
+                    self.changed.deliveries.insert(*index);
+                }
+            }
+        }
         self.commit.subjects.extend(proposal.subjects);
         self.commit.deliveries.extend(proposal.deliveries);
         if let Some((system, key, content)) = proposal.key {
