@@ -3,7 +3,8 @@
 //!
 //! | use case | file |
 //! |---|---|
-//! | push a record | `submit.rs` |
+//! | push a record | `submit.rs`, how it is decided `decide.rs` |
+//! | push many, in order | `series.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
 //! | say no, as an entry | `refuse.rs` |
 //! | answer a repeated call | `repeat.rs` |
@@ -13,6 +14,8 @@
 
 mod answer;
 mod call;
+mod decide;
+mod newcomers;
 mod providers;
 mod quota;
 mod receipts;
@@ -20,6 +23,7 @@ mod refuse;
 mod repeat;
 mod request;
 mod sealing;
+mod series;
 mod submit;
 mod terms;
 
@@ -32,8 +36,10 @@ pub use call::{CallError, Refused};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
+pub use refuse::Malformed;
 pub use request::{ExplicitRequest, REFERENCE_BYTES_MAX, RequestCall, RequestOutcome};
-pub use submit::{RecipientOutcome, SubmitOutcome};
+pub use series::{GivenUp, NumberedOutcome, SeriesIn, SeriesOut};
+pub use submit::{Arrival, RecipientOutcome, SubmitOutcome};
 
 use crate::{
     catalogue::Catalogue,
@@ -97,6 +103,7 @@ pub struct Desk {
     quota: quota::Quota,
     epoch: sealing::EpochCache,
     providers: Arc<Providers>,
+    newcomers: Arc<newcomers::Newcomers>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -123,6 +130,7 @@ impl Desk {
             limits,
             epoch: sealing::EpochCache::default(),
             providers: Arc::default(),
+            newcomers: Arc::default(),
         }
     }
 
