@@ -3,6 +3,7 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod config;
 pub mod desk;
 pub mod domain;
 pub mod exchange;

@@ -1,4 +1,5 @@
-//! Reads `agreements/<id>.toml` into drafts that remember where each part is written. Whether they may stand is `agreement_rules`'.
+//! Reads `agreements/<id>.toml` into drafts that remember where each part is written. Whether they may stand is
+//! `agreement_rules`'.
 
 use std::{fmt, time::Duration};
 

@@ -34,6 +34,8 @@ pub struct RecordType {
     pub(super) versions: BTreeMap<SchemaVersion, RecordVersion>,
     /// By source and major version; a handful.
     pub(super) push: Vec<PushRoute>,
+    /// By name; not many.
+    pub(super) pull: Vec<Arc<CompiledAgreement>>,
 }
 
 /// What happens to a record type that a source submits.
@@ -147,6 +149,7 @@ pub(super) fn record_type(draft: &RecordTypeDraft, schemas: &Schemas, problems: 
         links: draft.links,
         versions: versions.collect(),
         push: Vec::new(),
+        pull: Vec::new(),
     }
 }
 
@@ -188,8 +191,16 @@ pub(super) fn agreement(
     let agreement = draft.to_agreement();
     let versions = schemas.get(&agreement.record_type)?;
     let newest = versions.iter().rev().find(|(version, _)| version.major == agreement.schema_major);
-    let (_, schema) = newest?;
-    let view_schema = view_schema(&schema.json, &agreement.fields);
+    let (version, schema) = newest?;
+    // Schemas refer to themselves only, so there are no others to find.
+    let view_schema = match view_schema(&schema.json, &agreement.fields, &|_| None) {
+        Ok(view_schema) => view_schema,
+        Err(missing) => {
+            let (field, schema) = (missing.field.to_string(), format!("{}/{version}", agreement.record_type));
+            problems.at(&draft.spot, Fault::FieldNotInSchema { field, schema });
+            return None;
+        }
+    };
     let view_validator = or_report(compile(&view_schema), schema, problems)?;
     Some(CompiledAgreement {
         title: draft.title.clone(),

@@ -1,4 +1,5 @@
-//! The catalogue's digest: SHA-256 over one canonical JSON (RFC 8785) of all that its files say. Layout, comments and order say nothing.
+//! The catalogue's digest: SHA-256 over one canonical JSON (RFC 8785) of all that its files say. Layout, comments
+//! and order say nothing.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 

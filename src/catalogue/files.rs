@@ -35,7 +35,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads what lies in `folder` and `schemas`. Hidden files and Markdown are passed over; anything else is expected to belong.
+    /// Reads what lies in `folder` and `schemas`. Hidden files and Markdown are passed over; anything else is
+    /// expected to belong.
     pub(super) fn read(folder: &Path, schemas: &Path, problems: &Problems) -> Self {
         let mut sources = Self { folder: folder.display().to_string(), ..Self::default() };
         for entry in list(folder, problems) {
@@ -49,7 +50,8 @@ impl Sources {
                 (false, "purposes.toml" | "record-types.toml") => {
                     sources.catalogue.extend(take(&entry, entry.name.clone(), "toml", problems));
                 }
-                (true, "schemas") => {}
+                // Schemas that are configured to lie elsewhere would make these ones look as if they counted.
+                (true, "schemas") if same(&entry.path, schemas) => {}
                 _ => problems.add(&shown(&entry.path), Place::File, Fault::FileUnexpected {}),
             }
         }
@@ -70,6 +72,10 @@ struct Entry {
     name: String,
     path: PathBuf,
     is_dir: bool,
+}
+
+fn same(a: &Path, b: &Path) -> bool {
+    a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
 
 fn shown(path: &Path) -> Arc<str> {

@@ -136,11 +136,11 @@ impl Drafts {
     }
 }
 
-/// Adds a push agreement to the routes of its record type.
+/// Puts an agreement where those who push or pull its record type look for it.
 fn route(record_type: &mut RecordType, compiled: &Arc<CompiledAgreement>) {
     let agreed = &compiled.agreement;
     if agreed.direction != Direction::Push {
-        return;
+        return record_type.pull.push(Arc::clone(compiled));
     }
     let routes = &mut record_type.push;
     let known = routes.iter().position(|route| route.major == agreed.schema_major && route.source == agreed.source);

@@ -1,4 +1,5 @@
-//! The catalogue: agencies, schemas, agreements and purposes, loaded, checked as a whole, digested, compiled once. It decides nothing.
+//! The catalogue: agencies, schemas, agreements and purposes, loaded, checked as a whole, digested, compiled once.
+//! It decides nothing.
 //!
 //! | question | file |
 //! |---|---|
@@ -37,7 +38,7 @@ use std::{
 
 use crate::domain::{
     agency::{AgencyId, SystemId},
-    agreement::{AgreementId, Direction, PurposeId},
+    agreement::{AgreementId, PurposeId},
     record::{RecordTypeId, SchemaVersion},
     time::Moment,
 };
@@ -138,7 +139,8 @@ impl Catalogue {
         self.agreements.get(id)
     }
 
-    /// The agreements by which `source` pushes such records, by name. All that are in force apply: at any moment that is
+    /// The agreements by which `source` pushes such records, by name. All that are in force apply: at any moment
+    /// that is
     /// one for each recipient and purpose. The caller asks [`crate::domain::agreement::Agreement::in_force`].
     pub fn agreements_for_push(
         &self,
@@ -163,20 +165,14 @@ impl Catalogue {
         provider: Option<&AgencyId>,
         at: Moment,
     ) -> Option<&Arc<CompiledAgreement>> {
-        let fits: Vec<&Arc<CompiledAgreement>> = self
-            .agreements
-            .values()
-            .filter(|known| {
-                let agreed = &known.agreement;
-                agreed.direction == Direction::Pull
-                    && agreed.recipient == *requester
-                    && agreed.record_type == *record_type
-                    && agreed.purpose == *purpose
-                    && agreed.in_force(at)
-            })
-            .collect();
+        let record_type = self.record_types.get(record_type)?;
+        let fits = |known: &&Arc<CompiledAgreement>| {
+            let agreed = &known.agreement;
+            agreed.recipient == *requester && agreed.purpose == *purpose && agreed.in_force(at)
+        };
+        let fits: Vec<&Arc<CompiledAgreement>> = record_type.pull.iter().filter(fits).collect();
         let first = &fits.first()?.agreement.source;
-        let authority = &self.record_types.get(record_type)?.authority;
+        let authority = &record_type.authority;
         let source = match provider {
             Some(provider) => provider,
             None if fits.iter().any(|known| known.agreement.source == *authority) => authority,

@@ -1,4 +1,5 @@
-//! Reads a TOML table field by field: every wrong, missing and unknown field is reported with its line, none stops the rest.
+//! Reads a TOML table field by field: every wrong, missing and unknown field is reported with its line, none stops
+//! the rest.
 
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn spot(self, start: usize) -> Spot {
-        let before = &self.file.text.as_bytes()[..start.min(self.file.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u32;
+        let before = self.file.text.get(..start).unwrap_or_default();
+        let line = 1 + before.matches('\n').count() as u32;
         Spot { file: Arc::clone(&self.file.shown), line }
     }
 }
@@ -83,13 +84,11 @@ impl<'a> TableReader<'a> {
 
     /// A field that must be there.
     pub(super) fn required<T: DeserializeOwned>(&mut self, name: &'static str) -> Option<At<T>> {
-        match self.take(name) {
-            Some(value) => self.convert(name, value),
-            None => {
-                self.missing(name);
-                None
-            }
-        }
+        let Some(value) = self.take(name) else {
+            self.missing(name);
+            return None;
+        };
+        self.convert(name, value)
     }
 
     fn missing(&self, name: &str) {
@@ -147,13 +146,11 @@ impl<'a> TableReader<'a> {
 
     /// A table that must be there.
     pub(super) fn table(&mut self, name: &'static str) -> Option<Self> {
-        match self.take(name) {
-            Some(value) => self.inner(name, value),
-            None => {
-                self.missing(name);
-                None
-            }
-        }
+        let Some(value) = self.take(name) else {
+            self.missing(name);
+            return None;
+        };
+        self.inner(name, value)
     }
 
     /// An array of tables (`[[name]]`); absent is empty.

@@ -6,6 +6,9 @@
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
 //! | push many, in order | `series.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
+//! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
+//! | search and read entries | `audit.rs` |
+//! | publish a catalogue | `operate.rs` |
 //! | say no, as an entry | `refuse.rs` |
 //! | answer a repeated call | `repeat.rs` |
 //! | seal an entry for its parties | `sealing.rs` |
@@ -13,9 +16,13 @@
 //! | who may call how often | `quota.rs` |
 
 mod answer;
+mod audit;
 mod call;
+mod cancel;
+mod consent;
 mod decide;
 mod newcomers;
+mod operate;
 mod providers;
 mod quota;
 mod receipts;
@@ -26,13 +33,17 @@ mod sealing;
 mod series;
 mod submit;
 mod terms;
+mod withdraw;
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
 pub use answer::{AnswerOutcome, Evidence, record_of};
+pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
+pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use operate::{LoadCatalogue, Published};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
@@ -40,6 +51,7 @@ pub use refuse::Malformed;
 pub use request::{ExplicitRequest, REFERENCE_BYTES_MAX, RequestCall, RequestOutcome};
 pub use series::{GivenUp, NumberedOutcome, SeriesIn, SeriesOut};
 pub use submit::{Arrival, RecipientOutcome, SubmitOutcome};
+pub use withdraw::{Reached, WithdrawCall, WithdrawOutcome};
 
 use crate::{
     catalogue::Catalogue,

@@ -79,15 +79,25 @@ impl Desk {
         terms
     }
 
-    /// Seals an entry that carries no record.
+    /// Seals an entry that carries nothing.
     pub(super) async fn seal(&self, about: About<'_>, statement: &Statement) -> Result<Sealed, CallError> {
+        self.seal_with(about, statement, None).await
+    }
+
+    /// Seals an entry that carries no record, but may carry something sealed: the evidence of a consent.
+    pub(super) async fn seal_with(
+        &self,
+        about: About<'_>,
+        statement: &Statement,
+        carried: Option<(PayloadSlots, Bytes)>,
+    ) -> Result<Sealed, CallError> {
         let keepers: Vec<AgencyKey> = about.agencies.iter().map(|agency| agency.key()).collect();
         let wants: Vec<_> = match keepers.as_slice() {
             [] => vec![(HUB, Class::Trail)],
             keepers => keepers.iter().map(|keeper| (*keeper, Class::Trail)).collect(),
         };
         let slots = self.store.slots(about.owner, &wants).await?;
-        self.seal_for(&about, statement, &slots, None)
+        self.seal_for(&about, statement, &slots, carried)
     }
 
     /// Seals an entry for the trail slots given, with a payload that is sealed already.

@@ -2,7 +2,7 @@
 //!
 //! Every bound is checked before or while parsing, never after: size first, then depth, number of values, string
 //! length, number range and duplicate names as they appear. The fault that comes first in the bytes is the one
-//! that is told.
+//! that is told, but that a large object's duplicate is found where the object ends.
 
 use std::{borrow::Cow, fmt};
 
@@ -202,7 +202,7 @@ impl<'a> Visitor<'a> for Seed<'_, 'a> {
             let value = object.next_value_seed(Seed(self.0))?;
             self.0.members.push((name, value));
         }
-        if names.crowded(&self.0.members[start..]) {
+        if Names::repeat_in(&self.0.members[start..]) {
             return Err(self.0.stop(RefusalCode::RecordDuplicateKey));
         }
         self.0.depth -= 1;
@@ -236,11 +236,11 @@ impl<'a> Visitor<'a> for NameSeed<'_, 'a> {
     }
 }
 
-/// Finds duplicate names: while there are few, a 64-bit filter and a scan; of many, by sorting once at the end, so that
-/// ten thousand names cost no quadratic time.
+/// Finds duplicate names: while there are few, a 256-bit filter and a scan of what it lets through; of many, by sorting
+/// once at the end, so that ten thousand names cost no quadratic time.
 #[derive(Default)]
 struct Names {
-    filter: u64,
+    filter: [u64; 4],
 }
 
 /// Above this many members an object is checked once, when it ends.
@@ -252,18 +252,15 @@ impl Names {
         if members.len() > SCANNED_MAX {
             return false;
         }
-        let bytes = name.as_bytes();
-        let (first, last) = (bytes.first().copied().unwrap_or(0), bytes.last().copied().unwrap_or(0));
-        let middle = bytes.get(bytes.len() / 2).copied().unwrap_or(0);
-        let mixed = u32::from_le_bytes([first, last, middle, bytes.len() as u8]).wrapping_mul(0x9E37_79B1);
-        let bit = 1 << (mixed >> 26);
-        let seen = self.filter & bit != 0;
-        self.filter |= bit;
+        let spread = spread(name.as_bytes());
+        let (word, bit) = ((spread & 3) as usize, 1 << (spread >> 2 & 63));
+        let seen = self.filter[word] & bit != 0;
+        self.filter[word] |= bit;
         seen && members.iter().any(|(known, _)| known == name)
     }
 
     /// Whether a large object has a name twice.
-    fn crowded(&self, members: &[Member<'_>]) -> bool {
+    fn repeat_in(members: &[Member<'_>]) -> bool {
         if members.len() <= SCANNED_MAX {
             return false;
         }
@@ -271,6 +268,16 @@ impl Names {
         names.sort_unstable();
         names.windows(2).any(|pair| pair[0] == pair[1])
     }
+}
+
+/// Eight well mixed bits of a name's length, first and last eight bytes.
+fn spread(name: &[u8]) -> u64 {
+    const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
+    let (first, last) = match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+    };
+    (first.wrapping_mul(MIX).rotate_left(32) ^ last ^ name.len() as u64).wrapping_mul(MIX) >> 56
 }
 
 #[cfg(test)]

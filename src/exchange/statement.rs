@@ -66,6 +66,12 @@ impl Statement {
         }
     }
 
+    /// Says `attribute` as another number than before.
+    pub fn replace_number(&mut self, attribute: Attribute, value: u64) {
+        self.items.retain(|(known, _)| *known != attribute);
+        self.number(attribute, value);
+    }
+
     /// Says `attribute` as true or false.
     pub fn flag(&mut self, attribute: Attribute, value: bool) {
         self.with(attribute, |text| text.push_str(if value { "true" } else { "false" }));

@@ -4,6 +4,7 @@
 //! [`Store::lock_head`] returns the head and what the keys in question say now; [`Guard::commit`] writes one [`Commit`].
 //! Everything in a commit becomes durable together or not at all, and is shown to nobody before it is durable.
 
+pub mod embedded;
 mod types;
 
 use std::sync::Arc;
@@ -40,6 +41,9 @@ pub enum StoreError {
     /// The folder belongs to another environment, hub or program version.
     #[error("{0}")]
     Foreign(String),
+    /// The commit breaks the contract: nothing was written, and its maker has a fault.
+    #[error("the commit breaks the store's contract: {0}")]
+    Invalid(&'static str),
     /// Reading failed.
     #[error("the store failed to read: {0}")]
     Read(String),

@@ -68,7 +68,7 @@ impl<'s> Sums<'s> {
             return *known;
         }
         let root = self.root;
-        let cost = super::rules::resolve(root, target).map_or(0, |definition| self.of(definition, length_max));
+        let cost = super::references::resolve(root, target).map_or(0, |definition| self.of(definition, length_max));
         self.known.insert((target, length_max), cost);
         cost
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     super::problem::{Fault, Place, Problems},
-    rules::resolve,
+    references::resolve,
 };
 use crate::domain::{field::FieldPath, subject::IdentifierRole};
 

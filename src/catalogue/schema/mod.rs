@@ -1,10 +1,12 @@
-//! The schemas of a catalogue: read, held to the rules, walked for their fields, costed. Compiling them is `compiled`'s.
+//! The schemas of a catalogue: read, held to the rules, walked for their fields, costed. Compiling them is
+//! `compiled`'s.
 
 mod cost;
 mod evolution;
 mod fields;
 mod identity;
 mod json;
+mod references;
 mod rules;
 
 use std::{

@@ -1,6 +1,6 @@
 //! The rules of a schema, place by place: only keywords that minimisation can walk, everything closed and bounded.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use jsonschema::PatternOptions;
 use serde_json::{Map, Value, json};
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     super::problem::{Fault, Place, Problems},
     fields::Sensitivity,
+    references::{self, resolve},
 };
 use crate::domain::subject::Identifier;
 
@@ -19,18 +20,12 @@ const ITEMS_MAX: u64 = 10_000;
 pub const PATTERN_BYTES_MAX: usize = 1 << 18;
 /// The integers that every JSON reader keeps: ±(2^53 - 1).
 const INTEGER_MAX: i64 = 9_007_199_254_740_991;
-/// The deepest chain of references and properties that the check follows.
+/// The deepest nesting that the check follows.
 const DEPTH_MAX: usize = 64;
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 const FOR_PEOPLE: [&str; 4] = ["title", "description", "$comment", "examples"];
 const MARKS: [&str; 2] = ["x-waybill-sensitivity", "x-waybill-identifier"];
-
-/// The definition that `#/$defs/<name>` names.
-pub(super) fn resolve<'s>(root: &'s Value, target: &str) -> Option<&'s Value> {
-    let name = target.strip_prefix("#/$defs/").filter(|name| !name.contains('/'))?;
-    root.get("$defs")?.get(name.replace("~1", "/").replace("~0", "~"))
-}
 
 /// Reports every place of `schema` that breaks a rule.
 pub(super) fn check(schema: &Value, file: &Arc<str>, problems: &Problems) {
@@ -46,12 +41,9 @@ pub(super) fn check(schema: &Value, file: &Arc<str>, problems: &Problems) {
     if let Some(definitions) = schema.get("$defs").and_then(Value::as_object) {
         for (name, definition) in definitions {
             rules.place(definition, &step("/$defs", name), 1);
-            let own = format!("#/$defs/{name}");
-            if rules.reaches(definition, &own, &mut BTreeSet::new()) {
-                rules.report(&step("/$defs", name), Fault::RefCircular { target: own });
-            }
         }
     }
+    references::check(schema, file, problems);
 }
 
 fn step(pointer: &str, name: &str) -> String {
@@ -130,23 +122,6 @@ impl Rules<'_> {
             self.report(&pointer, Fault::RefOutside { target: text });
         } else if resolve(self.root, &text).is_none() {
             self.report(&pointer, Fault::RefDangling { target: text });
-        }
-    }
-
-    /// Whether `schema` leads back to `own`.
-    fn reaches(&self, schema: &Value, own: &str, seen: &mut BTreeSet<String>) -> bool {
-        match schema {
-            Value::Object(keywords) => keywords.iter().any(|(keyword, value)| match (keyword.as_str(), value) {
-                ("$ref", Value::String(target)) => {
-                    target == own
-                        || (seen.insert(target.clone())
-                            && resolve(self.root, target).is_some_and(|next| self.reaches(next, own, seen)))
-                }
-                ("enum" | "const" | "examples", _) => false,
-                _ => self.reaches(value, own, seen),
-            }),
-            Value::Array(items) => items.iter().any(|item| self.reaches(item, own, seen)),
-            _ => false,
         }
     }
 

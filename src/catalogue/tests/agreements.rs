@@ -74,8 +74,8 @@ fn fields_are_there_and_none_lies_in_another() {
     assert_eq!(
         after(PUSH, "\"/subject/number\", ", "\"subject\", \"/names/*/given\", "),
         [
-            "agreements/push.toml:12: `fields` lists /names/*/given twice",
-            "agreements/push.toml:12: `fields`: a field is a JSON Pointer and begins with '/'"
+            "agreements/push.toml:12: `fields`: a field is a JSON Pointer and begins with '/'",
+            "agreements/push.toml:12: `fields` lists /names/*/given twice"
         ]
     );
 }

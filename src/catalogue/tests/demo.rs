@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    catalogue::{Catalogue, Fault, schema::COST_MAX},
+    catalogue::{Catalogue, Fault, RecordType, schema::COST_MAX},
     domain::agency::Role,
 };
 
@@ -13,7 +13,7 @@ fn root() -> &'static Path {
 
 fn demo() -> Catalogue {
     let loaded = Catalogue::load(&root().join("deploy/demo/catalogue"), &root().join("schemas"));
-    loaded.unwrap_or_else(|problems| panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>()))
+    loaded.unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn an_address_goes_to_tax_and_to_benefit_and_each_sees_less_than_all() {
 
 #[test]
 fn every_schema_of_the_demo_is_far_below_the_cost_bound() {
-    for version in demo().record_types().flat_map(|known| known.versions()) {
+    for version in demo().record_types().flat_map(RecordType::versions) {
         assert!(version.cost < COST_MAX / 4, "{} costs {}", version.digest, version.cost);
     }
 }

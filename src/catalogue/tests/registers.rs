@@ -36,7 +36,7 @@ fn the_authoritative_agency_exists() {
 
 #[test]
 fn a_record_type_without_a_schema_is_refused() {
-    assert_eq!(Scene::new().remove(SCHEMA).problems(), ["record-types.toml:1: no schema for `d/r`"]);
+    assert_eq!(Scene::new().remove(SCHEMA).problems(), ["record-types.toml:2: no schema for `d/r`"]);
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl Scene {
     }
 
     fn files(&mut self, path: &str) -> &mut Vec<SourceFile> {
-        if path.ends_with(".json") { &mut self.0.schemas } else { &mut self.0.catalogue }
+        if path.starts_with("d/") || path.starts_with("x/") { &mut self.0.schemas } else { &mut self.0.catalogue }
     }
 
     /// Adds a file or takes its place.

@@ -45,7 +45,7 @@ fn keywords_that_cannot_be_walked_are_refused() {
         ["patternProperties", "unevaluatedProperties", "$dynamicRef", "oneOf", "allOf", "not", "if", "dependentSchemas"]
     {
         expect(&format!("/{keyword}"), &format!("keyword `{keyword}` is not allowed here"), |schema| {
-            schema[keyword] = json!({})
+            schema[keyword] = json!({});
         });
     }
     expect("/properties/count/multipleOf", "keyword `multipleOf` is not allowed here", |schema| {
@@ -105,6 +105,25 @@ fn references_stay_in_the_file_resolve_and_end() {
     });
     let circle = |name: &str| format!("d/r/1.0.json#/$defs/{name}: `#/$defs/{name}` refers back to itself");
     assert_eq!(found, [circle("more"), circle("name")]);
+}
+
+#[test]
+fn definitions_refer_to_each_other_through_a_bounded_chain() {
+    let chained = |length: usize| {
+        with(|schema| {
+            for level in 1..length {
+                let next = format!("#/$defs/c{:02}", level + 1);
+                schema["$defs"][format!("c{level:02}")] = json!({"$ref": next});
+            }
+            schema["$defs"][format!("c{length:02}")] = json!({"type": "boolean"});
+            schema["properties"]["c"] = json!({"$ref": "#/$defs/c01", "x-waybill-sensitivity": "ordinary"});
+        })
+    };
+    assert_eq!(chained(32), Vec::<String>::new());
+    assert_eq!(chained(33), ["d/r/1.0.json#/$defs/c01: `$ref chain` is over 32"]);
+    // Far more of them must end as an error, not as an end of the stack.
+    assert!(!chained(900).is_empty());
+    assert_eq!(chained(1_200)[0], "d/r/1.0.json#/$defs: `$defs` is over 1000");
 }
 
 #[test]
@@ -230,7 +249,7 @@ fn a_schema_may_cost_the_bound_and_not_one_unit_more() {
 
 #[test]
 fn a_schema_has_a_bounded_number_of_fields() {
-    let present = 12;
+    let present = 11;
     let grown = |count: usize| {
         with(|schema| {
             for index in 0..count {
@@ -257,4 +276,11 @@ fn a_minor_version_only_adds_optional_properties() {
     );
     scene.remove("d/r/1.1.json");
     assert_eq!(scene.put("d/r/2.0.json", &next.to_string()).problems(), Vec::<String>::new());
+}
+
+#[test]
+fn what_breaks_the_draft_itself_is_found_when_it_is_compiled() {
+    let found = with(|schema| schema["properties"]["count"]["title"] = json!(5));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("d/r/1.0.json#/properties/count/title: it cannot be compiled: "), "{found:?}");
 }

@@ -147,7 +147,6 @@ fn equals(value: &Value<'_>, expected: &Literal) -> bool {
     match (value, expected) {
         (Value::Null, Literal::Null) => true,
         (Value::Bool(ours), Literal::Bool(theirs)) => ours == theirs,
-        #[expect(clippy::float_cmp, reason = "our integers are exact in f64")]
         (Value::Integer(ours), Literal::Number(theirs)) => {
             theirs.as_i64().map_or_else(|| theirs.as_f64() == Some(*ours as f64), |theirs| *ours == theirs)
         }

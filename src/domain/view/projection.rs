@@ -131,7 +131,7 @@ impl Projection {
                 self.text.push(',');
             }
             self.path.push('/');
-            canonical::write_integer(&mut self.path, index as i64);
+            canonical::write_number(&mut self.path, index as u64);
             delivered |= self.item(node, item);
             self.path.truncate(path);
         }

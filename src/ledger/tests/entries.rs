@@ -110,7 +110,7 @@ fn numbers_are_unique_and_lead_back_to_their_names() {
         assert_eq!(Kind::from_number(kind.number()), Some(*kind));
         assert_eq!(kind.decimal(), kind.number().to_string());
     }
-    assert_eq!((Attribute::ALL.len(), Kind::ALL.len()), (45, 26));
+    assert_eq!((Attribute::ALL.len(), Kind::ALL.len()), (47, 26));
     for (number, _) in Attribute::RESERVED {
         assert_eq!(Attribute::from_number(*number), None);
     }
@@ -121,7 +121,7 @@ fn numbers_are_unique_and_lead_back_to_their_names() {
     names.extend(Attribute::RESERVED.iter().map(|(_, name)| name));
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 45 + 10);
+    assert_eq!(names.len(), 47 + 10);
 }
 
 #[test]

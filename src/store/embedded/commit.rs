@@ -1,0 +1,234 @@
+//! The locked head and the commit: the order in which everything becomes durable, and only then is shown.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use bytes::{BufMut, Bytes};
+use fjall::{OwnedWriteBatch, PersistMode};
+use tokio::sync::MutexGuard;
+
+use super::{
+    Inner, StoreError,
+    deliveries::{DeliveryChanges, Ledger},
+    history::tile_key,
+    keyspaces::fatal,
+    known::Call,
+    open::check_checkpoint,
+    people::PeopleChanges,
+    random::random,
+    rows::{Committed, encode_commit, encode_payloads},
+};
+use crate::{
+    domain::{agency::AgencyKey, idempotency::IdempotencyKey, time::Moment},
+    ledger::MAX_ENTRY_BYTES,
+    store::{Commit, Expect, Guard, Head, Known, NewEntry, SystemKey},
+};
+
+/// The row of `meta` that holds the head.
+pub(super) const HEAD: &str = "head";
+
+/// The head under the lock, with the answers that were asked for.
+pub(super) struct HeadGuard<'a> {
+    inner: &'a Inner,
+    _lock: MutexGuard<'a, ()>,
+    head: Head,
+    /// Those expectations that hold: one that was not asked about is none of them.
+    holding: HashSet<Expect>,
+    known: HashMap<Call, Known>,
+}
+
+impl<'a> HeadGuard<'a> {
+    /// Reads, under the lock, what `expects` and `keys` ask about.
+    pub(super) fn read(
+        inner: &'a Inner,
+        lock: MutexGuard<'a, ()>,
+        expects: &[&Expect],
+        keys: &[Call],
+    ) -> Result<Self, StoreError> {
+        inner.health.check()?;
+        let head = inner.head.read().clone();
+        let mut holding = HashSet::with_capacity(expects.len());
+        for expect in expects {
+            if inner.holds(expect, &head)? {
+                holding.insert((*expect).clone());
+            }
+        }
+        let found = inner.known.look_up(keys)?;
+        let known = keys.iter().zip(found).filter_map(|(call, known)| Some((*call, known?))).collect();
+        Ok(Self { inner, _lock: lock, head, holding, known })
+    }
+}
+
+#[async_trait]
+impl Guard for HeadGuard<'_> {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn holds(&self, expect: &Expect) -> bool {
+        self.holding.contains(expect)
+    }
+
+    fn known(&self, system: SystemKey, key: IdempotencyKey) -> Option<Known> {
+        self.known.get(&(system, key)).copied()
+    }
+
+    async fn commit(self: Box<Self>, commit: Commit) -> Result<(), StoreError> {
+        self.inner.commit(&self.head, commit)
+    }
+}
+
+/// A commit's rows and changes, worked out before anything is written.
+struct Prepared {
+    batch: OwnedWriteBatch,
+    head: Head,
+    people: PeopleChanges,
+    deliveries: DeliveryChanges,
+    slots_round: u64,
+}
+
+impl Inner {
+    fn holds(&self, expect: &Expect, head: &Head) -> Result<bool, StoreError> {
+        Ok(match expect {
+            Expect::Facts { subject, version } => {
+                self.people.subject(*subject)?.is_some_and(|subject| subject.facts.version == *version)
+            }
+            Expect::Unlinked(identifier) => self.people.pointed(*identifier)?.is_none(),
+            Expect::Before(moment) => head.time < *moment,
+            Expect::Quiet { term, since } => self.index.is_quiet(*term, *since)?,
+            Expect::Delivery { index, state } => {
+                self.delivery(*index)?.is_some_and(|delivery| delivery.state == *state)
+            }
+        })
+    }
+
+    /// Writes a commit after `head`. Blocks for the syncs.
+    fn commit(&self, head: &Head, commit: Commit) -> Result<(), StoreError> {
+        self.health.check()?;
+        self.space.check()?;
+        let prepared = self.prepare(head, &commit)?;
+        // Up to here nothing was written, and an error leaves everything as it was. From here on an error means that it
+        // is not known what is durable: nothing is shown, and the store takes nothing more.
+        self.write(prepared, commit).map_err(|error| self.health.poison(&error))
+    }
+
+    fn prepare(&self, before: &Head, commit: &Commit) -> Result<Prepared, StoreError> {
+        let head = self.next_head(before, commit)?;
+        let view = CommitView { inner: self, first: before.size, entries: &commit.entries, time: commit.time };
+        let deliveries = self.deliveries.prepare(&commit.deliveries, &view)?;
+        let people = self.people.prepare(&commit.subjects)?;
+
+        let rows = 8 + commit.tiles.len() + 3 * commit.subjects.len() + commit.deliveries.len();
+        let mut batch =
+            OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), rows).durability(Some(PersistMode::SyncData));
+        if !commit.entries.is_empty() {
+            let first = before.size.to_be_bytes();
+            let row = encode_commit(before.size, commit.time, &commit.entries, &self.rows_key, random());
+            batch.insert(&self.keyspaces.commits, first, row);
+            if let Some(row) = encode_payloads(&commit.entries) {
+                batch.insert(&self.keyspaces.payloads, first, row);
+            }
+            for (id, tile) in &commit.tiles {
+                let key = tile_key(*id).ok_or(StoreError::Invalid("a tile lies beyond any ledger"))?;
+                batch.insert(&self.keyspaces.tiles, key, tile.as_bytes());
+            }
+            self.known.write(&mut batch, before.size, &commit.known);
+            batch.insert(&self.keyspaces.meta, HEAD, encode_head(&head));
+        }
+        self.people.write(&mut batch, &people);
+        self.deliveries.write(&mut batch, &deliveries);
+        let slots_round = self.slots.write(&mut batch);
+        Ok(Prepared { batch, head, people, deliveries, slots_round })
+    }
+
+    /// The head after the commit, once it is checked that the commit keeps the contract.
+    fn next_head(&self, before: &Head, commit: &Commit) -> Result<Head, StoreError> {
+        if commit.entries.is_empty() {
+            let bare = commit.tiles.is_empty() && commit.checkpoint.is_empty() && commit.known.is_empty();
+            return if bare {
+                Ok(before.clone())
+            } else {
+                Err(StoreError::Invalid("tiles, checkpoint or calls without an entry"))
+            };
+        }
+        let size = before.size + commit.entries.len() as u64;
+        if commit.time < before.time {
+            return Err(StoreError::Invalid("its time is before the head's"));
+        }
+        if commit.entries.iter().any(|new| new.entry.is_empty() || new.entry.len() > MAX_ENTRY_BYTES) {
+            return Err(StoreError::Invalid("an entry is empty or too long"));
+        }
+        check_checkpoint(&commit.checkpoint, &self.origin, size)
+            .map_err(|_| StoreError::Invalid("its checkpoint is not of this ledger at its new size"))?;
+        Ok(Head { size, time: commit.time, checkpoint: commit.checkpoint.clone() })
+    }
+
+    fn write(&self, prepared: Prepared, commit: Commit) -> Result<(), StoreError> {
+        self.hook.before_slots_sync()?;
+        // If we crash before or after this, recovery is clean because no row refers to the new slots yet.
+        self.slots.sync()?;
+        self.hook.before_batch()?;
+        // If we crash before this is synced, recovery is clean because the journal's last batch has no valid end and is
+        // cut off: the ledger ends with the commit before. If we crash after it, the commit is there as a whole, and
+        // whoever waited for it repeats the call under its idempotency key and finds it.
+        prepared.batch.commit().map_err(fatal)?;
+        self.hook.after_batch()?;
+
+        let first = prepared.head.size - commit.entries.len() as u64;
+        let mut head = self.head.write();
+        let flush = self.index.append(&commit.entries);
+        self.known.publish(&commit.known);
+        self.people.publish(prepared.people);
+        self.deliveries.publish(prepared.deliveries);
+        self.slots.publish(prepared.slots_round);
+        if !commit.entries.is_empty() {
+            let committed = Committed { first, time: commit.time, entries: commit.entries, with_payloads: true };
+            self.history.push(committed.into());
+        }
+        *head = prepared.head;
+        drop(head);
+        if flush {
+            self.flusher.wake();
+        }
+        Ok(())
+    }
+}
+
+/// The ledger with the entries of the commit that is being prepared.
+struct CommitView<'a> {
+    inner: &'a Inner,
+    first: u64,
+    entries: &'a [NewEntry],
+    time: Moment,
+}
+
+impl Ledger for CommitView<'_> {
+    fn deliveries(&self, recipient: AgencyKey, from: u64, until: u64) -> Result<Vec<u64>, StoreError> {
+        let mut found = Vec::new();
+        if from < self.first {
+            found = self.inner.index.deliveries(recipient, from, until.min(self.first), usize::MAX)?;
+        }
+        let own = self.entries.iter().zip(self.first..);
+        let own = own.filter(|(new, _)| new.routing.outgoing.is_some_and(|outgoing| outgoing.recipient == recipient));
+        found.extend(own.map(|(_, index)| index).filter(|index| (from..until).contains(index)));
+        Ok(found)
+    }
+
+    fn size(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    fn time(&self) -> Moment {
+        self.time
+    }
+}
+
+/// 0x01 · size u64 · time u64 · checkpoint.
+fn encode_head(head: &Head) -> Bytes {
+    let mut row = Vec::with_capacity(17 + head.checkpoint.len());
+    row.put_u8(1);
+    row.put_u64(head.size);
+    row.put_u64(head.time.0);
+    row.put_slice(&head.checkpoint);
+    row.into()
+}

@@ -1,0 +1,242 @@
+//! Deliveries of all recipients: their positions in memory and as rows, how a commit changes them, and what is pending.
+//!
+//! ```text
+//! rows of `outbox`   0x00 · recipient u64               position: horizon and open deliveries (`outbox.rs`)
+//!                    0x01 · recipient u64 · index u64   how a delivery ended, unless it was simply acknowledged
+//!                    0x02 · recipient u64 · index u64   a dead letter that is not replayed: nothing more in it
+//! ```
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use fjall::OwnedWriteBatch;
+use parking_lot::RwLock;
+
+use super::{
+    StoreError,
+    codec::{Malformed, corrupt},
+    keyspaces::{Keyspaces, read},
+    outbox::{Ended, Outbox},
+};
+use crate::{
+    domain::{agency::AgencyKey, time::Moment, transfer::DeliveryState},
+    store::DeliveryChange,
+};
+
+const POSITION: u8 = 0;
+const ENDED: u8 = 1;
+const DEAD: u8 = 2;
+
+/// Where every recipient stands.
+pub(super) struct Deliveries {
+    keyspaces: Keyspaces,
+    outboxes: RwLock<HashMap<AgencyKey, Arc<Outbox>>>,
+}
+
+/// The ledger as a change of deliveries sees it: with the entries of its own commit.
+pub(super) trait Ledger {
+    /// The recipient's deliveries in `from..until`, ascending.
+    fn deliveries(&self, recipient: AgencyKey, from: u64, until: u64) -> Result<Vec<u64>, StoreError>;
+    /// The size with the commit.
+    fn size(&self) -> u64;
+    /// The time of the commit.
+    fn time(&self) -> Moment;
+}
+
+/// What one commit changes, ready to be written and then published.
+#[derive(Default)]
+pub(super) struct DeliveryChanges {
+    outboxes: HashMap<AgencyKey, Outbox>,
+    ended: BTreeMap<(AgencyKey, u64), Ended>,
+    /// Dead letters that came (`true`) and went.
+    dead: BTreeMap<(AgencyKey, u64), bool>,
+}
+
+impl Deliveries {
+    /// Reads the positions of all recipients.
+    pub(super) fn open(keyspaces: Keyspaces) -> Result<Self, StoreError> {
+        let mut outboxes = HashMap::new();
+        for row in keyspaces.outbox.prefix([POSITION]) {
+            let (key, row) = row.into_inner().map_err(read)?;
+            let recipient = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed);
+            let recipient = AgencyKey(u64::from_be_bytes(recipient.map_err(corrupt("outbox"))?));
+            let mut outbox = Outbox::decode(&row).map_err(corrupt("outbox"))?;
+            let start = row_key(ENDED, recipient, outbox.horizon);
+            for row in keyspaces.outbox.range(start..=row_key(ENDED, recipient, u64::MAX)) {
+                outbox.restore_ended(row_index(&row.key().map_err(read)?)?);
+            }
+            outboxes.insert(recipient, Arc::new(outbox));
+        }
+        Ok(Self { keyspaces, outboxes: RwLock::new(outboxes) })
+    }
+
+    /// Where the recipient stands.
+    pub(super) fn outbox(&self, recipient: AgencyKey) -> Arc<Outbox> {
+        self.outboxes.read().get(&recipient).cloned().unwrap_or_default()
+    }
+
+    /// Where a delivery of `recipient` stands.
+    pub(super) fn state(&self, recipient: AgencyKey, index: u64) -> Result<DeliveryState, StoreError> {
+        // Memory first: a row may already be there for a commit that is not shown yet.
+        if let Some(state) = self.outbox(recipient).state(index) {
+            return Ok(state);
+        }
+        Ok(self.ended(recipient, index)?.map_or(DeliveryState::Acknowledged, |ended| ended.state))
+    }
+
+    fn ended(&self, recipient: AgencyKey, index: u64) -> Result<Option<Ended>, StoreError> {
+        let row = self.keyspaces.outbox.get(row_key(ENDED, recipient, index)).map_err(read)?;
+        row.map(|row| Ended::decode(&row).map_err(corrupt("outbox"))).transpose()
+    }
+
+    /// Up to `limit` dead letters from `from` on: index, attempts, since when.
+    pub(super) fn dead(
+        &self,
+        recipient: AgencyKey,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, u32, Moment)>, StoreError> {
+        let mut dead = Vec::new();
+        let range = row_key(DEAD, recipient, from)..=row_key(DEAD, recipient, u64::MAX);
+        for row in self.keyspaces.outbox.range(range).take(limit) {
+            let index = row_index(&row.key().map_err(read)?)?;
+            let ended = self.ended(recipient, index)?.ok_or(Malformed).map_err(corrupt("outbox"))?;
+            dead.push((index, ended.attempts, ended.since));
+        }
+        Ok(dead)
+    }
+
+    /// Works out what `changes`, in order, make of the recipients that they name. Under the lock of the head.
+    pub(super) fn prepare(
+        &self,
+        changes: &[DeliveryChange],
+        ledger: &dyn Ledger,
+    ) -> Result<DeliveryChanges, StoreError> {
+        let mut prepared = DeliveryChanges::default();
+        for change in changes {
+            match *change {
+                DeliveryChange::Claim { recipient, horizon } => {
+                    if horizon > ledger.size() {
+                        return Err(StoreError::Invalid("a claim reaches beyond the head"));
+                    }
+                    let outbox = prepared.outbox(self, recipient);
+                    let new = ledger.deliveries(recipient, outbox.horizon, horizon)?;
+                    outbox.claim(horizon, &new);
+                }
+                DeliveryChange::Settle { recipient, index, state, attempts } => {
+                    let ended = Ended { state, attempts, since: ledger.time() };
+                    self.settle(&mut prepared, recipient, index, ended, ledger)?;
+                }
+                DeliveryChange::Replay { recipient, index } => {
+                    if self.state_with(&mut prepared, recipient, index)? != DeliveryState::DeadLettered {
+                        return Err(StoreError::Invalid("what is replayed is no dead letter"));
+                    }
+                    prepared.outbox(self, recipient).replay(index);
+                    prepared.dead.insert((recipient, index), false);
+                }
+            }
+        }
+        Ok(prepared)
+    }
+
+    fn settle(
+        &self,
+        prepared: &mut DeliveryChanges,
+        recipient: AgencyKey,
+        index: u64,
+        ended: Ended,
+        ledger: &dyn Ledger,
+    ) -> Result<(), StoreError> {
+        if matches!(ended.state, DeliveryState::Due | DeliveryState::Claimed) {
+            return Err(StoreError::Invalid("a delivery cannot end in a state that is not an end"));
+        }
+        let outbox = prepared.outbox(self, recipient);
+        let was_open = outbox.open_at(index);
+        let above = index >= outbox.horizon;
+        if was_open.is_none() && !ledger.deliveries(recipient, index, index.saturating_add(1))?.contains(&index) {
+            return Err(StoreError::Invalid("what is settled is no delivery of this recipient"));
+        }
+        let before = self.state_with(prepared, recipient, index)?;
+        if before == DeliveryState::Acknowledged {
+            // It was received: nothing that comes later can take that back.
+            return Ok(());
+        }
+        prepared.outbox(self, recipient).end(index);
+        // Acknowledged is what a delivery below the horizon is when no row says otherwise; a replayed one has a row.
+        let plain = ended.state == DeliveryState::Acknowledged && !above && was_open.is_some_and(|open| !open.replayed);
+        if !plain {
+            prepared.ended.insert((recipient, index), ended);
+        }
+        if before == DeliveryState::DeadLettered || ended.state == DeliveryState::DeadLettered {
+            prepared.dead.insert((recipient, index), ended.state == DeliveryState::DeadLettered);
+        }
+        Ok(())
+    }
+
+    /// Where a delivery stands with the changes before it in the same commit.
+    fn state_with(
+        &self,
+        prepared: &mut DeliveryChanges,
+        recipient: AgencyKey,
+        index: u64,
+    ) -> Result<DeliveryState, StoreError> {
+        if let Some(state) = prepared.outbox(self, recipient).state(index) {
+            return Ok(state);
+        }
+        let ended = match prepared.ended.get(&(recipient, index)) {
+            Some(ended) => Some(*ended),
+            None => self.ended(recipient, index)?,
+        };
+        Ok(ended.map_or(DeliveryState::Acknowledged, |ended| ended.state))
+    }
+
+    /// Adds the changed rows to a commit's batch.
+    pub(super) fn write(&self, batch: &mut OwnedWriteBatch, changes: &DeliveryChanges) {
+        let keyspace = &self.keyspaces.outbox;
+        for (recipient, outbox) in &changes.outboxes {
+            batch.insert(keyspace, position_key(*recipient), outbox.encode());
+        }
+        for ((recipient, index), ended) in &changes.ended {
+            batch.insert(keyspace, row_key(ENDED, *recipient, *index), ended.encode());
+        }
+        for ((recipient, index), came) in &changes.dead {
+            let key = row_key(DEAD, *recipient, *index);
+            if *came { batch.insert(keyspace, key, []) } else { batch.remove(keyspace, key) }
+        }
+    }
+
+    /// Shows the changes, once they are durable.
+    pub(super) fn publish(&self, changes: DeliveryChanges) {
+        if !changes.outboxes.is_empty() {
+            let mut outboxes = self.outboxes.write();
+            outboxes.extend(changes.outboxes.into_iter().map(|(recipient, outbox)| (recipient, Arc::new(outbox))));
+        }
+    }
+}
+
+impl DeliveryChanges {
+    /// The recipient's position with the changes so far.
+    fn outbox(&mut self, deliveries: &Deliveries, recipient: AgencyKey) -> &mut Outbox {
+        self.outboxes.entry(recipient).or_insert_with(|| Arc::unwrap_or_clone(deliveries.outbox(recipient)))
+    }
+}
+
+fn position_key(recipient: AgencyKey) -> [u8; 9] {
+    let mut key = [POSITION; 9];
+    key[1..].copy_from_slice(&recipient.0.to_be_bytes());
+    key
+}
+
+fn row_key(tag: u8, recipient: AgencyKey, index: u64) -> [u8; 17] {
+    let mut key = [tag; 17];
+    key[1..9].copy_from_slice(&recipient.0.to_be_bytes());
+    key[9..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+fn row_index(key: &[u8]) -> Result<u64, StoreError> {
+    let index = key.get(9..).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed).map_err(corrupt("outbox"))?;
+    Ok(u64::from_be_bytes(index))
+}

@@ -1,0 +1,148 @@
+//! The ledger's entries as stored: the newest commits in memory, all of them in the LSM; payloads and tiles beside them.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::{
+    StoreError,
+    codec::corrupt,
+    keyspaces::{Keyspaces, read},
+    rows::{Committed, commit_head, decode_commit, payload_at},
+};
+use crate::{
+    domain::time::Moment,
+    ledger::{FullTile, TILE_HEIGHT, TileId},
+    store::StoredEntry,
+    vault::SlotKey,
+};
+
+/// Reads entries. What is written comes from `commit.rs`.
+pub(super) struct History {
+    keyspaces: Keyspaces,
+    rows_key: Arc<SlotKey>,
+    recent_bytes_max: usize,
+    recent: RwLock<Recent>,
+}
+
+/// The newest commits without a gap, oldest first.
+#[derive(Default)]
+struct Recent {
+    commits: VecDeque<Arc<Committed>>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn containing(&self, index: u64) -> Option<Arc<Committed>> {
+        let at = self.commits.partition_point(|commit| commit.end() <= index);
+        self.commits.get(at).filter(|commit| commit.first <= index).cloned()
+    }
+}
+
+impl History {
+    pub(super) fn new(keyspaces: Keyspaces, rows_key: Arc<SlotKey>, recent_bytes_max: usize) -> Self {
+        Self { keyspaces, rows_key, recent_bytes_max, recent: RwLock::default() }
+    }
+
+    /// Adds the newest commit, once it is durable; the oldest make room. The newest stays, however large.
+    pub(super) fn push(&self, commit: Arc<Committed>) {
+        let mut recent = self.recent.write();
+        recent.bytes += commit.bytes();
+        recent.commits.push_back(commit);
+        while recent.bytes > self.recent_bytes_max && recent.commits.len() > 1 {
+            let bytes = recent.commits.pop_front().map_or(0, |oldest| oldest.bytes());
+            recent.bytes -= bytes;
+        }
+    }
+
+    /// The commit with the entry at `index`, which must be below the head's size.
+    pub(super) fn containing(&self, index: u64) -> Result<Arc<Committed>, StoreError> {
+        if let Some(commit) = self.recent.read().containing(index) {
+            return Ok(commit);
+        }
+        let (first, row) = self.row(index)?;
+        let commit = decode_commit(first, &row, &self.rows_key).map_err(corrupt("commits"))?;
+        if index < commit.end() { Ok(Arc::new(commit)) } else { Err(missing(index)) }
+    }
+
+    /// Whether the entry at `index` is among the newest in memory.
+    pub(super) fn is_recent(&self, index: u64) -> bool {
+        self.recent.read().commits.front().is_some_and(|oldest| oldest.first <= index)
+    }
+
+    /// The time of the entry at `index`.
+    pub(super) fn time(&self, index: u64) -> Result<Moment, StoreError> {
+        if let Some(commit) = self.recent.read().containing(index) {
+            return Ok(commit.time);
+        }
+        let (_, row) = self.row(index)?;
+        Ok(commit_head(&row).map_err(corrupt("commits"))?.0)
+    }
+
+    fn row(&self, index: u64) -> Result<(u64, Bytes), StoreError> {
+        let newest = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back().ok_or_else(|| missing(index))?;
+        let (key, row) = newest.into_inner().map_err(read)?;
+        Ok((commit_key(&key)?, row.into()))
+    }
+
+    /// Up to `limit` entries from `from` on and below `size`.
+    pub(super) fn entries(&self, from: u64, size: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
+        let end = size.min(from.saturating_add(limit as u64));
+        let mut entries = Vec::with_capacity(end.saturating_sub(from) as usize);
+        let mut index = from;
+        while index < end {
+            let commit = self.containing(index)?;
+            let upto = commit.end().min(end);
+            entries.extend((index..upto).filter_map(|index| commit.stored(index)));
+            index = upto;
+        }
+        Ok(entries)
+    }
+
+    /// The payload of an entry of `commit`.
+    pub(super) fn payload(&self, commit: &Committed, index: u64) -> Result<Option<Bytes>, StoreError> {
+        if commit.with_payloads {
+            return Ok(commit.get(index).map(|entry| entry.payload.clone()).filter(|payload| !payload.is_empty()));
+        }
+        let Some(row) = self.payload_row(commit)? else { return Ok(None) };
+        payload_in(&row, commit, index)
+    }
+
+    /// The row of all payloads of `commit`.
+    pub(super) fn payload_row(&self, commit: &Committed) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.keyspaces.payloads.get(commit.first.to_be_bytes()).map_err(read)?.map(Bytes::from))
+    }
+
+    /// A full tile.
+    pub(super) fn tile(&self, id: TileId) -> Result<Option<FullTile>, StoreError> {
+        let Some(key) = tile_key(id) else { return Ok(None) };
+        let Some(row) = self.keyspaces.tiles.get(key).map_err(read)? else { return Ok(None) };
+        FullTile::from_bytes(&*row).map(Some).map_err(|e| StoreError::Corrupt(e.to_string()))
+    }
+}
+
+/// The payload of the entry at `index` in its commit's row of payloads.
+pub(super) fn payload_in(row: &Bytes, commit: &Committed, index: u64) -> Result<Option<Bytes>, StoreError> {
+    payload_at(row, (index - commit.first) as usize).map_err(corrupt("payloads"))
+}
+
+/// The first index in a key of `commits`.
+pub(super) fn commit_key(key: &[u8]) -> Result<u64, StoreError> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Corrupt("a key of commits has not 8 bytes".into()))
+}
+
+fn missing(index: u64) -> StoreError {
+    StoreError::Corrupt(format!("entry {index} is missing"))
+}
+
+/// Tiles are keyed by the size of the ledger at which they became full, then by level: so each new key is the largest,
+/// and the LSM never has to rewrite a table. `None` for tiles beyond any ledger.
+pub(super) fn tile_key(id: TileId) -> Option<[u8; 9]> {
+    let span = 1_u64.checked_shl(TILE_HEIGHT * (u32::from(id.level) + 1))?;
+    let full_at = id.index.checked_add(1)?.checked_mul(span)?;
+    let mut key = [0; 9];
+    key[..8].copy_from_slice(&full_at.to_be_bytes());
+    key[8] = id.level;
+    Some(key)
+}

@@ -1,0 +1,30 @@
+//! The three moments of a commit at which a disk can fail, for the fault tests. In production nothing is hooked.
+
+use super::StoreError;
+
+/// What happens around the two durable steps of a commit. Each may fail in the place of the disk.
+///
+/// An error before a step says that the step failed and changed nothing; one after it, that it failed but took effect,
+/// as when a power cut or a dying disk swallows the answer. The store treats both alike: fatal.
+pub trait CommitHook: Send + Sync + 'static {
+    /// Before the slot file is written and synced.
+    fn before_slots_sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// After the slot file is synced, before the batch is written.
+    fn before_batch(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// After the batch is durable, before anybody is shown it.
+    fn after_batch(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Nothing is hooked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHook;
+
+impl CommitHook for NoHook {}

@@ -1,0 +1,122 @@
+//! Writes full chunks of the index beside the commits: a thread of its own, never in a commit's way.
+
+use std::{sync::Arc, thread::JoinHandle};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{
+    Index, StoreError,
+    chunk::{self, CHUNK_SEGMENTS},
+};
+use crate::store::embedded::{health::Health, keyspaces::fatal};
+
+/// Rows of one batch: small, since a commit waits while one is written.
+const BATCH_ROWS: usize = 16;
+/// The row of `meta` that says how many chunks are flushed.
+pub(in crate::store::embedded) const FLUSHED: &str = "index-chunks";
+/// Chunks that may wait for the thread before a commit waits for it: bounds the memory of the tail.
+const WAITING_MAX: usize = 4;
+
+/// The thread that flushes, and how it is woken and stopped.
+pub(in crate::store::embedded) struct Flusher {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    index: Arc<Index>,
+    health: Arc<Health>,
+    stop: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Flusher {
+    /// Starts the thread.
+    pub(in crate::store::embedded) fn start(index: Arc<Index>, health: Arc<Health>) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared { index, health, stop: Mutex::new(false), changed: Condvar::new() });
+        let thread = std::thread::Builder::new()
+            .name("waybill-index".to_owned())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.run()
+            })
+            .map_err(|e| StoreError::Read(format!("the index's thread does not start: {e}")))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Says that a chunk is full. Waits only when the thread has fallen far behind.
+    pub(in crate::store::embedded) fn wake(&self) {
+        let mut stop = self.shared.stop.lock();
+        self.shared.changed.notify_all();
+        while !*stop && self.shared.index.waiting() > WAITING_MAX && self.shared.health.check().is_ok() {
+            self.shared.changed.wait(&mut stop);
+        }
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        *self.shared.stop.lock() = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported when it happened; the index is derived and is built again.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        loop {
+            {
+                let mut stop = self.stop.lock();
+                while !*stop && self.index.waiting() == 0 {
+                    self.changed.wait(&mut stop);
+                }
+                if *stop {
+                    return;
+                }
+            }
+            let flushed = self.index.flush_chunk();
+            if let Err(error) = flushed {
+                self.health.poison(&error);
+            }
+            let _stop = self.stop.lock();
+            self.changed.notify_all();
+            if self.health.check().is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Index {
+    /// Writes the oldest full chunk of the tail as rows, then takes it out of the tail.
+    ///
+    /// If we crash before the last batch, the position still points before the chunk: it is built again from `commits`,
+    /// and its rows are written again with the same content.
+    fn flush_chunk(&self) -> Result<(), StoreError> {
+        let (chunk, segments): (u64, Vec<_>) = {
+            let tail = self.tail.read();
+            (tail.flushed, tail.full.iter().take(CHUNK_SEGMENTS).cloned().collect())
+        };
+        if segments.len() < CHUNK_SEGMENTS {
+            return Ok(());
+        }
+        for rows in chunk::rows(chunk, &segments).chunks(BATCH_ROWS) {
+            let mut batch = self.keyspaces.db.batch();
+            for (key, value) in rows {
+                batch.insert(&self.keyspaces.index, key.as_slice(), value.as_slice());
+            }
+            batch.commit().map_err(fatal)?;
+        }
+        let mut batch = self.keyspaces.db.batch();
+        batch.insert(&self.keyspaces.meta, FLUSHED, (chunk + 1).to_be_bytes());
+        batch.commit().map_err(fatal)?;
+
+        let mut tail = self.tail.write();
+        tail.flushed += 1;
+        tail.full.drain(..CHUNK_SEGMENTS);
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! The index: where terms and recipients occur. Derived: the newest entries in memory, older ones flushed by chunk, and all
+//! of it can be built again from `commits`. What is searched stays a keyed hash.
+//!
+//! | question | file |
+//! |---|---|
+//! | how is the newest part searched? | `segment.rs` |
+//! | what are the rows of the rest? | `chunk.rs` |
+//! | who writes them, and when? | `flush.rs` |
+
+mod chunk;
+mod flush;
+mod segment;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::RwLock;
+
+pub(super) use self::{
+    chunk::CHUNK_ENTRIES,
+    flush::{FLUSHED, Flusher},
+};
+use self::{
+    chunk::{CHUNK_SEGMENTS, deliveries_key, delivery_postings, page_key, term_postings},
+    segment::Segment,
+};
+use super::{
+    StoreError,
+    codec::corrupt,
+    keyspaces::{Keyspaces, read},
+};
+use crate::{domain::agency::AgencyKey, store::NewEntry, vault::Term};
+
+/// The index.
+pub(super) struct Index {
+    keyspaces: Keyspaces,
+    tail: RwLock<Tail>,
+}
+
+/// What is not flushed yet.
+struct Tail {
+    /// How many chunks are flushed: the tail begins after them.
+    flushed: u64,
+    full: VecDeque<Arc<Segment>>,
+    growing: Segment,
+}
+
+impl Tail {
+    fn first(&self) -> u64 {
+        self.flushed * CHUNK_ENTRIES
+    }
+
+    fn segments(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+        self.full.iter().map(Arc::as_ref).chain(std::iter::once(&self.growing))
+    }
+}
+
+/// What a search asks for.
+pub(super) struct Range<'a> {
+    /// All must match; at least one.
+    pub(super) terms: &'a [Term],
+    /// Not below this index.
+    pub(super) from: u64,
+    /// Below this index.
+    pub(super) until: u64,
+    /// At most this many.
+    pub(super) limit: usize,
+}
+
+impl Index {
+    /// An index of which `flushed` chunks are stored; the entries after them must be appended.
+    pub(super) fn new(keyspaces: Keyspaces, flushed: u64) -> Self {
+        let growing = Segment::new(flushed * CHUNK_ENTRIES);
+        Self { keyspaces, tail: RwLock::new(Tail { flushed, full: VecDeque::new(), growing }) }
+    }
+
+    /// The first entry that is not stored in a chunk.
+    pub(super) fn tail_first(&self) -> u64 {
+        self.tail.read().first()
+    }
+
+    /// Adds the entries that follow the newest; `true` when a chunk can be flushed.
+    pub(super) fn append(&self, mut entries: &[NewEntry]) -> bool {
+        let mut tail = self.tail.write();
+        while !entries.is_empty() {
+            entries = tail.growing.fill(entries);
+            if tail.growing.is_full() {
+                let next = Segment::new(tail.growing.end());
+                let full = std::mem::replace(&mut tail.growing, next);
+                tail.full.push_back(Arc::new(full));
+            }
+        }
+        tail.full.len() >= CHUNK_SEGMENTS
+    }
+
+    /// How many chunks wait to be flushed.
+    pub(super) fn waiting(&self) -> usize {
+        self.tail.read().full.len() / CHUNK_SEGMENTS
+    }
+
+    /// Indices of the entries that match, newest first.
+    pub(super) fn search(&self, range: &Range<'_>) -> Result<Vec<u64>, StoreError> {
+        let mut found = Vec::new();
+        let (full, flushed) = {
+            let tail = self.tail.read();
+            // The growing segment is searched under the lock, being small; the full ones never change.
+            tail.growing.search(range.terms, range.from, range.until, range.limit, &mut found);
+            (tail.full.clone(), tail.flushed)
+        };
+        for segment in full.iter().rev().take_while(|segment| segment.end() > range.from) {
+            segment.search(range.terms, range.from, range.until, range.limit, &mut found);
+        }
+        let newest = flushed.min(range.until.div_ceil(CHUNK_ENTRIES));
+        for chunk in (range.from / CHUNK_ENTRIES..newest).rev() {
+            if found.len() >= range.limit {
+                break;
+            }
+            let matches = self.in_chunk(chunk, range.terms)?;
+            let within = matches.into_iter().rev().filter(|index| (range.from..range.until).contains(index));
+            found.extend(within.take(range.limit - found.len()));
+        }
+        Ok(found)
+    }
+
+    /// The entries of a chunk that have all of `terms`, ascending.
+    fn in_chunk(&self, chunk: u64, terms: &[Term]) -> Result<Vec<u64>, StoreError> {
+        let mut matches: Option<Vec<u64>> = None;
+        for term in terms {
+            let Some(row) = self.keyspaces.index.get(page_key(chunk, *term)).map_err(read)? else {
+                return Ok(Vec::new());
+            };
+            let postings = term_postings(chunk, *term, &row).map_err(corrupt("index"))?;
+            let left = match matches {
+                None => postings,
+                Some(before) => before.into_iter().filter(|index| postings.binary_search(index).is_ok()).collect(),
+            };
+            if left.is_empty() {
+                return Ok(left);
+            }
+            matches = Some(left);
+        }
+        Ok(matches.unwrap_or_default())
+    }
+
+    /// Whether no entry at or after `since` has `term`.
+    pub(super) fn is_quiet(&self, term: Term, since: u64) -> Result<bool, StoreError> {
+        let flushed = {
+            let tail = self.tail.read();
+            if tail.segments().rev().take_while(|s| s.end() > since).any(|segment| segment.has_since(term, since)) {
+                return Ok(false);
+            }
+            tail.flushed
+        };
+        for chunk in since / CHUNK_ENTRIES..flushed {
+            if self.in_chunk(chunk, &[term])?.last().is_some_and(|newest| *newest >= since) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The recipient's deliveries in `from..until`, oldest first, at most `limit`.
+    pub(super) fn deliveries(
+        &self,
+        recipient: AgencyKey,
+        from: u64,
+        until: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
+        let mut found = Vec::new();
+        // What lies in the tail now, before the chunks before it: a chunk that is flushed meanwhile is in both, not in none.
+        let mut newest = Vec::new();
+        let tail_first = {
+            let tail = self.tail.read();
+            for segment in tail.segments().skip_while(|segment| segment.end() <= from) {
+                segment.deliveries(recipient, from, until, limit, &mut newest);
+            }
+            tail.first()
+        };
+        let mut chunk = from / CHUNK_ENTRIES;
+        while chunk * CHUNK_ENTRIES < tail_first.min(until) && found.len() < limit {
+            if let Some(row) = self.keyspaces.index.get(deliveries_key(chunk, recipient)).map_err(read)? {
+                let postings = delivery_postings(chunk, &row).map_err(corrupt("index"))?;
+                let within = postings.into_iter().filter(|index| (from..until).contains(index));
+                found.extend(within.take(limit - found.len()));
+            }
+            chunk += 1;
+        }
+        newest.truncate(limit - found.len());
+        found.append(&mut newest);
+        Ok(found)
+    }
+}

@@ -1,0 +1,95 @@
+//! The LSM's keyspaces and how each is tuned. What their rows hold is written in the file that reads and writes them.
+
+use std::path::Path;
+
+use fjall::{
+    Database, Keyspace, KeyspaceCreateOptions,
+    config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, RestartIntervalPolicy},
+};
+
+use super::{StoreError, options::JOURNAL_BYTES_MAX};
+
+/// The database and its keyspaces. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Keyspaces {
+    pub(super) db: Database,
+    /// Who the store belongs to, the head, the index's position. `open.rs`
+    pub(super) meta: Keyspace,
+    /// First index -> packed entries, sealed routing, trails. `rows.rs`
+    pub(super) commits: Keyspace,
+    /// First index -> packed sealed payloads. `rows.rs`
+    pub(super) payloads: Keyspace,
+    /// (Size at which it became full, level) -> tile. `history.rs`
+    pub(super) tiles: Keyspace,
+    /// (UUIDv7's second, first index) -> sorted run of idempotency keys. `known.rs`
+    pub(super) known: Keyspace,
+    /// Subject -> sealed facts. `people.rs`
+    pub(super) subjects: Keyspace,
+    /// Identifier's keyed hash -> subject. `people.rs`
+    pub(super) identifiers: Keyspace,
+    /// Owner -> its slots' numbers. `slots.rs`
+    pub(super) slots: Keyspace,
+    /// Recipients' positions, ended deliveries, dead letters. `outbox.rs`
+    pub(super) outbox: Keyspace,
+    /// (Chunk, page or recipient) -> postings. `index/`
+    pub(super) index: Keyspace,
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Rows that are written once, in the order of their keys: tables never overlap, so compaction moves them without
+/// rewriting. Nearly every row fills a block of its own, and look-ups are for keys that exist, so no filters.
+fn appended(memtable_bytes: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(memtable_bytes)
+        .data_block_compression_policy(CompressionPolicy::disabled())
+        .data_block_size_policy(BlockSizePolicy::all(16 << 10))
+        .data_block_restart_interval_policy(RestartIntervalPolicy::all(1))
+        .filter_policy(FilterPolicy::disabled())
+        .expect_point_read_hits(true)
+}
+
+/// Small rows at random keys, often asked for in vain: filters matter, blocks are small.
+fn random(memtable_bytes: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(memtable_bytes)
+        .data_block_compression_policy(CompressionPolicy::disabled())
+}
+
+impl Keyspaces {
+    /// Opens the database in `folder`, which takes its lock: a second process, or a second store in this one, gets
+    /// [`fjall::Error::Locked`]. Makes what is not there; whether that is wanted was decided before.
+    pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let db =
+            Database::builder(folder).cache_size(cache_bytes).max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(
+                |e| match e {
+                    fjall::Error::Locked => StoreError::Foreign("another process has the store open".to_owned()),
+                    e => read(e),
+                },
+            )?;
+        let keyspace = |name, options: fn() -> KeyspaceCreateOptions| db.keyspace(name, options).map_err(read);
+        Ok(Self {
+            meta: keyspace("meta", || random(MIB))?,
+            commits: keyspace("commits", || appended(32 * MIB))?,
+            payloads: keyspace("payloads", || appended(64 * MIB))?,
+            tiles: keyspace("tiles", || appended(8 * MIB))?,
+            known: keyspace("known", || appended(16 * MIB))?,
+            subjects: keyspace("subjects", || random(16 * MIB))?,
+            identifiers: keyspace("identifiers", || random(16 * MIB))?,
+            slots: keyspace("slots", || random(16 * MIB))?,
+            outbox: keyspace("outbox", || random(8 * MIB))?,
+            index: keyspace("index", || appended(16 * MIB))?,
+            db,
+        })
+    }
+}
+
+/// A failed read.
+pub(super) fn read(error: fjall::Error) -> StoreError {
+    StoreError::Read(error.to_string())
+}
+
+/// A failed write or sync: what is durable is unknown.
+pub(super) fn fatal(error: fjall::Error) -> StoreError {
+    StoreError::Fatal(error.to_string())
+}

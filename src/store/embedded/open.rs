@@ -1,0 +1,226 @@
+//! Creating and opening a store: whose it is, whether it is whole, and what memory is built from. Nothing is created by
+//! opening.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use fjall::PersistMode;
+use parking_lot::RwLock;
+
+use super::{
+    EmbeddedOptions, EmbeddedStore, Inner, StoreError,
+    codec::{Malformed, Reader, corrupt},
+    commit::HEAD,
+    deliveries::Deliveries,
+    health::Health,
+    history::{History, commit_key},
+    index::{FLUSHED, Flusher, Index},
+    keyspaces::{Keyspaces, fatal, read},
+    known::KnownCalls,
+    people::People,
+    random::random,
+    rows::commit_head,
+    slot_file::SlotFile,
+    slots::Slots,
+    space::Space,
+};
+use crate::{
+    domain::time::Moment,
+    ledger::{Checkpoint, Note},
+    store::Head,
+    vault::SlotKey,
+};
+
+const DATABASE: &str = "db";
+const KEYS: &str = "keys";
+const SLOTS: &str = "slots";
+/// The row of `meta` that says whose store it is; the last thing written when a store is created.
+const IDENTITY: &str = "identity";
+const FORMAT: u8 = 1;
+/// Sealed in the identity row: opens only under the same master key.
+const KEY_CHECK: &[u8] = b"waybill";
+/// So many of the newest commits are checked to follow one another.
+const CHECKED_COMMITS: usize = 64;
+
+impl EmbeddedStore {
+    /// Creates a store in the folder, which may hold other things but no store. It is then opened with [`Self::open`].
+    pub fn create(options: &EmbeddedOptions) -> Result<(), StoreError> {
+        let (database, keys) = (options.path.join(DATABASE), options.path.join(KEYS));
+        if database.exists() || keys.join(SLOTS).exists() {
+            return Err(StoreError::Foreign("the folder already holds a store".to_owned()));
+        }
+        let make = || -> io::Result<()> {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys)?;
+            SlotFile::create(&keys.join(SLOTS))?;
+            fs::DirBuilder::new().mode(0o700).create(&database)?;
+            sync_folder(&keys)?;
+            sync_folder(&options.path)
+        };
+        make().map_err(|e| StoreError::Fatal(format!("the store cannot be created: {e}")))?;
+        let keyspaces = Keyspaces::open(&database, options.memory.block_bytes)?;
+        // Last: if we crash before this, opening says that creation was interrupted, and nothing was stored.
+        let mut batch = keyspaces.db.batch().durability(Some(PersistMode::SyncAll));
+        batch.insert(&keyspaces.meta, IDENTITY, encode_identity(options));
+        batch.commit().map_err(fatal)
+    }
+
+    /// Opens a store that was created.
+    pub fn open(options: EmbeddedOptions) -> Result<Self, StoreError> {
+        let database = options.path.join(DATABASE);
+        // Without this marker the LSM would make a new database.
+        if !database.join("version").exists() {
+            return Err(StoreError::Foreign("the folder holds no store: create one first".to_owned()));
+        }
+        let keyspaces = Keyspaces::open(&database, options.memory.block_bytes)?;
+        check_identity(&keyspaces, &options)?;
+
+        let slot_file = options.path.join(KEYS).join(SLOTS);
+        let wrapping = options.master_key.slot_wrapping();
+        let slots = Slots::open(keyspaces.clone(), &slot_file, wrapping, options.memory.slots)
+            .map_err(|e| StoreError::Corrupt(format!("the key slots cannot be opened: {e}")))?;
+        let head = read_head(&keyspaces)?;
+        check_tail(&keyspaces, &head, &options.origin)?;
+
+        let rows_key: Arc<SlotKey> = options.master_key.rows().into();
+        let history = History::new(keyspaces.clone(), Arc::clone(&rows_key), options.memory.recent_bytes);
+        let index = Arc::new(build_index(&keyspaces, &history, &head)?);
+        let health = Arc::new(Health::default());
+        let flusher = Flusher::start(Arc::clone(&index), Arc::clone(&health))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                flusher,
+                index,
+                history,
+                slots,
+                health,
+                known: KnownCalls::new(keyspaces.clone(), options.memory.known_keys),
+                people: People::new(keyspaces.clone(), Arc::clone(&rows_key), options.memory.subjects),
+                deliveries: Deliveries::open(keyspaces.clone())?,
+                space: Space::new(options.path, options.reserve_bytes, options.free_space, options.space_interval),
+                hook: options.hook,
+                origin: options.origin,
+                head: RwLock::new(head),
+                head_lock: tokio::sync::Mutex::new(()),
+                rows_key,
+                keyspaces,
+            }),
+        })
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Format u8 · environment and origin, each with its length u16 · the sealed check of the key.
+fn encode_identity(options: &EmbeddedOptions) -> Vec<u8> {
+    let mut row = vec![FORMAT];
+    for text in [options.environment.as_str(), &options.origin] {
+        row.extend_from_slice(&(text.len() as u16).to_be_bytes());
+        row.extend_from_slice(text.as_bytes());
+    }
+    let sealed = options.master_key.rows().seal_row(KEY_CHECK, random(), IDENTITY.as_bytes());
+    row.extend_from_slice(&sealed);
+    row
+}
+
+fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<(), StoreError> {
+    let foreign = |why: &str| Err(StoreError::Foreign(why.to_owned()));
+    let Some(row) = keyspaces.meta.get(IDENTITY).map_err(read)? else {
+        return foreign("the store's creation was interrupted: remove it and create it again");
+    };
+    let mut reader = Reader::new(&row);
+    let mut fields = || -> Result<(u8, &[u8], &[u8], &[u8]), Malformed> {
+        let format = reader.u8()?;
+        let environment = reader.u16()?;
+        let environment = reader.bytes(environment.into())?;
+        let origin = reader.u16()?;
+        let origin = reader.bytes(origin.into())?;
+        Ok((format, environment, origin, reader.bytes(reader.left())?))
+    };
+    let (format, environment, origin, sealed) = fields().map_err(corrupt("meta"))?;
+    if format != FORMAT {
+        return foreign("the store was written by another version of the program");
+    }
+    if environment != options.environment.as_str().as_bytes() {
+        return foreign("the store belongs to another environment");
+    }
+    if origin != options.origin.as_bytes() {
+        return foreign("the store belongs to another ledger");
+    }
+    let opened = options.master_key.rows().open_row(sealed, IDENTITY.as_bytes());
+    if opened.is_ok_and(|plain| *plain == KEY_CHECK) {
+        Ok(())
+    } else {
+        foreign("the store was written under another master key")
+    }
+}
+
+fn read_head(keyspaces: &Keyspaces) -> Result<Head, StoreError> {
+    let Some(row) = keyspaces.meta.get(HEAD).map_err(read)? else { return Ok(Head::default()) };
+    let row = Bytes::from(row);
+    let mut reader = Reader::new(&row);
+    let mut fields = || -> Result<Head, Malformed> {
+        if reader.u8()? != 1 {
+            return Err(Malformed);
+        }
+        Ok(Head { size: reader.u64()?, time: Moment(reader.u64()?), checkpoint: row.slice(17..) })
+    };
+    fields().map_err(corrupt("meta"))
+}
+
+/// Checks that a checkpoint is this ledger's, of this size. Whether its root is the tree's, and its signature good, is
+/// checked by the sequencer, which has the keys.
+pub(super) fn check_checkpoint(checkpoint: &[u8], origin: &str, size: u64) -> Result<(), StoreError> {
+    let text = std::str::from_utf8(checkpoint).ok();
+    let parsed = text.and_then(|text| Note::parse(text).ok()).and_then(|note| Checkpoint::parse(note.text()).ok());
+    match parsed {
+        Some(parsed) if parsed.origin.as_str() == origin && parsed.size == size => Ok(()),
+        _ => Err(StoreError::Corrupt("the newest checkpoint is not that of the newest entry".to_owned())),
+    }
+}
+
+/// Checks that the newest commits follow one another up to the head, and that its checkpoint is theirs.
+fn check_tail(keyspaces: &Keyspaces, head: &Head, origin: &str) -> Result<(), StoreError> {
+    let gap = || StoreError::Corrupt("the newest commits do not follow one another".to_owned());
+    let mut end = head.size;
+    let mut time = head.time;
+    for (checked, row) in keyspaces.commits.iter().rev().take(CHECKED_COMMITS).enumerate() {
+        let (key, row) = row.into_inner().map_err(read)?;
+        let (first, (at, count)) = (commit_key(&key)?, commit_head(&row).map_err(corrupt("commits"))?);
+        if first + u64::from(count) != end || at > time || (checked == 0 && at != time) {
+            return Err(gap());
+        }
+        (end, time) = (first, at);
+    }
+    if head.size == 0 {
+        return Ok(());
+    }
+    if end == head.size {
+        return Err(gap());
+    }
+    check_checkpoint(&head.checkpoint, origin, head.size)
+}
+
+/// The index as it was flushed, and its tail from the commits since.
+fn build_index(keyspaces: &Keyspaces, history: &History, head: &Head) -> Result<Index, StoreError> {
+    let flushed = keyspaces.meta.get(FLUSHED).map_err(read)?;
+    let flushed = flushed.map_or(Ok(0), |row| Reader::new(&row).u64()).map_err(corrupt("meta"))?;
+    let index = Index::new(keyspaces.clone(), flushed);
+    let mut next = index.tail_first();
+    if next > head.size {
+        return Err(StoreError::Corrupt("the index reaches beyond the head".to_owned()));
+    }
+    while next < head.size {
+        let commit = history.containing(next)?;
+        index.append(&commit.entries[(next - commit.first) as usize..]);
+        next = commit.end();
+    }
+    Ok(index)
+}

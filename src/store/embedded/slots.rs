@@ -1,0 +1,206 @@
+//! Key slots by owner: hands them out, opens them, erases them. The bytes of a slot: `slot_file.rs`.
+//!
+//! The order that keeps a key from being lost: a slot's record is synced, then the row that maps its owner to it becomes
+//! durable in the same batch as what the key seals. A crash in between leaves a record without a row, which costs 64 bytes.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use bytes::BufMut;
+use fjall::OwnedWriteBatch;
+use parking_lot::{Mutex, RwLock};
+use quick_cache::sync::Cache;
+
+use super::{
+    StoreError,
+    codec::{Malformed, Reader, corrupt},
+    keyspaces::{Keyspaces, read},
+    slot_file::{SlotFile, fatal},
+};
+use crate::{
+    domain::agency::AgencyKey,
+    store::{Class, Owner, Slot, SlotNumber},
+    vault::SlotKey,
+};
+
+/// An owner's slots: which agency's, of which class, where. Few, so a list.
+type Owned = Vec<(AgencyKey, Class, SlotNumber)>;
+
+/// The key slots.
+pub(super) struct Slots {
+    keyspaces: Keyspaces,
+    /// Written only to allocate, sync and erase, so that a key that was erased cannot enter the cache again.
+    file: RwLock<SlotFile>,
+    keys: Cache<SlotNumber, Arc<SlotKey>>,
+    owners: Cache<Owner, Arc<Owned>>,
+    pending: Mutex<Pending>,
+}
+
+/// Owners whose rows are not durable yet.
+#[derive(Default)]
+struct Pending {
+    rows: HashMap<Owner, (Arc<Owned>, u64)>,
+    /// Rises with each commit, so that it clears only the rows that it has written.
+    round: u64,
+}
+
+impl Slots {
+    pub(super) fn open(keyspaces: Keyspaces, file: &Path, wrapping: SlotKey, max: usize) -> std::io::Result<Self> {
+        Ok(Self {
+            keyspaces,
+            file: RwLock::new(SlotFile::open(file, wrapping)?),
+            keys: Cache::new(max),
+            owners: Cache::new(max),
+            pending: Mutex::default(),
+        })
+    }
+
+    /// The slots of `owner` in the order of `wants`, made where there are none, or where the key has been erased.
+    pub(super) fn of(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
+        if let Some(owned) = self.owners.get(&owner)
+            && let Some(slots) = self.all_of(&owned, wants)?
+        {
+            return Ok(slots);
+        }
+        // One at a time, so that two callers who want the same new slot get the same one.
+        let mut pending = self.pending.lock();
+        let mut owned = match pending.rows.get(&owner) {
+            Some((owned, _)) => Owned::clone(owned),
+            None => self.load(owner)?,
+        };
+        let mut slots = Vec::with_capacity(wants.len());
+        let mut made = false;
+        for (agency, class) in wants {
+            let known = find(&owned, *agency, *class);
+            if let Some(number) = known
+                && let Some(key) = self.key(number)?
+            {
+                slots.push(Slot { number, key });
+                continue;
+            }
+            let (number, key) = self.file.write().allocate()?;
+            self.keys.insert(number, Arc::clone(&key));
+            owned.retain(|(a, c, _)| (a, c) != (agency, class));
+            owned.push((*agency, *class, number));
+            slots.push(Slot { number, key });
+            made = true;
+        }
+        let owned = Arc::new(owned);
+        if made {
+            let round = pending.round;
+            pending.rows.insert(owner, (Arc::clone(&owned), round));
+        }
+        self.owners.insert(owner, owned);
+        Ok(slots)
+    }
+
+    /// The slots wanted, if all of them are there.
+    fn all_of(&self, owned: &Owned, wants: &[(AgencyKey, Class)]) -> Result<Option<Vec<Slot>>, StoreError> {
+        let mut slots = Vec::with_capacity(wants.len());
+        for (agency, class) in wants {
+            let Some(number) = find(owned, *agency, *class) else { return Ok(None) };
+            let Some(key) = self.key(number)? else { return Ok(None) };
+            slots.push(Slot { number, key });
+        }
+        Ok(Some(slots))
+    }
+
+    fn load(&self, owner: Owner) -> Result<Owned, StoreError> {
+        let row = self.keyspaces.slots.get(row_key(owner)).map_err(read)?;
+        row.map_or(Ok(Vec::new()), |row| decode(&row).map_err(corrupt("slots")))
+    }
+
+    /// The key in a slot; `None` once it is erased.
+    pub(super) fn key(&self, number: SlotNumber) -> Result<Option<Arc<SlotKey>>, StoreError> {
+        if let Some(key) = self.keys.get(&number) {
+            return Ok(Some(key));
+        }
+        let file = self.file.read();
+        let key = file.key(number)?;
+        if let Some(key) = &key {
+            // Under the lock: an eraser waits, and then finds the key in the cache.
+            self.keys.insert(number, Arc::clone(key));
+        }
+        Ok(key)
+    }
+
+    /// Erases a slot's key for good. What it sealed stays where it is and opens no more.
+    pub(super) fn erase(&self, number: SlotNumber) -> Result<(), StoreError> {
+        let mut file = self.file.write();
+        self.keys.remove(&number);
+        file.erase(number)
+    }
+
+    /// Makes the records of every slot handed out so far durable; part of a commit, before its batch.
+    ///
+    /// If we crash before this, the file may end in records that no row refers to: the next slot comes after them, and
+    /// what they would have sealed was never committed. The same holds if we crash after it and before the batch.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        let unsynced = self.file.write().flush()?;
+        unsynced.map_or(Ok(()), |file| file.sync_data().map_err(fatal))
+    }
+
+    /// Adds the rows of owners with new slots to a commit's batch. To be called before [`Self::sync`], so that no row is
+    /// written whose slot came after the sync. Returns the round to publish.
+    pub(super) fn write(&self, batch: &mut OwnedWriteBatch) -> u64 {
+        let mut pending = self.pending.lock();
+        for (owner, (owned, _)) in &pending.rows {
+            batch.insert(&self.keyspaces.slots, row_key(*owner), encode(owned));
+        }
+        let round = pending.round;
+        pending.round += 1;
+        round
+    }
+
+    /// Forgets the rows that the commit of `round` has made durable.
+    pub(super) fn publish(&self, round: u64) {
+        self.pending.lock().rows.retain(|_, (_, made)| *made > round);
+    }
+}
+
+fn find(owned: &Owned, agency: AgencyKey, class: Class) -> Option<SlotNumber> {
+    owned.iter().find(|(a, c, _)| (*a, *c) == (agency, class)).map(|(_, _, number)| *number)
+}
+
+/// A tag and the owner's own bytes.
+fn row_key(owner: Owner) -> Vec<u8> {
+    let (tag, bytes): (u8, &[u8]) = match &owner {
+        Owner::Subject(id) => (1, &id.0),
+        Owner::Unknown(hash) => (2, &hash.0),
+        Owner::Epoch(hour) => (3, &hour.to_be_bytes()),
+        Owner::Hub => (4, &[]),
+    };
+    [&[tag], bytes].concat()
+}
+
+/// 0x01, then for each slot: agency u64 · class u8 · number u64.
+fn encode(owned: &Owned) -> Vec<u8> {
+    let mut row = Vec::with_capacity(1 + 17 * owned.len());
+    row.put_u8(1);
+    for (agency, class, number) in owned {
+        row.put_u64(agency.0);
+        row.put_u8(*class as u8);
+        row.put_u64(number.0);
+    }
+    row
+}
+
+fn decode(row: &[u8]) -> Result<Owned, Malformed> {
+    let mut reader = Reader::new(row);
+    if reader.u8()? != 1 {
+        return Err(Malformed);
+    }
+    let mut owned = Vec::new();
+    while reader.left() > 0 {
+        let agency = AgencyKey(reader.u64()?);
+        let class = match reader.u8()? {
+            1 => Class::Subject,
+            2 => Class::Trail,
+            3 => Class::Payload,
+            4 => Class::Evidence,
+            5 => Class::Epoch,
+            _ => return Err(Malformed),
+        };
+        owned.push((agency, class, SlotNumber(reader.u64()?)));
+    }
+    Ok(owned)
+}

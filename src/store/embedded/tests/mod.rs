@@ -1,0 +1,11 @@
+//! Tests of the embedded store. The scene they share is `scene.rs`; each other file holds one part of the contract.
+
+mod calls_and_people;
+mod deliveries;
+mod faults;
+mod ledger;
+mod model;
+mod scene;
+mod secrecy;
+mod slots;
+mod whose;

@@ -1,0 +1,145 @@
+//! Key slots: the same slot for the same want, durable with the next commit, gone once erased.
+
+use std::{fs, os::unix::fs::FileExt};
+
+use super::scene::{BENEFIT, Scene, TAX, identifier, subject};
+use crate::{
+    domain::agency::{AgencyId, AgencyKey},
+    store::{Class, Owner, Slot, Store, StoreError},
+};
+
+const OWNER: Owner = Owner::Subject(crate::domain::subject::SubjectId([1; 16]));
+
+async fn slot(scene: &Scene, owner: Owner, agency: AgencyKey, class: Class) -> Slot {
+    scene.store().slots(owner, &[(agency, class)]).await.unwrap().remove(0)
+}
+
+/// What a key is, told by what it names.
+fn name(slot: &Slot) -> String {
+    slot.key.pseudonym(&AgencyId::new("tax").unwrap()).to_string()
+}
+
+#[tokio::test]
+async fn each_owner_agency_and_class_has_a_slot_of_its_own() {
+    let mut scene = Scene::new();
+    let owners = [OWNER, Owner::Subject(subject(2)), Owner::Unknown(identifier(1)), Owner::Epoch(5), Owner::Hub];
+    let wants = [(TAX, Class::Payload), (TAX, Class::Trail), (BENEFIT, Class::Payload), (TAX, Class::Payload)];
+    let mut before = Vec::new();
+    for owner in owners {
+        let slots = scene.store().slots(owner, &wants).await.unwrap();
+        assert_eq!(slots[0].number, slots[3].number);
+        before.extend(slots.iter().take(3).map(|slot| (slot.number, name(slot))));
+    }
+    let (mut numbers, mut names): (Vec<_>, Vec<_>) = before.iter().cloned().unzip();
+    numbers.sort();
+    numbers.dedup();
+    names.sort();
+    names.dedup();
+    assert_eq!((numbers.len(), names.len()), (15, 15));
+
+    scene.commit_terms(&[1]).await;
+    scene.reopen();
+    let mut after = Vec::new();
+    for owner in owners {
+        let slots = scene.store().slots(owner, &wants[..3]).await.unwrap();
+        after.extend(slots.iter().map(|slot| (slot.number, name(slot))));
+    }
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn more_slots_of_an_owner_leave_those_it_has() {
+    let mut scene = Scene::new();
+    let first = slot(&scene, OWNER, TAX, Class::Trail).await;
+    scene.commit_terms(&[1]).await;
+    let second = slot(&scene, OWNER, TAX, Class::Payload).await;
+    scene.commit_terms(&[1]).await;
+    scene.reopen();
+    assert_eq!(slot(&scene, OWNER, TAX, Class::Trail).await.number, first.number);
+    assert_eq!(slot(&scene, OWNER, TAX, Class::Payload).await.number, second.number);
+}
+
+#[tokio::test]
+async fn a_slot_that_no_commit_followed_is_not_taken_for_another() {
+    let mut scene = Scene::new();
+    let kept = slot(&scene, OWNER, TAX, Class::Trail).await;
+    scene.commit_terms(&[1]).await;
+    let lost = slot(&scene, OWNER, TAX, Class::Payload).await;
+    scene.reopen();
+    let new = slot(&scene, OWNER, TAX, Class::Payload).await;
+    assert_ne!(name(&new), name(&lost));
+    assert_eq!(name(&slot(&scene, OWNER, TAX, Class::Trail).await), name(&kept));
+}
+
+#[tokio::test]
+async fn an_erased_key_opens_no_more_and_its_neighbours_do() {
+    let mut scene = Scene::new();
+    let [left, erased, right] = [Class::Trail, Class::Payload, Class::Evidence]
+        .map(|class| scene.store().inner.slots.of(OWNER, &[(TAX, class)]).unwrap().remove(0));
+    scene.commit_terms(&[1]).await;
+    let file = scene.folder.path().join("keys/slots");
+    let record = |bytes: &[u8]| bytes[64 * erased.number.0 as usize..][..64].to_vec();
+    let before = record(&fs::read(&file).unwrap());
+    scene.store().erase(erased.number).unwrap();
+    let after = record(&fs::read(&file).unwrap());
+    assert!(before.iter().filter(|byte| **byte != 0).count() > 50);
+    assert!(after[1..].iter().all(|byte| *byte == 0), "nothing of the key is left where it was");
+    for _ in 0..2 {
+        assert!(scene.store().slot_key(erased.number).await.unwrap().is_none());
+        for neighbour in [&left, &right] {
+            let key = scene.store().slot_key(neighbour.number).await.unwrap().unwrap();
+            assert_eq!(name(&Slot { number: neighbour.number, key }), name(neighbour));
+        }
+        scene.reopen();
+    }
+    let new = slot(&scene, OWNER, TAX, Class::Payload).await;
+    assert_ne!(new.number, erased.number, "who comes back gets a new key");
+    scene.commit_terms(&[1]).await;
+    scene.reopen();
+    assert_eq!(slot(&scene, OWNER, TAX, Class::Payload).await.number, new.number);
+}
+
+#[tokio::test]
+async fn a_slot_can_be_erased_before_any_commit() {
+    let scene = Scene::new();
+    let made = slot(&scene, OWNER, TAX, Class::Trail).await;
+    scene.store().erase(made.number).unwrap();
+    assert!(scene.store().slot_key(made.number).await.unwrap().is_none());
+    assert_ne!(slot(&scene, OWNER, TAX, Class::Trail).await.number, made.number);
+}
+
+#[tokio::test]
+async fn a_slot_that_is_damaged_moved_or_not_there_is_an_error() {
+    let mut scene = Scene::new();
+    for agency in [TAX, BENEFIT] {
+        slot(&scene, OWNER, agency, Class::Trail).await;
+    }
+    scene.commit_terms(&[1]).await;
+    scene.close();
+    let path = scene.folder.path().join("keys/slots");
+    let bytes = fs::read(&path).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&bytes[64..128], 0).unwrap();
+    file.write_all_at(&[bytes[64 + 20] ^ 1], 64 + 20).unwrap();
+    scene.reopen();
+    for number in [0, 1, 2, u64::MAX].map(crate::store::SlotNumber) {
+        let result = scene.store().slot_key(number).await;
+        assert!(matches!(result, Err(StoreError::Corrupt(_) | StoreError::Read(_))), "{number:?}");
+    }
+}
+
+#[tokio::test]
+async fn more_slots_than_fit_in_memory_are_written_on_the_way() {
+    let mut scene = Scene::with(|options| options.memory.slots = 10);
+    let agencies: Vec<_> = (0..20_000).map(|n| (AgencyKey(n), Class::Trail)).collect();
+    let slots = scene.store().slots(OWNER, &agencies).await.unwrap();
+    let samples = [0, 1, 16_383, 16_384, 16_385, 19_999];
+    for _ in 0..2 {
+        for at in samples {
+            let key = scene.store().slot_key(slots[at].number).await.unwrap().unwrap();
+            assert_eq!(name(&Slot { number: slots[at].number, key }), name(&slots[at]));
+        }
+        scene.commit_terms(&[1]).await;
+        scene.reopen();
+    }
+}
