@@ -1,0 +1,27 @@
+//! gRPC in front of the desk, one file a service. Nothing is decided here.
+//!
+//! | question | file |
+//! |---|---|
+//! | how is it served, within which bounds | `server.rs`, `limits.rs`, `health.rs` |
+//! | who calls | `peer.rs` |
+//! | which gRPC code | `status.rs` |
+//! | what does a message mean | `read.rs`; how is an answer written: `write.rs` |
+//! | push, ask, provide, receive | `exchange.rs`, `submit_stream.rs`, `provide.rs` |
+//! | proofs | `ledger.rs` |
+
+mod exchange;
+mod health;
+mod ledger;
+mod limits;
+mod peer;
+mod provide;
+mod read;
+mod server;
+mod status;
+mod submit_stream;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use limits::GrpcLimits;
+pub use server::{GrpcServer, ServeError};
