@@ -49,6 +49,11 @@ const KEY_CHECK: &[u8] = b"waybill";
 const CHECKED_COMMITS: usize = 64;
 
 impl EmbeddedStore {
+    /// Whether the folder holds a store, or what is left of one.
+    pub fn exists(path: &Path) -> bool {
+        path.join(DATABASE).exists() || path.join(KEYS).join(SLOTS).exists()
+    }
+
     /// Creates a store in the folder, which may hold other things but no store. It is then opened with [`Self::open`].
     pub fn create(options: &EmbeddedOptions) -> Result<(), StoreError> {
         let (database, keys) = (options.path.join(DATABASE), options.path.join(KEYS));
