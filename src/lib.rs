@@ -8,6 +8,7 @@ pub mod config;
 pub mod desk;
 pub mod domain;
 pub mod exchange;
+pub mod ingress;
 pub mod ledger;
 pub mod sequencer;
 pub mod store;

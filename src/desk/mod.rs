@@ -13,6 +13,7 @@
 //! | answer a repeated call | `repeat.rs` |
 //! | seal an entry for its parties | `sealing.rs` |
 //! | prove an entry to somebody | `receipts.rs` |
+//! | prove an entry's place to anybody | `proofs.rs` |
 //! | who may call how often | `quota.rs` |
 
 mod answer;
@@ -23,6 +24,7 @@ mod consent;
 mod decide;
 mod newcomers;
 mod operate;
+mod proofs;
 mod providers;
 mod quota;
 mod receipts;
@@ -44,6 +46,7 @@ pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
 pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
 pub use operate::{LoadCatalogue, Published};
+pub use proofs::{ConsistencyProof, InclusionProof, ProofError};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};

@@ -68,6 +68,12 @@ pub enum Arrival {
     Malformed(Malformed),
 }
 
+impl From<Submission> for Arrival {
+    fn from(submission: Submission) -> Self {
+        Self::Submission(submission)
+    }
+}
+
 /// What a submission keeps from its admission to its outcome.
 #[derive(Debug)]
 struct Begun {
@@ -122,10 +128,10 @@ impl Desk {
     pub async fn submit(
         &self,
         peer: Peer<'_>,
-        arrival: Arrival,
+        arrival: impl Into<Arrival>,
         detail: ReceiptDetail,
     ) -> Result<SubmitOutcome, CallError> {
-        let mut prepared = self.prepare(peer, arrival, detail).await;
+        let mut prepared = self.prepare(peer, arrival.into(), detail).await;
         loop {
             match prepared {
                 Prepared::Done(result) => return result,

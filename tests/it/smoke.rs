@@ -8,7 +8,12 @@ use waybill::{
     cli::demo::population::Population,
     config::Limits,
     desk::*,
-    domain::{environment::Environment, record::*, subject::Identifier, time::{Clock, SystemClock}},
+    domain::{
+        environment::Environment,
+        record::*,
+        subject::Identifier,
+        time::{Clock, SystemClock},
+    },
     exchange::submission::*,
     ledger::{Origin, SignerKey},
     sequencer::Signing,
@@ -109,7 +114,8 @@ async fn a_record_goes_in_and_two_entries_come_out() {
     };
     let portal = Peer::San("urn:waybill:system:benefit:portal");
     let granted = core.desk.grant(portal, grant).await.unwrap();
-    let contact = she.records().into_iter().find(|record| record.record_type.to_string() == "identity/contact").unwrap();
+    let contact =
+        she.records().into_iter().find(|record| record.record_type.to_string() == "identity/contact").unwrap();
     let mut submission = submission;
     submission.key = key();
     submission.record_type = contact.record_type.to_string();

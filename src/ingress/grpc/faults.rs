@@ -43,11 +43,7 @@ impl Faults {
     }
 
     pub(super) fn check(self) -> Result<(), Refusal> {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal { code: RefusalCode::CallMalformed, violations: self.0 })
-        }
+        if self.0.is_empty() { Ok(()) } else { Err(Refusal { code: RefusalCode::CallMalformed, violations: self.0 }) }
     }
 
     pub(super) fn moment(&mut self, pointer: &str, time: Option<&Timestamp>) -> Option<Moment> {
@@ -155,4 +151,3 @@ impl Faults {
         None
     }
 }
-

@@ -10,9 +10,9 @@ pub struct GrpcLimits {
     /// A unary call that takes longer is ended. A request waits for its provider within this.
     pub grpc_call_timeout: Duration,
     /// How long calls under way may take to end when the hub stops.
-    pub grpc_drain_timeout: Duration,
-    /// Submissions of one stream without an outcome: enough to fill two commits while a disk syncs in 4 ms.
-    pub stream_window: u32,
+    pub drain_max: Duration,
+    /// Submissions of one stream without an outcome: enough to fill two commits, one syncing, one waiting.
+    pub stream_window_max: usize,
     /// Answers of one provider's stream that are being recorded.
     pub provide_answers_max: usize,
     /// Calls of one connection at once.
@@ -42,10 +42,10 @@ impl Default for GrpcLimits {
         Self {
             grpc_message_bytes_max: 4 << 20,
             grpc_call_timeout: Duration::from_secs(40),
-            grpc_drain_timeout: Duration::from_secs(20),
-            stream_window: 2048,
+            drain_max: Duration::from_secs(30),
+            stream_window_max: 1024,
             provide_answers_max: 256,
-            http2_streams_max: 1024,
+            http2_streams_max: 256,
             http2_stream_window_bytes: 512 << 10,
             http2_connection_window_bytes: 2 << 20,
             http2_frame_bytes_max: 64 << 10,

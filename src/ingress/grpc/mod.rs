@@ -5,11 +5,14 @@
 //! | how is it served, within which bounds | `server.rs`, `limits.rs`, `health.rs` |
 //! | who calls | `peer.rs` |
 //! | which gRPC code | `status.rs` |
-//! | what does a message mean | `read.rs`; how is an answer written: `write.rs` |
+//! | what does a message mean | `read.rs`, what can be wrong with it `faults.rs`; answers are written by `write.rs` |
 //! | push, ask, provide, receive | `exchange.rs`, `submit_stream.rs`, `provide.rs` |
-//! | proofs | `ledger.rs` |
+//! | consent | `consent.rs` |
+//! | proofs, audit | `ledger.rs` |
 
+mod consent;
 mod exchange;
+mod faults;
 mod health;
 mod ledger;
 mod limits;
@@ -24,4 +27,4 @@ mod tests;
 mod write;
 
 pub use limits::GrpcLimits;
-pub use server::{GrpcServer, ServeError};
+pub use server::{GrpcParts, GrpcServer};

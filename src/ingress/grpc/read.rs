@@ -1,6 +1,7 @@
 //! Reads messages as what the desk takes. A field that is not what it must be makes the call malformed (`faults.rs`);
 //! whether the call makes sense is not asked here.
 
+use bytes::Bytes;
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use waybill_proto::v1;
@@ -117,8 +118,14 @@ pub(super) fn context_of(key: &str, message: &impl Message, of: Option<v1::Conte
     Ok(context(checked, of))
 }
 
-/// A provider's answer to a question; its request's id stays beside it.
-pub(super) fn answer(message: v1::ProvideAnswer) -> Result<(Answer, CallContext), Refusal> {
+/// A context of which only the agency is said.
+pub(super) fn agency(on_behalf_of: String) -> CallContext {
+    context(None, Some(v1::Context { on_behalf_of, ..v1::Context::default() }))
+}
+
+/// A provider's answer to a question. It has no idempotency key: the question can be answered once.
+pub(super) fn answer(message: v1::ProvideAnswer) -> Result<(Answer, CallContext), Malformed> {
+    let malformed = |refusal| Malformed { key: String::new(), content: Bytes::new(), refusal };
     use v1::provide_answer::Answer as Read;
     let mut faults = Faults::default();
     let available_at = faults.moment("/available_at", message.available_at.as_ref());
@@ -137,8 +144,9 @@ pub(super) fn answer(message: v1::ProvideAnswer) -> Result<(Answer, CallContext)
             })
         }),
     };
-    faults.check()?;
-    Ok((answer.ok_or(RefusalCode::CallMalformed)?, context(checked, message.context)))
+    faults.check().map_err(malformed)?;
+    let answer = answer.ok_or_else(|| malformed(RefusalCode::CallMalformed.into()))?;
+    Ok((answer, context(checked, message.context)))
 }
 
 /// A consent to be recorded.

@@ -10,7 +10,7 @@ use waybill_proto::v1;
 
 use super::write;
 use crate::{
-    desk::{CallError, Refused},
+    desk::{CallError, ProofError, Refused},
     domain::refusal::RefusalCode,
 };
 
@@ -38,11 +38,22 @@ pub(super) const fn of_refusal(code: RefusalCode) -> (Code, bool) {
         NotActingFor | RoleMissing => (Code::PermissionDenied, false),
         KeyReused => (Code::AlreadyExists, false),
         KeyTooNew => (Code::InvalidArgument, true),
-        KeyInvalid | KeyTooOld | CallMalformed | ContextMissing | ExplicitRequestMissing | RecordTooLarge
-        | RecordNotJson | RecordDuplicateKey | RecordTooDeep | RecordNumber | RecordStringTooLong
-        | RecordTooManyItems | RecordInvalid | SubjectMissing | SubjectAmbiguous | TooManyFields => {
-            (Code::InvalidArgument, false)
-        }
+        KeyInvalid
+        | KeyTooOld
+        | CallMalformed
+        | ContextMissing
+        | ExplicitRequestMissing
+        | RecordTooLarge
+        | RecordNotJson
+        | RecordDuplicateKey
+        | RecordTooDeep
+        | RecordNumber
+        | RecordStringTooLong
+        | RecordTooManyItems
+        | RecordInvalid
+        | SubjectMissing
+        | SubjectAmbiguous
+        | TooManyFields => (Code::InvalidArgument, false),
         RecordStale => (Code::FailedPrecondition, false),
         RecordTypeUnknown | SchemaUnknown | PurposeUnknown | AgreementMissing | NotAvailable | InterestMissing
         | ConsentMissing | ConsentWithdrawn | ConsentExpired | FactsFull | CatalogueRefused => {
@@ -69,8 +80,8 @@ pub(super) fn of_undecided(error: &CallError) -> v1::Busy {
     let (code, retry_after, message) = match error {
         CallError::Exhausted { retry_after, .. } => (Code::ResourceExhausted, *retry_after, error.to_string()),
         CallError::Unavailable(_) => (Code::Unavailable, UNAVAILABLE_RETRY, error.to_string()),
-        CallError::Fault(fault) => {
-            tracing::error!(%fault, "a call failed");
+        CallError::Fault(_) => {
+            log_fault(error);
             (Code::Internal, Duration::ZERO, "the hub failed; its log says why".to_owned())
         }
         CallError::Refused(_) => (Code::FailedPrecondition, Duration::ZERO, error.to_string()),
@@ -78,6 +89,21 @@ pub(super) fn of_undecided(error: &CallError) -> v1::Busy {
     // Whole milliseconds, never less than asked for.
     let retry_after_ms = u64::try_from(retry_after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
     v1::Busy { code: code as u32, retry_after_ms, message }
+}
+
+/// Logs what went wrong inside the hub; nothing of it names a person.
+pub(super) fn log_fault(error: &CallError) {
+    if let CallError::Fault(fault) = error {
+        tracing::error!(%fault, "a call failed");
+    }
+}
+
+/// Why there is no such proof.
+pub(super) fn of_proof(error: ProofError) -> Status {
+    match error {
+        ProofError::OutOfRange(text) => Status::out_of_range(text),
+        ProofError::Fault(fault) => of_error(CallError::Fault(fault)),
+    }
 }
 
 fn of_refused(refused: Refused) -> Status {
