@@ -59,7 +59,9 @@ fn stay(stage: &Stage, teller: &Teller) -> anyhow::Result<()> {
     let (scheme, value) = she.identifier();
     teller.title("The hub goes on running; Ctrl-C stops it. To try next, in another terminal:");
     println!("{}", place.shell("hub/dpo")?);
-    println!("echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'");
+    println!(
+        "echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'"
+    );
     println!("{program} ledger prove 1 --key '{}'", place.verifier_key);
     println!("{program} catalogue show");
     println!("{}", place.shell("hub/operator")?);

@@ -38,11 +38,17 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     };
     check(all.iter().any(|entry| foreign(&entry)), "tax answered benefit about her")?;
     check(!own.iter().any(|entry| foreign(&entry)), "identity's officer does not see what tax told benefit")?;
-    teller.fact(&format!("identity's own officer asks the same and sees {}: what tax told benefit is not there", own.len()));
+    teller.fact(&format!(
+        "identity's own officer asks the same and sees {}: what tax told benefit is not there",
+        own.len()
+    ));
 
     let receipt = stage.receipt.clone().context("step 2 left no receipt")?;
     crate::cli::receipt::verify(&receipt, &stage.place.verifier_key)?;
-    teller.fact(&format!("the receipt of step 2 (entry {}) verifies offline, with the ledger's public key alone", receipt.index));
+    teller.fact(&format!(
+        "the receipt of step 2 (entry {}) verifies offline, with the ledger's public key alone",
+        receipt.index
+    ));
     tamper(stage, teller, receipt.index)
 }
 

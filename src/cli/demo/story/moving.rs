@@ -29,7 +29,10 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
         teller.detail(&format!("withheld: {}", withheld.join(", ")));
         let receipt = delivery.receipt.context("a delivery came without its receipt")?;
         crate::cli::receipt::verify(&receipt, &stage.place.verifier_key)?;
-        teller.detail(&format!("entry {} of the ledger proves it; tax and benefit each hold their own proof", receipt.index));
+        teller.detail(&format!(
+            "entry {} of the ledger proves it; tax and benefit each hold their own proof",
+            receipt.index
+        ));
     }
     Ok(())
 }
