@@ -1,6 +1,7 @@
 //! `waybill demo`: the main job, told as it happens. The hub is the real one; the agencies are clients of the public protos.
 
 pub mod population;
+mod proof;
 mod say;
 mod setup;
 mod story;

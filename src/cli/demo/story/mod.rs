@@ -153,11 +153,6 @@ fn evidence(people: &Population, question: &v1::Question) -> Option<super::popul
     citizen.records().into_iter().find(|record| record.record_type == question.record_type)
 }
 
-/// The refusal in a failed call's details.
-pub fn refusal(status: &tonic::Status) -> anyhow::Result<v1::Refusal> {
-    crate::cli::refused::refusal(status).with_context(|| format!("a refusal was expected, not: {}", status.message()))
-}
-
 /// Fails the step unless `holds`.
 pub fn check(holds: bool, what: &str) -> anyhow::Result<()> {
     ensure!(holds, "this should be so and is not: {what}");
