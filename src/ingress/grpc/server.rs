@@ -92,9 +92,9 @@ impl GrpcServer {
     }
 
     fn routes(self, reporter: HealthReporter, stopping: &CancellationToken) -> Routes {
-        let GrpcParts { desk, verifier, limits, .. } = self.parts;
+        let GrpcParts { desk, relay, verifier, limits, .. } = self.parts;
         let bytes_max = limits.grpc_message_bytes_max;
-        let exchange = Exchange { desk: Arc::clone(&desk), limits, stopping: stopping.clone() };
+        let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping: stopping.clone() };
         let exchange = ExchangeServiceServer::new(exchange).max_decoding_message_size(bytes_max);
         let consents = Consents { desk: Arc::clone(&desk) };
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);
