@@ -1,7 +1,17 @@
 //! Waybill: an interagency data-exchange hub. This file is the map of the library; `src/README.md` is the guide to it.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod catalogue;
+pub mod cli;
+pub mod config;
+pub mod desk;
 pub mod domain;
+pub mod drivers;
+pub mod exchange;
 pub mod ledger;
+pub mod relay;
+pub mod sequencer;
 pub mod store;
+pub mod tls;
 pub mod vault;

@@ -27,8 +27,6 @@ pub struct Fact {
     pub until: Option<Moment>,
     /// When it was withdrawn, lifted or ended, if it was.
     pub ended: Option<Moment>,
-    /// The ledger index of the entry that recorded it.
-    pub entry: u64,
 }
 
 /// What a fact covers, by its kind.

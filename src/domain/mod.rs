@@ -3,13 +3,15 @@
 //! | question | file |
 //! |---|---|
 //! | who? | [`agency`], [`subject`], [`context`] |
-//! | what? | [`record`], [`field`], [`value`] |
+//! | what? | [`record`], [`field`], [`value`], [`canonical`] |
+//! | how much of it? | [`view`] |
 //! | may it? | [`agreement`], [`facts`], [`refusal`] |
 //! | what became of it? | [`transfer`] |
 //! | when? | [`time`] |
 
 pub mod agency;
 pub mod agreement;
+pub mod canonical;
 pub mod context;
 pub mod environment;
 pub mod facts;
@@ -21,5 +23,9 @@ pub mod subject;
 pub mod time;
 pub mod transfer;
 pub mod value;
+pub mod view;
 
 mod slug;
+
+#[cfg(test)]
+pub(crate) mod arbitrary;

@@ -97,15 +97,23 @@ refusals! {
     ConsentMissing = 52, "consent.missing", Permit, Consent, "the person has not consented";
     ConsentWithdrawn = 53, "consent.withdrawn", Permit, Consent, "the person has withdrawn the consent";
     ConsentExpired = 54, "consent.expired", Permit, Consent, "the consent has ended";
+    FactsFull = 56, "subject.facts-full", Permit, Call, "the person has as many consents, restrictions and interests as can be kept";
     ExplicitRequestMissing = 55, "explicit-request.missing", Permit, Call, "the agreement demands the person's explicit request";
     TooManyFields = 60, "minimise.too-many-fields", Minimise, Call, "the agreed view has more fields than an entry can commit to";
     TransferUnknown = 70, "transfer.unknown", Find, Call, "no such transfer for this caller";
     EntryUnknown = 71, "entry.unknown", Find, Call, "no such entry for this caller";
     ConsentUnknown = 72, "consent.unknown", Find, Call, "no such consent for this caller";
     DeadLetterUnknown = 73, "dead-letter.unknown", Find, Call, "no such dead letter for this caller";
+    RequestUnknown = 74, "request.unknown", Find, Call, "no such open request for this caller";
+    CatalogueRefused = 75, "catalogue.refused", Find, Call, "the catalogue in the folder does not pass its checks; `waybill check` says why";
 }
 
 impl RefusalCode {
+    /// What the caller of a call about one person is told: a reason that lies in the person looks like `not-available`.
+    pub fn told_to_caller(self) -> Self {
+        if self.lies_in() == LiesIn::Person { Self::NotAvailable } else { self }
+    }
+
     /// The stable number in entries.
     pub const fn number(self) -> u16 {
         self as u16

@@ -49,10 +49,27 @@ impl std::fmt::Display for Moment {
     }
 }
 
+impl std::str::FromStr for Moment {
+    type Err = NoMoment;
+    /// RFC 3339.
+    fn from_str(text: &str) -> Result<Self, NoMoment> {
+        let moment: jiff::Timestamp = text.parse().map_err(|_| NoMoment)?;
+        u64::try_from(moment.as_millisecond()).map(Self).map_err(|_| NoMoment)
+    }
+}
+
+/// Not a moment since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a moment is written as RFC 3339 says, e.g. 2026-11-21T20:13:00Z, and not before 1970")]
+pub struct NoMoment;
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync + 'static {
     /// The moment now, by the wall.
     fn now(&self) -> Moment;
+
+    /// How long the machine has been up, asleep or awake: what a jump of the wall clock is told from.
+    fn uptime(&self) -> Duration;
 }
 
 /// The machine's own clock.
@@ -64,31 +81,44 @@ impl Clock for SystemClock {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Moment(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
     }
+
+    fn uptime(&self) -> Duration {
+        let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(up).unwrap_or_default()
+    }
 }
 
 /// A clock that stands still until it is told otherwise.
 #[derive(Debug)]
-pub struct ManualClock(AtomicU64);
+pub struct ManualClock {
+    now_ms: AtomicU64,
+    uptime_ms: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows `moment`.
     pub const fn at(moment: Moment) -> Self {
-        Self(AtomicU64::new(moment.0))
+        Self { now_ms: AtomicU64::new(moment.0), uptime_ms: AtomicU64::new(0) }
     }
 
-    /// Sets the clock, forward or back.
+    /// Sets the wall clock, forward or back, as somebody who turns its hands: no time passes.
     pub fn set(&self, moment: Moment) {
-        self.0.store(moment.0, Ordering::SeqCst);
+        self.now_ms.store(moment.0, Ordering::SeqCst);
     }
 
-    /// Moves the clock forward.
+    /// Lets time pass.
     pub fn advance(&self, duration: Duration) {
         self.set(self.now().after(duration));
+        self.uptime_ms.fetch_add(duration.as_millis() as u64, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Moment {
-        Moment(self.0.load(Ordering::SeqCst))
+        Moment(self.now_ms.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.uptime_ms.load(Ordering::SeqCst))
     }
 }

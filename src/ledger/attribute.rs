@@ -6,7 +6,7 @@ numbered! {
     pub enum Attribute {
         /// What happened, as a number of [`Kind`](super::Kind). Stated by the hub.
         Kind = 1, "kind";
-        /// How it ended, as a number within the kind. Stated by the hub.
+        /// How it ended, as a word: a refusal's code, an answer. Stated by the hub.
         Outcome = 2, "outcome";
         /// The agency that the record comes from. From the agreement.
         Source = 3, "source";
@@ -34,7 +34,7 @@ numbered! {
         Change = 14, "change";
         /// The revision that this one corrects. From the submission.
         CorrectsRevision = 15, "corrects_revision";
-        /// Whether the source is the record type's authoritative agency. From the submission, checked with the catalogue.
+        /// Whether the source is the authoritative agency. From the submission, checked with the catalogue.
         Authoritative = 16, "authoritative";
         /// The transfer that the record is a copy of. From the submission.
         CopyOf = 17, "copy_of";
@@ -46,7 +46,7 @@ numbered! {
         RefersTo = 20, "refers_to";
         /// The transfer's id. Stated by the hub.
         TransferId = 21, "transfer_id";
-        /// The subject as the recipient's pseudonym, or the keyed reference of one that was not created. Stated by the hub.
+        /// The recipient's pseudonym of the subject, or the keyed reference of one not created. Stated by the hub.
         Subject = 22, "subject";
         /// The acting system. From its certificate.
         System = 23, "system";
@@ -94,6 +94,10 @@ numbered! {
         PublicKey = 44, "public_key";
         /// Demo, test or production. From the configuration.
         Environment = 45, "environment";
+        /// Which faults a refused record or call has: keyword and pointer, never a value. Stated by the hub.
+        Violations = 46, "violations";
+        /// The published schemas by name, each with its digest. From the catalogue.
+        Schemas = 47, "schemas";
     }
     reserved {
         100, "preview";

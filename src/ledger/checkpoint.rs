@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::hash::Hash;
-use super::note::{Note, NoteError, SignerKey, VerifierKey};
+use super::key::{SignerKey, VerifierKey};
+use super::note::{Note, NoteError};
 use super::tile::decimal;
 
 /// Why a text is no checkpoint, or not one to trust.

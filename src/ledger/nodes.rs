@@ -47,7 +47,7 @@ impl TileNodes {
         if end > self.width {
             return None;
         }
-        // Before a tile's last leaf of this node stand 2m - popcount(m) nodes for its m leaves, then the node's own chain.
+        // Before the node's last leaf stand 2m - popcount(m) nodes for the m leaves there; after it, the chain to it.
         let leaves = end - 1;
         self.nodes.get(2 * leaves - leaves.count_ones() as usize + height as usize).copied()
     }

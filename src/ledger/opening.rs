@@ -2,9 +2,9 @@
 //! `commitment.rs`.
 use std::fmt;
 
-use super::commitment::{
-    CommitmentError, Commitments, MAX_ITEMS, Name, SALT_BYTES, Salts, Secret, check_item, commit_one,
-};
+use super::commitment::{CommitmentError, Commitments, MAX_ITEMS, check_item, commit_one};
+use super::name::Name;
+use super::salts::{SALT_BYTES, Salts, Secret};
 
 /// What is shown to open one commitment. It holds what was committed to, so it is personal data.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Opening {
     /// Attribute number in decimal, or field path.
     pub name: String,
     /// RFC 8785 JSON.
-    pub value: Vec<u8>,
+    pub value: String,
     /// The item's salt.
     pub salt: [u8; SALT_BYTES],
 }
@@ -28,27 +28,27 @@ impl fmt::Debug for Opening {
 
 /// The opening of the item at `position`. It is not compared with any list.
 pub fn open(secret: &Secret, position: usize, name: Name<'_>, value: &[u8]) -> Result<Opening, CommitmentError> {
-    check_item(position, name, value)?;
     if position >= MAX_ITEMS {
         return Err(CommitmentError::Position(position));
     }
-    let salt = Salts::derive(secret, position + 1)?.get(position).ok_or(CommitmentError::Position(position))?;
-    // Fits: positions are below MAX_ITEMS.
-    Ok(Opening { position: position as u16, name: name.to_string(), value: value.to_vec(), salt })
+    opening(&Salts::derive(secret, position + 1)?, position, name, value)
 }
 
 /// The openings of all items of an entry, in order; of them one keeps what may be shown.
-pub fn open_all<'a>(
-    secret: &Secret,
-    items: impl IntoIterator<Item = (Name<'a>, &'a [u8])>,
-) -> Result<Vec<Opening>, CommitmentError> {
+pub fn open_all<'a, I>(secret: &Secret, items: I) -> Result<Vec<Opening>, CommitmentError>
+where
+    I: IntoIterator<Item = (Name<'a>, &'a [u8])>,
+{
     let salts = Salts::derive(secret, MAX_ITEMS)?;
-    let item = |(position, (name, value)): (usize, (Name<'_>, &[u8]))| {
-        check_item(position, name, value)?;
-        let salt = salts.get(position).ok_or(CommitmentError::TooMany(position + 1))?;
-        Ok(Opening { position: position as u16, name: name.to_string(), value: value.to_vec(), salt })
-    };
-    items.into_iter().enumerate().map(item).collect()
+    items.into_iter().enumerate().map(|(position, (name, value))| opening(&salts, position, name, value)).collect()
+}
+
+fn opening(salts: &Salts, position: usize, name: Name<'_>, value: &[u8]) -> Result<Opening, CommitmentError> {
+    check_item(position, name, value)?;
+    let salt = salts.get(position).ok_or(CommitmentError::TooMany(position + 1))?;
+    let value = std::str::from_utf8(value).map_err(|_| CommitmentError::Value(position))?;
+    // Fits: there are salts for MAX_ITEMS positions.
+    Ok(Opening { position: position as u16, name: name.to_string(), value: value.to_owned(), salt })
 }
 
 /// Whether `opening` opens its commitment in `commitments`.
@@ -56,9 +56,9 @@ pub fn verify_opening(commitments: &Commitments, opening: &Opening) -> Result<()
     let position = usize::from(opening.position);
     let commitment = commitments.get(position).ok_or(CommitmentError::Position(position))?;
     let name = Name::parse(&opening.name).ok_or(CommitmentError::Name(position))?;
-    check_item(position, name, &opening.value)?;
+    check_item(position, name, opening.value.as_bytes())?;
     let mut buffer = Vec::with_capacity(SALT_BYTES + 6 + opening.name.len() + opening.value.len());
-    if commit_one(&mut buffer, &opening.salt, name, &opening.value) == commitment {
+    if commit_one(&mut buffer, &opening.salt, name, opening.value.as_bytes()) == commitment {
         Ok(())
     } else {
         Err(CommitmentError::Mismatch(position))

@@ -4,7 +4,8 @@ use super::checkpoint::{Checkpoint, CheckpointError, Origin};
 use super::commitment::{CommitmentError, Commitments};
 use super::entry::{Entry, EntryError};
 use super::hash::{Hash, leaf_hash};
-use super::note::{Note, NoteError, VerifierKey};
+use super::key::VerifierKey;
+use super::note::{Note, NoteError};
 use super::opening::{Opening, verify_openings};
 use super::proof::{ProofError, verify_inclusion};
 

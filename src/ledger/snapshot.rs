@@ -1,5 +1,5 @@
-//! The tree at the end of a batch: roots and proofs, from the edge alone where the entry is new, else with stored tiles.
-//! Not their verification: that is `proof.rs`, which shares no code with this file.
+//! The tree at the end of a batch: roots and proofs, from the edge alone for new entries, else with stored tiles. Not
+//! their verification: that is `proof.rs`, which shares no code with this file.
 use super::hash::{Hash, node_hash};
 use super::nodes::TileNodes;
 use super::tile::{FullTile, TILE_HEIGHT, TileId};

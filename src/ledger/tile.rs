@@ -1,4 +1,4 @@
-//! Tiles and entry bundles as C2SP tlog-tiles lays them out: ids, widths, paths, bytes. Not how a tree grows: `tree.rs`.
+//! Tiles and entry bundles as C2SP tlog-tiles has them: ids, widths, paths, bytes. Not how a tree grows: `tree.rs`.
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

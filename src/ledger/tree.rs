@@ -24,6 +24,12 @@ pub enum ReadError {
     Unreadable(TileId, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl<R: TileReader + ?Sized> TileReader for &R {
+    fn full_tile(&self, id: TileId) -> Result<FullTile, ReadError> {
+        (**self).full_tile(id)
+    }
+}
+
 /// A reader without tiles: for proofs that the snapshot can make alone.
 #[derive(Debug, Clone, Copy)]
 pub struct NoTiles;

@@ -1,5 +1,5 @@
-//! Verification of a whole ledger: every entry, every stored tile, the checkpoint. Says where the first fault is. Not of
-//! a single receipt: that is `receipt.rs`.
+//! Verification of a whole ledger: every entry, every stored tile, the checkpoint. Says where the first fault is.
+//! Not of a single receipt: that is `receipt.rs`.
 use super::checkpoint::Checkpoint;
 use super::entry::{Entry, EntryError};
 use super::hash::{Hash, leaf_hash};
@@ -76,11 +76,9 @@ pub enum Fault {
         /// The checkpoint's size.
         expected: u64,
     },
-    /// All entries agree with the stored tiles, but not with the root that was signed: an entry after the last full tile
-    /// was changed, or the whole ledger is another.
-    #[error(
-        "the entries lead to the root {found}, the checkpoint says {expected}; no full tile vouches for entries from {unvouched} on"
-    )]
+    /// All entries agree with the stored tiles, but not with the root that was signed: an entry after the last full
+    /// tile was changed, or the whole ledger is another.
+    #[error("the entries lead to the root {found}, not to {expected}; no full tile covers entries from {unvouched} on")]
     Root {
         /// The root that was signed.
         expected: Hash,
@@ -91,8 +89,8 @@ pub enum Fault {
     },
 }
 
-/// Reads `entries` from the first on, and compares them with the stored full tiles and with `checkpoint`, whose signature
-/// must already have been verified. `progress` is told every [`PROGRESS_STEP`] entries how many were done.
+/// Reads `entries` from the first on, and compares them with the stored full tiles and with `checkpoint`, whose
+/// signature must already have been verified. `progress` is told every [`PROGRESS_STEP`] entries how many were done.
 pub fn verify_ledger<B, E>(
     entries: impl IntoIterator<Item = Result<B, E>>,
     tiles: &impl TileReader,

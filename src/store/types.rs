@@ -143,12 +143,14 @@ pub struct Routing {
     pub kind: Kind,
     /// The decision's own id.
     pub id: TransferId,
-    /// Keyed hashes under which the entry is searched.
+    /// Keyed hashes under which the entry is searched; the first is whom it is about, where it is about somebody.
     pub terms: Vec<Term>,
     /// The entry's secret, once for each party that keeps a trail. Empty for entries about no person.
     pub secrets: Vec<WrappedSecret>,
-    /// What is to be delivered, if anything is.
+    /// To whom it is to be delivered, if to anybody.
     pub outgoing: Option<Outgoing>,
+    /// Where the keys of its payload lie, if it carries one.
+    pub payload: Option<PayloadSlots>,
 }
 
 /// The delivery that an entry carries.
@@ -158,9 +160,14 @@ pub struct Outgoing {
     pub recipient: AgencyKey,
     /// Deliveries with the same value go one after the other: one subject at one recipient.
     pub order: u64,
-    /// The subject's payload slot.
-    pub payload: SlotNumber,
-    /// The hour's epoch slot.
+}
+
+/// Where the keys of a payload lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadSlots {
+    /// The subject's slot: of class payload, or evidence.
+    pub subject: SlotNumber,
+    /// The hour's epoch.
     pub epoch: SlotNumber,
 }
 

@@ -12,6 +12,7 @@
 //! ```
 
 mod hashes;
+mod random;
 mod seal;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
 pub use hashes::{ContentHash, Hasher, Term, TermKind};
+pub use random::{Random, SystemRandom};
 pub use seal::{OpenError, SlotKey, WRAPPED_BYTES, open, payload_key, seal, trail_key};
 
 /// The key that opens everything; kept in a file of its own, by default beside the store.

@@ -1,5 +1,5 @@
-//! RFC 9162 §2.1 word for word, over all leaves: slow, recursive, and shares nothing but the hash of a node with the code
-//! under test.
+//! RFC 9162 §2.1 word for word, over all leaves: slow, recursive, and shares nothing but the hash of a node with the
+//! code under test.
 use super::super::{Hash, node_hash};
 
 /// The largest power of two smaller than `n`.

@@ -1,11 +1,18 @@
 //! Properties of the growing tree: for any batches, any prefix, any two sizes, compared with the naive reference.
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::{
-    Edge, Hash, NoTiles, ProveError, ReadError, RebuildError, TileId, verify_consistency, verify_inclusion,
+    Edge, FullTile, Hash, NoTiles, ProveError, ReadError, RebuildError, Snapshot, TileId, verify_consistency,
+    verify_inclusion,
 };
 use super::{Store, leaf, naive};
+
+type Tiles = HashMap<TileId, FullTile>;
+type Prove<'a> = dyn Fn(&Tiles) -> Result<Vec<Hash>, ProveError> + 'a;
 
 fn leaves(size: u64) -> Vec<Hash> {
     (0..size).map(leaf).collect()
@@ -34,7 +41,7 @@ fn every_proof_at_every_size_up_to_70_is_the_naive_one_and_verifies() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(super::cases(24))]
 
     #[test]
     fn a_batch_is_proven_from_its_own_snapshot_without_stored_tiles(sizes in vec(1_u64..400, 1..5)) {
@@ -98,24 +105,45 @@ proptest! {
     }
 
     #[test]
-    fn the_planned_tiles_are_exactly_those_that_a_proof_reads(size in 1_u64..2000, pick in any::<[u64; 2]>()) {
+    fn the_planned_tiles_are_those_that_a_proof_reads(size in 1_u64..2000, pick in any::<[u64; 2]>()) {
         let mut store = Store::of(size).0;
         let snapshot = store.append(1);
         let at = 1 + pick[0] % snapshot.size();
         let (index, from) = (pick[1] % at, pick[1] % (at + 1));
-        for planned in [snapshot.tiles_for_inclusion(index, at), snapshot.tiles_for_consistency(from, at)] {
-            let planned = planned.unwrap();
-            let fetched: std::collections::HashMap<_, _> =
-                planned.iter().map(|id| (*id, store.tiles[id].clone())).collect();
-            prop_assert_eq!(fetched.len(), planned.len(), "no tile is planned twice");
-            let proofs = (snapshot.inclusion_proof(index, at, &fetched), snapshot.consistency_proof(from, at, &fetched));
-            prop_assert!(proofs.0.is_ok() || proofs.1.is_ok());
+        let inclusion = |tiles: &Tiles| snapshot.inclusion_proof(index, at, tiles);
+        let consistency = |tiles: &Tiles| snapshot.consistency_proof(from, at, tiles);
+        let plans: [(_, &Prove<'_>); 2] = [
+            (snapshot.tiles_for_inclusion(index, at).unwrap(), &inclusion),
+            (snapshot.tiles_for_consistency(from, at).unwrap(), &consistency),
+        ];
+        for (planned, prove) in plans {
+            let mut tiles: Tiles = planned.iter().map(|id| (*id, store.tiles[id].clone())).collect();
+            prop_assert_eq!(prove(&tiles).unwrap(), prove(&store.tiles).unwrap());
+            for id in planned {
+                let tile = tiles.remove(&id).unwrap();
+                let read = matches!(prove(&tiles), Err(ProveError::Read(ReadError::Missing(missing))) if missing == id);
+                prop_assert!(read, "{id:?}");
+                tiles.insert(id, tile);
+            }
         }
-        let fetch = |ids: Vec<TileId>| ids.into_iter().map(|id| (id, store.tiles[&id].clone())).collect();
-        let fetched: std::collections::HashMap<_, _> = fetch(snapshot.tiles_for_inclusion(index, at).unwrap());
-        prop_assert!(snapshot.inclusion_proof(index, at, &fetched).is_ok());
-        let fetched: std::collections::HashMap<_, _> = fetch(snapshot.tiles_for_consistency(from, at).unwrap());
-        prop_assert!(snapshot.consistency_proof(from, at, &fetched).is_ok());
+    }
+}
+
+static LARGE: LazyLock<(Store, Snapshot)> = LazyLock::new(|| Store::of(66_100));
+
+proptest! {
+    #![proptest_config(super::cases(8))]
+
+    #[test]
+    fn proofs_across_65536_entries_are_the_naive_ones(pick in any::<[u64; 2]>(), at in 65_500_u64..66_100) {
+        let (store, snapshot) = &*LARGE;
+        let tree = leaves(at);
+        let (index, from) = (pick[0] % at, pick[1] % (at + 1));
+        let proof = snapshot.inclusion_proof(index, at, &store.tiles).unwrap();
+        prop_assert_eq!(proof, naive::inclusion(index as usize, &tree));
+        let proof = snapshot.consistency_proof(from, at, &store.tiles).unwrap();
+        prop_assert_eq!(proof, naive::consistency(from as usize, &tree));
+        prop_assert_eq!(snapshot.root_at(at, &store.tiles).unwrap(), naive::root(&tree));
     }
 }
 

@@ -33,8 +33,6 @@ struct FactRow {
     until: Option<u64>,
     #[prost(uint64, optional, tag = "5")]
     ended: Option<u64>,
-    #[prost(uint64, tag = "6")]
-    entry: u64,
     #[prost(oneof = "ScopeRow", tags = "7, 8, 9")]
     scope: Option<ScopeRow>,
 }
@@ -82,7 +80,6 @@ fn fact_row(fact: &Fact) -> FactRow {
         from: fact.from.0,
         until: fact.until.map(|moment| moment.0),
         ended: fact.ended.map(|moment| moment.0),
-        entry: fact.entry,
         scope: Some(match &fact.scope {
             FactScope::Consent { agreement, revision } => {
                 ScopeRow::Consent(ConsentRow { agreement: agreement.to_string(), revision: *revision })
@@ -111,6 +108,5 @@ fn fact(row: FactRow) -> Result<Fact, Malformed> {
         from: Moment(row.from),
         until: row.until.map(Moment),
         ended: row.ended.map(Moment),
-        entry: row.entry,
     })
 }

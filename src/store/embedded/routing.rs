@@ -7,7 +7,7 @@ use super::codec::{Malformed, Reader, put_varint};
 use crate::{
     domain::{agency::AgencyKey, transfer::TransferId},
     ledger::Kind,
-    store::{Outgoing, Routing, SlotNumber, WrappedSecret},
+    store::{Outgoing, PayloadSlots, Routing, SlotNumber, WrappedSecret},
     vault::{Term, WRAPPED_BYTES},
 };
 
@@ -24,12 +24,22 @@ pub(super) fn encode(routing: &Routing, out: &mut Vec<u8>) {
         put_varint(out, secret.slot.0);
         out.put_slice(&secret.wrapped);
     }
-    let Some(outgoing) = &routing.outgoing else { return out.put_u8(0) };
-    out.put_u8(1);
-    out.put_u64(outgoing.recipient.0);
-    out.put_u64(outgoing.order);
-    put_varint(out, outgoing.payload.0);
-    put_varint(out, outgoing.epoch.0);
+    match &routing.outgoing {
+        None => out.put_u8(0),
+        Some(outgoing) => {
+            out.put_u8(1);
+            out.put_u64(outgoing.recipient.0);
+            out.put_u64(outgoing.order);
+        }
+    }
+    match &routing.payload {
+        None => out.put_u8(0),
+        Some(slots) => {
+            out.put_u8(1);
+            put_varint(out, slots.subject.0);
+            put_varint(out, slots.epoch.0);
+        }
+    }
 }
 
 /// Reads what [`encode`] appended.
@@ -42,13 +52,16 @@ pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Routing, Malformed> {
         .collect::<Result<_, Malformed>>()?;
     let outgoing = match reader.u8()? {
         0 => None,
-        1 => Some(Outgoing {
-            recipient: AgencyKey(reader.u64()?),
-            order: reader.u64()?,
-            payload: SlotNumber(reader.varint()?),
-            epoch: SlotNumber(reader.varint()?),
-        }),
+        1 => Some(Outgoing { recipient: AgencyKey(reader.u64()?), order: reader.u64()? }),
         _ => return Err(Malformed),
     };
-    Ok(Routing { kind, id, terms, secrets, outgoing })
+    let payload = match reader.u8()? {
+        0 => None,
+        1 => {
+            let subject = SlotNumber(reader.varint()?);
+            Some(PayloadSlots { subject, epoch: SlotNumber(reader.varint()?) })
+        }
+        _ => return Err(Malformed),
+    };
+    Ok(Routing { kind, id, terms, secrets, outgoing, payload })
 }

@@ -19,8 +19,8 @@ use crate::{
     },
     ledger::{Checkpoint, Hash, Kind, SignerKey},
     store::{
-        Commit, DeliveryChange, Head, Known, NewEntry, Outgoing, Routing, SlotNumber, Store, StoreError, SubjectChange,
-        SystemKey, WrappedSecret,
+        Commit, DeliveryChange, Head, Known, NewEntry, Outgoing, PayloadSlots, Routing, SlotNumber, Store, StoreError,
+        SubjectChange, SystemKey, WrappedSecret,
         embedded::{EmbeddedOptions, EmbeddedStore},
     },
     vault::{ContentHash, MasterKey, Term, WRAPPED_BYTES},
@@ -169,8 +169,7 @@ pub(super) fn checkpoint(origin: &str, size: u64) -> Bytes {
 /// The entry that stands at `index`: every byte of it follows from the arguments.
 pub(super) fn entry(index: u64, terms: &[u64], recipient: Option<AgencyKey>) -> NewEntry {
     let text = |what: &str| Bytes::from(format!("{what} of {index}"));
-    let outgoing =
-        Outgoing { recipient: TAX, order: index * 3, payload: SlotNumber(index), epoch: SlotNumber(1 << 40) };
+    let slots = PayloadSlots { subject: SlotNumber(index), epoch: SlotNumber(1 << 40) };
     NewEntry {
         entry: text("leaf"),
         routing: Routing {
@@ -178,7 +177,8 @@ pub(super) fn entry(index: u64, terms: &[u64], recipient: Option<AgencyKey>) -> 
             id: transfer(index),
             terms: terms.iter().map(|term| Term(*term)).collect(),
             secrets: vec![WrappedSecret { slot: SlotNumber(index), wrapped: [index as u8; WRAPPED_BYTES] }],
-            outgoing: recipient.map(|recipient| Outgoing { recipient, ..outgoing }),
+            outgoing: recipient.map(|recipient| Outgoing { recipient, order: index * 3 }),
+            payload: recipient.map(|_| slots),
         },
         trail: text("trail"),
         payload: if recipient.is_some() { text("payload") } else { Bytes::new() },
@@ -219,7 +219,6 @@ pub(super) fn facts(version: u64) -> Facts {
         from: NOON,
         until: (at == 1).then_some(Moment(NOON.0 + version)),
         ended: (at == 2).then_some(NOON),
-        entry: at,
     };
     Facts { version, rows: (0..).zip(scopes).map(fact).collect() }
 }

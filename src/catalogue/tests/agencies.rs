@@ -1,0 +1,128 @@
+//! Each way to get an agency's file wrong.
+
+use super::scene::{A, B, PUSH, Scene, after};
+
+#[test]
+fn the_scene_is_right() {
+    assert_eq!(Scene::new().problems(), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_with_its_line_and_nothing_else_is_said() {
+    let problems = after(A, "public_authority = true", "public_authority = ");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("agencies/a.toml:2: "), "{problems:?}");
+}
+
+#[test]
+fn unknown_missing_and_wrong_fields_are_all_reported_at_once() {
+    let mut scene = Scene::new();
+    scene.edit(A, "title = \"A\"", "titel = \"A\"").edit(A, "refusal_trail = \"2y\"", "refusal_trail = \"soon\"");
+    scene.edit(
+        A,
+        "roles = [\"submit\", \"provide\", \"collect-consent\"]",
+        "roles = [\"submit\", \"fly\", \"provide\", \"collect-consent\"]\ncolour = 1",
+    );
+    assert_eq!(
+        scene.problems(),
+        [
+            "agencies/a.toml:1: `title` is missing",
+            "agencies/a.toml:1: unknown field `titel`; known here: title, public_authority, refusal_trail, system",
+            "agencies/a.toml:3: `refusal_trail`: a duration is a whole number and y (365 days), d, h, min or s: 10y, 30d, 12h",
+            "agencies/a.toml:7: `roles`: unknown variant `fly`, expected one of `submit`, `provide`, `request`, `receive`, \
+             `collect-consent`, `audit-own-agency`, `audit-hub`, `operate`",
+            "agencies/a.toml:8: unknown field `colour`; known here: name, san, acts_for, roles, quotas",
+        ]
+    );
+}
+
+#[test]
+fn two_systems_with_one_san_are_told_apart_by_nobody() {
+    assert_eq!(after(B, "urn:b:main", "urn:a:main"), ["agencies/b.toml:6: `urn:a:main` already names a/main"]);
+}
+
+#[test]
+fn a_san_is_a_uri() {
+    assert_eq!(
+        after(B, "urn:b:main", "b main"),
+        ["agencies/b.toml:6: `b main` is not a URI that a certificate can carry"]
+    );
+}
+
+#[test]
+fn a_second_system_of_one_name_is_refused() {
+    let second = "[[system]]\nname = \"main\"\nsan = \"urn:b:2\"\nroles = [\"receive\"]\n";
+    let text = format!("{}{second}", Scene::new().text(B));
+    assert_eq!(Scene::new().put(B, &text).problems(), ["agencies/b.toml:9: a second system `b/main`"]);
+}
+
+#[test]
+fn a_system_acts_for_agencies_that_exist_each_named_once() {
+    assert_eq!(after(B, "[\"b\", \"a\"]", "[\"b\",\n\"c\"]"), ["agencies/b.toml:8: no agency `c` in the catalogue"]);
+    assert_eq!(after(B, "[\"b\", \"a\"]", "[\"b\", \"b\"]"), ["agencies/b.toml:7: `acts_for` lists b twice"]);
+}
+
+#[test]
+fn a_system_without_a_role_can_do_nothing() {
+    let extra = "[[system]]\nname = \"idle\"\nsan = \"urn:b:idle\"\nroles = []\n";
+    let text = format!("{}{extra}", Scene::new().text(B));
+    assert_eq!(
+        Scene::new().put(B, &text).problems(),
+        ["agencies/b.toml:9: `b/idle` has no role, so it can do nothing"]
+    );
+}
+
+#[test]
+fn a_quota_is_a_number_above_zero() {
+    let text = format!("{}[system.quotas]\nrate_per_s = 0\nrate_burst = 10\n", Scene::new().text(B));
+    let problems = Scene::new().put(B, &text).problems();
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("agencies/b.toml:10: `rate_per_s`: invalid value"), "{problems:?}");
+    let text = text.replace("rate_per_s = 0", "rate_per_s = 1");
+    let catalogue = Scene::new().put(B, &text).load().unwrap();
+    let quotas = catalogue.system_by_san("urn:b:main").unwrap().quotas;
+    assert_eq!((quotas.rate_per_s, quotas.rate_burst, quotas.refusals_per_s), (Some(1), Some(10), None));
+}
+
+#[test]
+fn an_agency_is_called_after_its_file() {
+    let mut scene = Scene::new();
+    let text = scene.text(B);
+    let problems = scene.put("agencies/B.toml", &text).problems();
+    assert!(problems[0].starts_with("agencies/B.toml: the file's name cannot be a name here"), "{problems:?}");
+}
+
+#[test]
+fn a_file_that_belongs_nowhere_is_refused() {
+    let problems = Scene::new().put("agencys/c.toml", "").problems();
+    assert_eq!(problems, ["agencys/c.toml: a catalogue has no file of this name"]);
+}
+
+#[test]
+fn an_agreement_whose_parties_lack_a_role_is_refused() {
+    assert_eq!(
+        after(A, "\"submit\", ", ""),
+        ["agreements/push.toml:5: no system has the role `submit` and may act for `a`, so it can never be used"]
+    );
+    assert_eq!(
+        after(B, "acts_for = [\"b\", \"a\"]", "acts_for = [\"a\"]"),
+        [
+            "agreements/pull.toml:6: no system has the role `request` and may act for `b`, so it can never be used",
+            "agreements/push.toml:6: no system has the role `receive` and may act for `b`, so it can never be used"
+        ]
+    );
+    assert_eq!(
+        after(A, ", \"collect-consent\"", ""),
+        ["agreements/pull.toml:10: it demands consent, but no system has the role `collect-consent`"]
+    );
+}
+
+#[test]
+fn every_problem_says_what_to_do() {
+    let problems = Scene::new().edit(PUSH, "source = \"a\"", "source = \"x\"").load().unwrap_err();
+    let text = problems[0].to_string();
+    assert_eq!(
+        text,
+        "agreements/push.toml:5: no agency `x` in the catalogue\n  help: add agencies/<agency>.toml, or correct the name"
+    );
+}

@@ -1,0 +1,3 @@
+//! One file a subcommand. Commands print what a person needs next.
+
+pub mod demo;

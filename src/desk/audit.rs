@@ -1,0 +1,347 @@
+//! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands who
+//! reads, in which case, and why.
+
+use super::{Audience, CallError, Desk, Receipt, call::Stop, refuse::Trace, sealing::About};
+use crate::{
+    catalogue::Catalogue,
+    domain::{
+        agency::{AgencyId, Role},
+        canonical,
+        context::ContextItem,
+        refusal::RefusalCode,
+        subject::{Identifier, IdentifierHash},
+        time::Moment,
+        transfer::DeliveryState,
+    },
+    exchange::{
+        address::malformed,
+        authenticate::{self, Caller},
+        statement::Statement,
+        submission::{CallContext, Peer},
+        trail::Trail,
+    },
+    ledger::{Attribute, Entry, Kind},
+    sequencer::{Proposal, Recorded, SequencerError},
+    store::{Found, Owner, Query, StoredEntry, SystemKey},
+    vault::{Term, TermKind},
+};
+
+/// What an officer looks for. Empty texts and lists: anything.
+#[derive(Debug, Clone, Default)]
+pub struct SearchCall {
+    /// The idempotency key, as text.
+    pub key: String,
+    /// About whom.
+    pub subject: Vec<Identifier>,
+    /// An agency that takes part.
+    pub agency: String,
+    /// A purpose.
+    pub purpose: String,
+    /// A record type.
+    pub record_type: String,
+    /// An outcome or refusal code.
+    pub outcome: String,
+    /// The name of a kind.
+    pub kind: String,
+    /// Entries of this moment or later.
+    pub from: Option<Moment>,
+    /// Entries before this moment.
+    pub until: Option<Moment>,
+    /// Entries in the page; 0: 50.
+    pub page_size: u32,
+    /// Where the page before ended.
+    pub page_token: String,
+}
+
+const PAGE_DEFAULT: usize = 50;
+/// The longest word that is searched for, in bytes.
+pub const WORD_BYTES_MAX: usize = 128;
+
+/// An entry as its reader may see it.
+#[derive(Debug, Clone)]
+pub struct EntryView {
+    /// Its place.
+    pub index: u64,
+    /// When.
+    pub time: Moment,
+    /// What it says, if it could be opened.
+    pub trail: Option<Trail>,
+    /// What an entry in the clear says.
+    pub public: Option<crate::ledger::PublicAttributes>,
+    /// How its delivery stands.
+    pub delivery: Option<DeliveryState>,
+    /// With proof.
+    pub receipt: Receipt,
+}
+
+/// A page of entries.
+#[derive(Debug, Clone)]
+pub struct SearchOutcome {
+    /// Newest first.
+    pub entries: Vec<EntryView>,
+    /// Where the next page begins; empty: there is no more.
+    pub next_page: String,
+    /// The entry that records this reading.
+    pub read: Receipt,
+}
+
+/// A reader who may read, and how far.
+struct Reader {
+    caller: Caller,
+    key: SystemKey,
+    /// Only entries in which this agency takes part.
+    only: Option<AgencyId>,
+}
+
+impl Desk {
+    /// Finds entries, newest first.
+    pub async fn search(
+        &self,
+        peer: Peer<'_>,
+        call: SearchCall,
+        context: CallContext,
+    ) -> Result<SearchOutcome, CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        let result = self.try_search(&catalogue, peer, call, context, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    /// One entry, as far as the caller may see it.
+    pub async fn entry(
+        &self,
+        peer: Peer<'_>,
+        key: &str,
+        index: u64,
+        context: CallContext,
+    ) -> Result<(EntryView, Receipt), CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        let result = self.try_entry(&catalogue, peer, key, index, context, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    async fn try_search(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        call: SearchCall,
+        context: CallContext,
+        trace: &mut Trace,
+    ) -> Result<SearchOutcome, Stop> {
+        let reader = Self::reader(catalogue, peer, context, trace)?;
+        let limit = match call.page_size as usize {
+            0 => PAGE_DEFAULT,
+            size if size <= self.limits.search_page_max => size,
+            _ => return Err(malformed("/page_size", "maximum").into()),
+        };
+        let before = match call.page_token.as_str() {
+            "" => None,
+            token => Some(token.parse().map_err(|_| malformed("/page_token", "pattern"))?),
+        };
+        let mut terms = self.words_searched(&call)?;
+        terms.extend(reader.only.iter().map(|agency| self.words.term(TermKind::Agency, agency.as_str())));
+        let identifiers: Vec<IdentifierHash> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let owners = self.owners(&identifiers).await?;
+        trace.owner = owners.first().copied().unwrap_or(Owner::Hub);
+
+        let searched = searched(&call);
+        let read = self.record_read(&reader, trace, &call.key, &searched).await?;
+        let query = Query {
+            terms,
+            from: call.from,
+            until: call.until,
+            // Nothing newer than this reading, so that pages do not shift under it.
+            before: Some(before.unwrap_or(read.index).min(read.index)),
+            limit,
+        };
+        let indices = self.search_about(&owners, query).await?;
+        let next_page = match indices.last() {
+            Some(last) if indices.len() == limit => last.to_string(),
+            _ => String::new(),
+        };
+        let mut entries = Vec::with_capacity(indices.len());
+        for index in indices {
+            if let Some(stored) = self.stored(index).await? {
+                entries.push(self.view(&stored).await?);
+            }
+        }
+        Ok(SearchOutcome { entries, next_page, read })
+    }
+
+    async fn try_entry(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        key: &str,
+        index: u64,
+        context: CallContext,
+        trace: &mut Trace,
+    ) -> Result<(EntryView, Receipt), Stop> {
+        let reader = Self::reader(catalogue, peer, context, trace)?;
+        let stored = self.stored(index).await?.ok_or(RefusalCode::EntryUnknown)?;
+        if let Some(agency) = &reader.only {
+            let term = self.words.term(TermKind::Agency, agency.as_str());
+            let public = stored.routing.secrets.is_empty();
+            if !public && !stored.routing.terms.contains(&term) {
+                return Err(RefusalCode::EntryUnknown.into());
+            }
+        }
+        let read = self.record_read(&reader, trace, key, &format!("entry {index}")).await?;
+        Ok((self.view(&stored).await?, read))
+    }
+
+    /// Who reads, and how far: the hub's auditors everything, an agency's that in which it takes part.
+    fn reader(catalogue: &Catalogue, peer: Peer<'_>, context: CallContext, trace: &mut Trace) -> Result<Reader, Stop> {
+        let system = authenticate::system(catalogue, peer);
+        trace.system = system.as_ref().ok().map(|system| system.id.clone());
+        let all = system.as_ref().is_ok_and(|system| system.has(Role::AuditHub));
+        let roles = [Role::AuditHub, Role::AuditOwnAgency];
+        let caller = authenticate::caller_with_any(catalogue, peer, &roles, context)?;
+        trace.context = Some(caller.context.clone());
+        let demanded = [ContextItem::Actor, ContextItem::Case, ContextItem::Reason];
+        if !demanded.into_iter().all(|item| caller.context.has(item)) {
+            return Err(RefusalCode::ContextMissing.into());
+        }
+        let only = (!all).then(|| caller.agency().clone());
+        Ok(Reader { key: SystemKey::from(&caller.system), caller, only })
+    }
+
+    fn words_searched(&self, call: &SearchCall) -> Result<Vec<Term>, Stop> {
+        let mut terms = Vec::new();
+        for (pointer, kind, word) in [
+            ("/agency", TermKind::Agency, &call.agency),
+            ("/purpose", TermKind::Purpose, &call.purpose),
+            ("/record_type", TermKind::RecordType, &call.record_type),
+            ("/outcome", TermKind::Outcome, &call.outcome),
+            ("/kind", TermKind::Kind, &call.kind),
+        ] {
+            if word.len() > WORD_BYTES_MAX {
+                return Err(malformed(pointer, "maxLength").into());
+            }
+            if !word.is_empty() {
+                terms.push(self.hasher.term(kind, &[word.as_bytes()]));
+            }
+        }
+        Ok(terms)
+    }
+
+    /// Everything that the identifiers can stand for: the person, and what refused calls said before it was known.
+    async fn owners(&self, identifiers: &[IdentifierHash]) -> Result<Vec<Owner>, Stop> {
+        let mut owners: Vec<Owner> = identifiers.iter().map(|identifier| Owner::Unknown(*identifier)).collect();
+        match self.store.find_subject(identifiers).await? {
+            Found::One { subject, .. } => owners.insert(0, Owner::Subject(subject.id)),
+            Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
+            Found::Nobody => {}
+        }
+        Ok(owners)
+    }
+
+    /// Searches for each owner and joins what is found, newest first.
+    async fn search_about(&self, owners: &[Owner], query: Query) -> Result<Vec<u64>, CallError> {
+        if owners.is_empty() {
+            return Ok(self.store.search(&query).await?);
+        }
+        let mut found = Vec::new();
+        for owner in owners {
+            let mut about = query.clone();
+            about.terms.push(self.words.about(*owner));
+            found.extend(self.store.search(&about).await?);
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        found.truncate(query.limit);
+        Ok(found)
+    }
+
+    /// Records that somebody reads, before anything is shown.
+    async fn record_read(
+        &self,
+        reader: &Reader,
+        trace: &mut Trace,
+        key: &str,
+        searched: &str,
+    ) -> Result<Receipt, Stop> {
+        let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
+        let context = &reader.caller.context;
+        let content = self.hasher.content(&[
+            b"read",
+            searched.as_bytes(),
+            format!("{:?}", self.words.about(trace.owner)).as_bytes(),
+            context.actor.as_bytes(),
+            context.case.as_bytes(),
+            context.reason.as_bytes(),
+        ]);
+        trace.key = Some((reader.key, key, content));
+        let mut statement = Statement::of(Kind::AuditRead);
+        statement.string(Attribute::TransferId, &trace.id.to_string());
+        statement.string(Attribute::System, reader.caller.system.as_str());
+        statement.context(context);
+        statement.string(Attribute::WhatWasSearched, searched);
+        let about = About { agencies: &[reader.caller.agency()], ..About::new(Kind::AuditRead, trace.id, trace.owner) };
+        let sealed = self.seal(about, &statement).await?;
+        let proposal = Proposal {
+            system: Some(reader.key),
+            key: trace.key,
+            entries: vec![sealed.entry.clone()],
+            ..Proposal::default()
+        };
+        match self.sequencer.propose(proposal).await {
+            Ok(Recorded::Committed { first, commit }) => {
+                Ok(self.opened_receipt(&commit, first, &sealed, Audience::Caller)?)
+            }
+            // The same reading again: one entry, and the answer as of now.
+            Ok(Recorded::Repeat(known)) => {
+                let stored = self.stored(known.first).await?;
+                let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
+                if stored.routing.kind != Kind::AuditRead {
+                    return Err(self.repeated_refusal(&stored).await?.into());
+                }
+                Ok(self.stored_opened_receipt(&stored, Audience::Caller).await?)
+            }
+            Err(SequencerError::KeyReused) => Err(RefusalCode::KeyReused.into()),
+            Err(error) => Err(CallError::from(error).into()),
+        }
+    }
+
+    async fn view(&self, stored: &StoredEntry) -> Result<EntryView, CallError> {
+        let entry = Entry::decode(&stored.entry).map_err(|error| CallError::Fault(error.to_string()))?;
+        let time = Moment::from_secs(entry.time());
+        let public = match entry {
+            Entry::Public { attributes, .. } => Some(attributes),
+            Entry::Person { .. } => None,
+        };
+        let trail = self.open_entry(stored).await?.map(|(_, trail)| trail);
+        let delivery = self.store.delivery(stored.index).await?.map(|delivery| delivery.state);
+        let receipt = self.stored_opened_receipt(stored, Audience::Audit).await?;
+        Ok(EntryView { index: stored.index, time, trail, public, delivery, receipt })
+    }
+}
+
+/// What was looked for, for the entry that records the reading; the person is told by the entry's own subject.
+fn searched(call: &SearchCall) -> String {
+    let mut text = String::from("{");
+    let mut say = |name: &str, value: &str| {
+        if !value.is_empty() {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            canonical::write_string(&mut text, name);
+            text.push(':');
+            canonical::write_string(&mut text, value);
+        }
+    };
+    say("about", if call.subject.is_empty() { "" } else { "one person" });
+    say("agency", &call.agency);
+    say("from", &call.from.map_or_else(String::new, |moment| moment.to_string()));
+    say("kind", &call.kind);
+    say("outcome", &call.outcome);
+    say("page", &call.page_token);
+    say("purpose", &call.purpose);
+    say("record_type", &call.record_type);
+    say("until", &call.until.map_or_else(String::new, |moment| moment.to_string()));
+    text.push('}');
+    text
+}

@@ -1,0 +1,440 @@
+//! Consents: granting and reading them. Taking one back is `withdraw.rs`.
+//!
+//! The fields map to ISO/IEC TS 27560: consent id (record identifier), notice (privacy notice), grantee and source
+//! (PII controllers), agreement's purpose and fields (purposes, PII categories), moments (timestamps), state (status).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Audience, CallError, Desk, Receipt,
+    call::Stop,
+    refuse::Trace,
+    sealing::{About, seal_payload},
+    submit::{DECIDE_ATTEMPTS_MAX, transfer_statement},
+};
+use crate::{
+    catalogue::{Catalogue, CompiledAgreement},
+    domain::{
+        agency::Role,
+        agreement::{AgreementId, Demand},
+        canonical,
+        facts::{FACTS_MAX, Fact, FactScope, Facts},
+        refusal::{Refusal, RefusalCode},
+        subject::{Identifier, IdentifierHash},
+        time::Moment,
+        transfer::TransferId,
+    },
+    exchange::{
+        address::malformed,
+        authenticate::{self, Caller},
+        submission::{CallContext, Peer},
+    },
+    ledger::{Attribute, Kind},
+    sequencer::{Proposal, Recorded, SequencerError},
+    store::{Class, Found, Known, Owner, Subject, SubjectChange, SystemKey},
+    vault::ContentHash,
+};
+
+/// The longest version of a notice, in bytes.
+pub const NOTICE_BYTES_MAX: usize = 128;
+
+/// A consent to be recorded.
+#[derive(Debug, Clone)]
+pub struct GrantCall {
+    /// The idempotency key, as text.
+    pub key: String,
+    /// Who consents.
+    pub subject: Vec<Identifier>,
+    /// The agreement that was shown, as text.
+    pub agreement: String,
+    /// The revision that was shown.
+    pub revision: u32,
+    /// When it begins; `None`: now.
+    pub from: Option<Moment>,
+    /// When it ends; `None`: when withdrawn.
+    pub until: Option<Moment>,
+    /// The notice's version.
+    pub notice_version: String,
+    /// The notice's language (BCP 47).
+    pub notice_language: String,
+    /// What the evidence is.
+    pub evidence_media_type: String,
+    /// How it was given.
+    pub evidence: Bytes,
+    /// Who records it; `acting_for` is the representative who gave it.
+    pub context: CallContext,
+}
+
+/// How a consent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsentState {
+    /// It begins later.
+    Future,
+    /// It holds.
+    Active,
+    /// It was taken back.
+    Withdrawn,
+    /// It has ended by itself.
+    Expired,
+}
+
+/// A consent, for those who collect them.
+#[derive(Debug, Clone)]
+pub struct ConsentView {
+    /// Its id.
+    pub id: TransferId,
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The revision that was shown.
+    pub revision: u32,
+    /// The agreement as it stands, if the catalogue still has it: source, grantee, purpose.
+    pub compiled: Option<Arc<CompiledAgreement>>,
+    /// When it begins.
+    pub from: Moment,
+    /// When it ends by itself.
+    pub until: Option<Moment>,
+    /// When it was taken back.
+    pub withdrawn: Option<Moment>,
+    /// The entry that recorded it.
+    pub index: u64,
+    /// How it stands now.
+    pub state: ConsentState,
+}
+
+/// A recorded consent.
+#[derive(Debug, Clone)]
+pub struct GrantOutcome {
+    /// Its id.
+    pub id: TransferId,
+    /// Its entry.
+    pub receipt: Receipt,
+}
+
+/// A call about a person's consents whose caller and key are known.
+pub(super) struct ConsentCall {
+    pub caller: Caller,
+    pub key: (SystemKey, crate::domain::idempotency::IdempotencyKey, ContentHash),
+    pub identifiers: Vec<IdentifierHash>,
+}
+
+impl Desk {
+    /// Records a consent to what one revision of an agreement shows.
+    pub async fn grant(&self, peer: Peer<'_>, call: GrantCall) -> Result<GrantOutcome, CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        let result = self.try_grant(&catalogue, peer, call, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    async fn try_grant(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        mut call: GrantCall,
+        trace: &mut Trace,
+    ) -> Result<GrantOutcome, Stop> {
+        let content = self.hasher.content(&[
+            b"grant",
+            call.agreement.as_bytes(),
+            &call.revision.to_be_bytes(),
+            format!("{:?} {:?}", call.from, call.until).as_bytes(),
+            call.notice_version.as_bytes(),
+            call.notice_language.as_bytes(),
+            call.evidence_media_type.as_bytes(),
+            &call.evidence,
+            call.subject.iter().map(Identifier::value).collect::<Vec<_>>().join("\n").as_bytes(),
+        ]);
+        let context = std::mem::replace(&mut call.context, CallContext { on_behalf_of: None, rest: Box::default() });
+        let opened = self.consent_call(catalogue, peer, context, (&call.key, content), &call.subject, trace).await?;
+        let consent = match opened {
+            Ok(consent) => consent,
+            Err(known) => return self.repeated_grant(known).await,
+        };
+        let compiled = self.check_grant(catalogue, &call)?;
+        trace.agreement = Some(compiled.agreement.clone());
+        let now = self.clock.now();
+        let from = call.from.unwrap_or(now);
+        let representative = consent.caller.context.acting_for.as_ref();
+        let until = [call.until, representative.and_then(|who| who.until)].into_iter().flatten().min();
+        if until.is_some_and(|until| until <= from || until <= now) {
+            return Err(malformed("/valid_until", "minimum").into());
+        }
+        for _ in 0..DECIDE_ATTEMPTS_MAX {
+            let mut person = self.person(&consent.identifiers).await?;
+            let Owner::Subject(subject) = person.owner else {
+                return Err(CallError::Fault("a person has no subject id".into()).into());
+            };
+            if person.facts.rows.len() >= FACTS_MAX {
+                return Err(RefusalCode::FactsFull.into());
+            }
+            let scope = FactScope::Consent { agreement: compiled.agreement.id.clone(), revision: call.revision };
+            let agency = compiled.agreement.recipient.clone();
+            person.facts.rows.push(Fact { id: trace.id, agency, scope, from, until, ended: None });
+            person.facts.version += 1;
+            person.changes.push(SubjectChange::Facts { subject, facts: person.facts });
+
+            let statement = grant_statement(trace.id, compiled, catalogue, &consent.caller, &call, (from, until));
+            let about = About {
+                agencies: &keepers(consent.caller.agency(), compiled),
+                agreement: Some(&compiled.agreement),
+                ..About::new(Kind::ConsentGranted, trace.id, person.owner)
+            };
+            let evidence = match call.evidence.as_ref() {
+                [] => None,
+                plain => {
+                    // Evidence outlives the hour: both parts of its key lie in its own slot.
+                    let wants = [(consent.caller.agency().key(), Class::Evidence)];
+                    let slots = self.store.slots(person.owner, &wants).await?;
+                    slots.first().map(|slot| seal_payload(slot, slot, trace.id, plain))
+                }
+            };
+            let sealed = self.seal_with(about, &statement, evidence).await?;
+            let proposal = Proposal {
+                system: Some(consent.key.0),
+                key: Some(consent.key),
+                expects: person.expects,
+                entries: vec![sealed.entry.clone()],
+                subjects: person.changes,
+                deliveries: Vec::new(),
+            };
+            match self.sequencer.propose(proposal).await {
+                Ok(Recorded::Committed { first, commit }) => {
+                    let receipt = self.opened_receipt(&commit, first, &sealed, Audience::Caller)?;
+                    return Ok(GrantOutcome { id: trace.id, receipt });
+                }
+                Ok(Recorded::Repeat(known)) => return self.repeated_grant(known).await,
+                Err(SequencerError::Stale) => {}
+                Err(SequencerError::KeyReused) => return Err(RefusalCode::KeyReused.into()),
+                Err(error) => return Err(CallError::from(error).into()),
+            }
+        }
+        Err(CallError::Unavailable("the person's facts keep changing; try again".into()).into())
+    }
+
+    /// Who calls about whose consents. `Err` inside: the call is a repeat.
+    pub(super) async fn consent_call(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        context: CallContext,
+        (key, content): (&str, ContentHash),
+        subject: &[Identifier],
+        trace: &mut Trace,
+    ) -> Result<Result<ConsentCall, Known>, Stop> {
+        trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
+        let caller = authenticate::caller(catalogue, peer, Role::CollectConsent, context)?;
+        trace.context = Some(caller.context.clone());
+        let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
+        let system = SystemKey::from(&caller.system);
+        if let Some(known) = self.store.known(system, key).await? {
+            Self::check_same(known, content)?;
+            return Ok(Err(known));
+        }
+        trace.key = Some((system, key, content));
+        let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
+        trace.owner = Owner::Unknown(*first);
+        Ok(Ok(ConsentCall { caller, key: (system, key, content), identifiers }))
+    }
+
+    fn check_grant<'c>(
+        &self,
+        catalogue: &'c Catalogue,
+        call: &GrantCall,
+    ) -> Result<&'c Arc<CompiledAgreement>, Refusal> {
+        let id = AgreementId::new(&call.agreement).map_err(|_| RefusalCode::AgreementMissing)?;
+        let compiled = catalogue.agreement(&id).ok_or(RefusalCode::AgreementMissing)?;
+        let agreement = &compiled.agreement;
+        if !agreement.in_force(self.clock.now()) {
+            return Err(RefusalCode::AgreementMissing.into());
+        }
+        // Nobody can consent to what rests on a law: that would be asked in vain (GDPR recital 43).
+        if agreement.demand != Demand::Consent {
+            return Err(malformed("/agreement", "const"));
+        }
+        if !(agreement.consent_since_revision..=agreement.revision).contains(&call.revision) {
+            return Err(malformed("/agreement_revision", "maximum"));
+        }
+        for (pointer, length) in [
+            ("/notice/version", call.notice_version.len()),
+            ("/notice/language", call.notice_language.len()),
+            ("/evidence/media_type", call.evidence_media_type.len()),
+        ] {
+            if length > NOTICE_BYTES_MAX {
+                return Err(malformed(pointer, "maxLength"));
+            }
+        }
+        if call.evidence.len() > self.limits.evidence_bytes_max {
+            return Err(malformed("/evidence/content", "maxLength"));
+        }
+        Ok(compiled)
+    }
+
+    async fn repeated_grant(&self, known: Known) -> Result<GrantOutcome, Stop> {
+        let entries = self.entries_of(known).await?;
+        let stored = entries.first().ok_or_else(|| CallError::Fault("a known call has no entry".into()))?;
+        if stored.routing.kind != Kind::ConsentGranted {
+            return Err(self.repeated_refusal(stored).await?.into());
+        }
+        let receipt = self.stored_opened_receipt(stored, Audience::Caller).await?;
+        Ok(GrantOutcome { id: stored.routing.id, receipt })
+    }
+
+    /// The consents of a person; with `only`, the one with this id.
+    pub async fn consents(
+        &self,
+        peer: Peer<'_>,
+        subject: &[Identifier],
+        only: Option<&str>,
+        context: CallContext,
+    ) -> Result<Vec<ConsentView>, CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        let result = self.try_consents(&catalogue, peer, subject, only, context, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    async fn try_consents(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        subject: &[Identifier],
+        only: Option<&str>,
+        context: CallContext,
+        trace: &mut Trace,
+    ) -> Result<Vec<ConsentView>, Stop> {
+        trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
+        let caller = authenticate::caller(catalogue, peer, Role::CollectConsent, context)?;
+        trace.context = Some(caller.context);
+        let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
+        trace.owner = Owner::Unknown(*first);
+        let views = match self.store.find_subject(&identifiers).await? {
+            Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
+            Found::Nobody => Vec::new(),
+            Found::One { subject, .. } => {
+                trace.owner = Owner::Subject(subject.id);
+                self.consent_views(catalogue, &subject).await?
+            }
+        };
+        match only {
+            None => Ok(views),
+            Some(id) => {
+                let found: Vec<_> = views.into_iter().filter(|view| view.id.to_string() == id).collect();
+                if found.is_empty() { Err(RefusalCode::ConsentUnknown.into()) } else { Ok(found) }
+            }
+        }
+    }
+
+    async fn consent_views(&self, catalogue: &Catalogue, subject: &Subject) -> Result<Vec<ConsentView>, CallError> {
+        let mut views = Vec::new();
+        for fact in &subject.facts.rows {
+            let FactScope::Consent { agreement, revision } = &fact.scope else { continue };
+            let index = self.index_of(fact.id).await?;
+            views.push(ConsentView {
+                id: fact.id,
+                agreement: agreement.clone(),
+                revision: *revision,
+                compiled: catalogue.agreement(agreement).cloned(),
+                from: fact.from,
+                until: fact.until,
+                withdrawn: fact.ended,
+                index: index.unwrap_or_default(),
+                state: state_of(fact, self.clock.now()),
+            });
+        }
+        Ok(views)
+    }
+
+    /// Where the entry of a decision is: the oldest that is found by its id, since later ones refer to it.
+    pub(super) async fn index_of(&self, id: TransferId) -> Result<Option<u64>, CallError> {
+        let query = crate::store::Query { terms: vec![self.words.id(id)], limit: 1000, ..Default::default() };
+        Ok(self.store.search(&query).await?.last().copied())
+    }
+}
+
+/// How a consent stands at `at`.
+pub(super) fn state_of(fact: &Fact, at: Moment) -> ConsentState {
+    if fact.ended.is_some() {
+        ConsentState::Withdrawn
+    } else if fact.until.is_some_and(|until| until <= at) {
+        ConsentState::Expired
+    } else if fact.from > at {
+        ConsentState::Future
+    } else {
+        ConsentState::Active
+    }
+}
+
+/// Who keeps the trail of a consent: who collected it, whose record it is, who may get it.
+pub(super) fn keepers<'a>(
+    collector: &'a crate::domain::agency::AgencyId,
+    compiled: &'a CompiledAgreement,
+) -> Vec<&'a crate::domain::agency::AgencyId> {
+    let mut keepers = vec![&compiled.agreement.source, &compiled.agreement.recipient];
+    if !keepers.contains(&collector) {
+        keepers.push(collector);
+    }
+    keepers
+}
+
+fn grant_statement(
+    id: TransferId,
+    compiled: &CompiledAgreement,
+    catalogue: &Catalogue,
+    caller: &Caller,
+    call: &GrantCall,
+    (from, until): (Moment, Option<Moment>),
+) -> crate::exchange::statement::Statement {
+    let mut statement = transfer_statement(Kind::ConsentGranted, id, compiled, catalogue);
+    // The revision that was shown, not the one in force.
+    statement.replace_number(Attribute::AgreementRevision, call.revision.into());
+    statement.string(Attribute::System, caller.system.as_str());
+    statement.context(&caller.context);
+    statement.string(Attribute::ConsentId, &id.to_string());
+    let grantor = if caller.context.acting_for.is_some() { "representative" } else { "subject" };
+    statement.string(Attribute::Grantor, grantor);
+    statement.moment(Attribute::ValidFrom, from);
+    if let Some(until) = until {
+        statement.moment(Attribute::ValidUntil, until);
+    }
+    statement.with(Attribute::Notice, |text| {
+        text.push_str("{\"language\":");
+        canonical::write_string(text, &call.notice_language);
+        text.push_str(",\"version\":");
+        canonical::write_string(text, &call.notice_version);
+        text.push('}');
+    });
+    if !call.evidence.is_empty() {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &call.evidence);
+        statement.with(Attribute::Evidence, |text| {
+            text.push_str("{\"media_type\":");
+            canonical::write_string(text, &call.evidence_media_type);
+            text.push_str(",\"sha256\":");
+            canonical::write_string(text, &hex::encode(digest));
+            text.push('}');
+        });
+    }
+    statement
+}
+
+/// The facts with the consent `id` ended at `at`, or why it cannot be.
+pub(super) fn ended(facts: &Facts, id: &str, at: Moment) -> Result<(Facts, Fact), RefusalCode> {
+    let mut facts = facts.clone();
+    let fact = facts
+        .rows
+        .iter_mut()
+        .find(|fact| fact.id.to_string() == id && matches!(fact.scope, FactScope::Consent { .. }))
+        .ok_or(RefusalCode::ConsentUnknown)?;
+    if fact.ended.is_some() {
+        return Err(RefusalCode::ConsentWithdrawn);
+    }
+    fact.ended = Some(at);
+    let fact = fact.clone();
+    facts.version += 1;
+    Ok((facts, fact))
+}

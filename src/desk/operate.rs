@@ -1,0 +1,141 @@
+//! Operating: publishing a catalogue. Each publication is an entry with the digest; calls that are under way end under the
+//! one they began under.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::json;
+
+use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
+use crate::{
+    catalogue::{Catalogue, Digest},
+    domain::{agency::Role, refusal::RefusalCode},
+    exchange::{
+        authenticate,
+        submission::{CallContext, Peer},
+    },
+    ledger::{Attribute, Entry, Kind, PublicAttributes},
+    sequencer::{Content, Proposal, Recorded, SealedEntry},
+    store::{Owner, Query, Routing, SystemKey},
+    vault::TermKind,
+};
+
+/// Where a catalogue comes from: reads, checks and compiles the folder again.
+pub type LoadCatalogue = Arc<dyn Fn() -> Result<Catalogue, String> + Send + Sync>;
+
+/// What publishing did.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The catalogue in force.
+    pub digest: Digest,
+    /// Its entry, when it was not in force already.
+    pub receipt: Option<Receipt>,
+}
+
+impl Desk {
+    /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published must
+    /// not have changed.
+    pub async fn publish(&self, catalogue: Arc<Catalogue>) -> Result<Published, CallError> {
+        let digest = catalogue.digest();
+        let last = self.last_published().await?;
+        if last.as_ref().is_some_and(|(published, _)| *published == digest.to_string()) {
+            self.catalogue.store(catalogue);
+            return Ok(Published { digest, receipt: None });
+        }
+        if let Some((_, schemas)) = &last {
+            catalogue.compatible_with(schemas).map_err(|problems| {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                CallError::Fault(problems.join("\n"))
+            })?;
+        }
+        let receipt = self.record_publication(&catalogue, last.map(|(_, schemas)| schemas)).await?;
+        self.catalogue.store(catalogue);
+        Ok(Published { digest, receipt: Some(receipt) })
+    }
+
+    /// Loads the catalogue's folder again and publishes it, for an operator's call.
+    pub async fn publish_for(
+        &self,
+        peer: Peer<'_>,
+        key: &str,
+        context: CallContext,
+        load: LoadCatalogue,
+    ) -> Result<Published, CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        trace.system = authenticate::system(&catalogue, peer).ok().map(|system| system.id.clone());
+        let result = self.try_publish(&catalogue, peer, key, context, load, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    async fn try_publish(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        key: &str,
+        context: CallContext,
+        load: LoadCatalogue,
+        trace: &mut Trace,
+    ) -> Result<Published, Stop> {
+        let caller = authenticate::caller(catalogue, peer, Role::Operate, context)?;
+        trace.context = Some(caller.context.clone());
+        let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
+        trace.key = Some((SystemKey::from(&caller.system), key, self.hasher.content(&[b"publish"])));
+        let loaded = tokio::task::spawn_blocking(move || load()).await;
+        match loaded.map_err(|error| CallError::Fault(error.to_string()))? {
+            Ok(catalogue) => Ok(self.publish(Arc::new(catalogue)).await?),
+            Err(problems) => {
+                tracing::warn!(%problems, "the catalogue was not published");
+                Err(RefusalCode::CatalogueRefused.into())
+            }
+        }
+    }
+
+    /// Digest and schemas of the catalogue published last, from its entry.
+    async fn last_published(&self) -> Result<Option<(String, BTreeMap<String, Digest>)>, CallError> {
+        let terms = vec![self.words.term(TermKind::Kind, Kind::CataloguePublished.name())];
+        let found = self.store.search(&Query { terms, limit: 1, ..Query::default() }).await?;
+        let Some(index) = found.first() else { return Ok(None) };
+        let Some(stored) = self.stored(*index).await? else { return Ok(None) };
+        let Ok(Entry::Public { attributes, .. }) = Entry::decode(&stored.entry) else { return Ok(None) };
+        let text = |attribute: Attribute| attributes.get(&attribute.number());
+        let digest = text(Attribute::Catalogue).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
+        let schemas = text(Attribute::Schemas).and_then(|value| value.as_object().cloned()).unwrap_or_default();
+        let parse = |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.parse().ok()?));
+        Ok(Some((digest, schemas.into_iter().filter_map(parse).collect())))
+    }
+
+    async fn record_publication(
+        &self,
+        catalogue: &Catalogue,
+        before: Option<BTreeMap<String, Digest>>,
+    ) -> Result<Receipt, CallError> {
+        let id = self.new_id();
+        // Schemas that were retired stay listed: when one comes back it must be the same.
+        let mut schemas = before.unwrap_or_default();
+        schemas.extend(catalogue.schema_digests());
+        let schemas: BTreeMap<String, String> =
+            schemas.into_iter().map(|(name, digest)| (name, digest.to_string())).collect();
+        let attributes = PublicAttributes::from([
+            (Attribute::Kind.number(), json!(Kind::CataloguePublished.number())),
+            (Attribute::Catalogue.number(), json!(catalogue.digest().to_string())),
+            (Attribute::TransferId.number(), json!(id.to_string())),
+            (Attribute::Environment.number(), json!(self.environment.as_str())),
+            (Attribute::Schemas.number(), json!(schemas)),
+        ]);
+        let check = Entry::Public { time: 0, attributes: attributes.clone() }.encode();
+        check.map_err(|error| CallError::Fault(format!("the catalogue cannot be recorded: {error}")))?;
+        let kind = Kind::CataloguePublished;
+        let terms = vec![self.words.about(Owner::Hub), self.words.id(id), self.words.term(TermKind::Kind, kind.name())];
+        let routing = Routing { kind, id, terms, secrets: Vec::new(), outgoing: None, payload: None };
+        let content = Content::Public(attributes);
+        let entry = SealedEntry { content, routing, trail: bytes::Bytes::new(), payload: bytes::Bytes::new() };
+        match self.sequencer.propose(Proposal { entries: vec![entry], ..Proposal::default() }).await? {
+            Recorded::Committed { first, .. } => match self.stored(first).await? {
+                Some(stored) => self.stored_receipt(&stored).await,
+                None => Err(CallError::Fault(format!("entry {first} is missing"))),
+            },
+            Recorded::Repeat(_) => Err(CallError::Fault("a publication has no key, so it has no repeat".into())),
+        }
+    }
+}

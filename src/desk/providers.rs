@@ -1,0 +1,281 @@
+//! The providers' open streams, and the questions that wait for their answers. A provider connects to the hub; the hub
+//! never connects to an agency.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{CallError, Receipt};
+use crate::domain::{
+    agency::{AgencyId, SystemId},
+    context::Context,
+    record::{RecordIdentity, RecordTypeId},
+    subject::Identifier,
+    time::Moment,
+    transfer::TransferId,
+};
+
+/// Questions that a provider's stream can hold before it is passed over.
+const QUESTIONS_MAX: usize = 256;
+
+/// A question about a person; it is recorded before it is sent.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The request's id.
+    pub request: TransferId,
+    /// Who asks.
+    pub requester: AgencyId,
+    /// Under which agreement.
+    pub agreement: String,
+    /// What for.
+    pub purpose: String,
+    /// What is wanted.
+    pub record_type: RecordTypeId,
+    /// Which major version.
+    pub schema_major: u16,
+    /// About whom.
+    pub subject: Vec<Identifier>,
+    /// Whether the person asked for it.
+    pub explicitly_requested: bool,
+    /// When the answer is no longer of use.
+    pub deadline: Moment,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
+/// Why an answer holds no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRecord {
+    /// No such person.
+    NoSuchPerson,
+    /// Several people match.
+    SeveralMatches,
+    /// No such record.
+    NoSuchRecord,
+    /// Not available until a time.
+    NotAvailableUntil(Option<Moment>),
+    /// The provider declines.
+    Declined,
+    /// The provider was away, or did not answer in time.
+    ProviderUnavailable,
+}
+
+impl NoRecord {
+    /// The word used in entries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchPerson => "no-such-person",
+            Self::SeveralMatches => "several-matches",
+            Self::NoSuchRecord => "no-such-record",
+            Self::NotAvailableUntil(_) => "not-available-until",
+            Self::Declined => "declined",
+            Self::ProviderUnavailable => "provider-unavailable",
+        }
+    }
+
+    /// The answer with this word.
+    pub fn from_word(word: &str, until: Option<Moment>) -> Option<Self> {
+        let all = [
+            Self::NoSuchPerson,
+            Self::SeveralMatches,
+            Self::NoSuchRecord,
+            Self::NotAvailableUntil(until),
+            Self::Declined,
+            Self::ProviderUnavailable,
+        ];
+        all.into_iter().find(|answer| answer.as_str() == word)
+    }
+}
+
+/// A record that answers a question.
+#[derive(Debug, Clone)]
+pub struct ProvidedRecord {
+    /// The schema version that it says it obeys.
+    pub schema_version: String,
+    /// JSON.
+    pub payload: Bytes,
+    /// Its identity at the source.
+    pub record: RecordIdentity,
+}
+
+/// What a provider answers.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A record.
+    Record(ProvidedRecord),
+    /// None.
+    None(NoRecord),
+}
+
+/// An answer with who gave it.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub answer: Answer,
+    pub system: SystemId,
+    pub context: Context,
+    /// Tells the provider what became of it.
+    pub told: oneshot::Sender<Result<Receipt, CallError>>,
+}
+
+#[derive(Debug)]
+struct Link {
+    number: u64,
+    agency: AgencyId,
+    record_types: Vec<RecordTypeId>,
+    questions: mpsc::Sender<Question>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    provider: AgencyId,
+    reply: oneshot::Sender<Answered>,
+}
+
+/// Open streams of providers, and questions that wait.
+#[derive(Debug, Default)]
+pub struct Providers {
+    links: Mutex<Vec<Link>>,
+    waiting: Mutex<HashMap<TransferId, Waiting>>,
+    numbers: AtomicU64,
+}
+
+/// A provider's open stream; it is closed by dropping it.
+#[derive(Debug)]
+pub struct ProvideLink {
+    /// Questions for this provider.
+    pub questions: mpsc::Receiver<Question>,
+    number: u64,
+    providers: Arc<Providers>,
+}
+
+impl Drop for ProvideLink {
+    fn drop(&mut self) {
+        self.providers.links.lock().retain(|link| link.number != self.number);
+    }
+}
+
+/// A question on its way; dropping it forgets the question.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub answer: oneshot::Receiver<Answered>,
+    request: TransferId,
+    providers: Arc<Providers>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.providers.waiting.lock().remove(&self.request);
+    }
+}
+
+impl Providers {
+    /// Registers a stream for `agency`; `record_types` empty: all of the agency's.
+    pub(super) fn open(self: &Arc<Self>, agency: AgencyId, record_types: Vec<RecordTypeId>) -> ProvideLink {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
+        self.links.lock().push(Link { number, agency, record_types, questions: sender });
+        ProvideLink { questions, number, providers: Arc::clone(self) }
+    }
+
+    /// Hands `question` to a stream of `provider`, the least recently asked first; `None` when none can take it.
+    pub(super) fn ask(self: &Arc<Self>, provider: &AgencyId, question: Question) -> Option<Asked> {
+        let request = question.request;
+        let (reply, answer) = oneshot::channel();
+        self.waiting.lock().insert(request, Waiting { provider: provider.clone(), reply });
+        let asked = Asked { answer, request, providers: Arc::clone(self) };
+        self.hand_over(provider, question).then_some(asked)
+    }
+
+    fn hand_over(&self, provider: &AgencyId, mut question: Question) -> bool {
+        let mut links = self.links.lock();
+        for position in 0..links.len() {
+            let link = &links[position];
+            let fits = link.agency == *provider
+                && (link.record_types.is_empty() || link.record_types.contains(&question.record_type));
+            if !fits {
+                continue;
+            }
+            match link.questions.try_send(question) {
+                Ok(()) => {
+                    let asked = links.remove(position);
+                    links.push(asked);
+                    return true;
+                }
+                Err(mpsc::error::TrySendError::Full(back) | mpsc::error::TrySendError::Closed(back)) => question = back,
+            }
+        }
+        false
+    }
+
+    /// Takes the question that `provider` answers; `None` when it is not open, or was not asked of it.
+    pub(super) fn take(&self, request: TransferId, provider: &AgencyId) -> Option<oneshot::Sender<Answered>> {
+        let mut waiting = self.waiting.lock();
+        if waiting.get(&request)?.provider != *provider {
+            return None;
+        }
+        waiting.remove(&request).map(|waiting| waiting.reply)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agency(name: &str) -> AgencyId {
+        AgencyId::new(name).unwrap()
+    }
+
+    fn question(byte: u8) -> Question {
+        Question {
+            request: TransferId(uuid::Uuid::from_bytes([byte; 16])),
+            requester: agency("benefit"),
+            agreement: String::new(),
+            purpose: String::new(),
+            record_type: RecordTypeId::new("tax/income-statement").unwrap(),
+            schema_major: 1,
+            subject: Vec::new(),
+            explicitly_requested: true,
+            deadline: Moment(0),
+            traceparent: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_question_reaches_a_stream_of_its_provider_and_of_no_other() {
+        let providers = Arc::new(Providers::default());
+        let mut tax = providers.open(agency("tax"), Vec::new());
+        let mut identity = providers.open(agency("identity"), Vec::new());
+        let asked = providers.ask(&agency("tax"), question(1));
+        assert!(asked.is_some());
+        assert!(tax.questions.try_recv().is_ok());
+        assert!(identity.questions.try_recv().is_err());
+    }
+
+    #[test]
+    fn nobody_is_asked_when_the_stream_is_closed_or_provides_something_else() {
+        let providers = Arc::new(Providers::default());
+        drop(providers.open(agency("tax"), Vec::new()));
+        let _other = providers.open(agency("tax"), vec![RecordTypeId::new("tax/residency").unwrap()]);
+        assert!(providers.ask(&agency("tax"), question(1)).is_none());
+        assert!(providers.waiting.lock().is_empty(), "a question that nobody can answer does not wait");
+    }
+
+    #[test]
+    fn only_the_provider_that_was_asked_can_answer_and_only_once() {
+        let providers = Arc::new(Providers::default());
+        let _tax = providers.open(agency("tax"), Vec::new());
+        let _asked = providers.ask(&agency("tax"), question(1)).unwrap();
+        let request = question(1).request;
+        assert!(providers.take(request, &agency("identity")).is_none());
+        assert!(providers.take(request, &agency("tax")).is_some());
+        assert!(providers.take(request, &agency("tax")).is_none());
+    }
+}

@@ -1,0 +1,189 @@
+//! Who may call how often: a rate, an in-flight bound and a much smaller quota of refusals for each system, so that no
+//! client can fill the ledger with refusals or the hub with work.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter, clock::Clock as _};
+use parking_lot::RwLock;
+
+use super::CallError;
+use crate::catalogue::{Quotas, System};
+
+/// Defaults for systems to which the catalogue gives no quota of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaLimits {
+    /// Calls a second.
+    pub rate_per_s: NonZeroU32,
+    /// Calls at once above the rate.
+    pub rate_burst: NonZeroU32,
+    /// Refusals a second.
+    pub refusals_per_s: NonZeroU32,
+    /// Refusals at once above that.
+    pub refusals_burst: NonZeroU32,
+    /// Calls accepted and not yet answered.
+    pub in_flight_max: u32,
+}
+
+impl Default for QuotaLimits {
+    fn default() -> Self {
+        let number = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
+        Self {
+            rate_per_s: number(20_000),
+            rate_burst: number(20_000),
+            refusals_per_s: number(20),
+            refusals_burst: number(200),
+            in_flight_max: 4096,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Share {
+    calls: DefaultDirectRateLimiter,
+    refusals: DefaultDirectRateLimiter,
+    in_flight: AtomicU32,
+    in_flight_max: u32,
+    of: Quotas,
+}
+
+/// All systems' shares. A system is known by its SAN, so that one that the catalogue lacks has a (refusal) share too.
+#[derive(Debug)]
+pub(super) struct Quota {
+    limits: QuotaLimits,
+    shares: RwLock<HashMap<Box<str>, Arc<Share>>>,
+}
+
+/// The most systems with a share of their own; those beyond share one. A trust anchor that signs more is misused.
+const SHARES_MAX: usize = 10_000;
+const OTHERS: &str = "";
+
+/// A call's place among those in flight; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Admitted(Arc<Share>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Admitted {
+    /// Takes one of the system's refusals, or says when there is one again.
+    pub(super) fn refusal(&self) -> Result<(), CallError> {
+        check(&self.0.refusals, "too many refused calls")
+    }
+}
+
+impl Quota {
+    pub(super) fn new(limits: QuotaLimits) -> Self {
+        Self { limits, shares: RwLock::default() }
+    }
+
+    /// Admits one call of `name` (a SAN, or a system's name), or says when to try again.
+    pub(super) fn admit(&self, name: &str, system: Option<&System>) -> Result<Admitted, CallError> {
+        let share = self.share(name, system.map_or_else(Quotas::default, |system| system.quotas));
+        check(&share.calls, "over the system's rate")?;
+        if share.in_flight.fetch_add(1, Ordering::Relaxed) >= share.in_flight_max {
+            share.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return Err(CallError::Exhausted {
+                what: "too many calls of this system are in flight",
+                retry_after: Duration::from_millis(100),
+            });
+        }
+        Ok(Admitted(share))
+    }
+
+    fn share(&self, name: &str, of: Quotas) -> Arc<Share> {
+        if let Some(share) = self.shares.read().get(name)
+            && share.of == of
+        {
+            return Arc::clone(share);
+        }
+        let mut shares = self.shares.write();
+        let name = if shares.len() < SHARES_MAX { name } else { OTHERS };
+        // A share whose quota the catalogue has changed is replaced; calls in flight give back to the old one.
+        if let Some(share) = shares.get(name)
+            && share.of == of
+        {
+            return Arc::clone(share);
+        }
+        let share = Arc::new(Share::new(self.limits, of));
+        shares.insert(name.into(), Arc::clone(&share));
+        share
+    }
+}
+
+impl Share {
+    fn new(limits: QuotaLimits, of: Quotas) -> Self {
+        let number = |own: Option<u32>, default| own.and_then(NonZeroU32::new).unwrap_or(default);
+        let rate = |per_s, burst| RateLimiter::direct(Rate::per_second(per_s).allow_burst(burst));
+        Self {
+            calls: rate(number(of.rate_per_s, limits.rate_per_s), number(of.rate_burst, limits.rate_burst)),
+            refusals: rate(
+                number(of.refusals_per_s, limits.refusals_per_s),
+                number(of.refusals_burst, limits.refusals_burst),
+            ),
+            in_flight: AtomicU32::new(0),
+            in_flight_max: of.in_flight_max.unwrap_or(limits.in_flight_max),
+            of,
+        }
+    }
+}
+
+fn check(limiter: &DefaultDirectRateLimiter, what: &'static str) -> Result<(), CallError> {
+    limiter
+        .check()
+        .map_err(|not_yet| CallError::Exhausted { what, retry_after: not_yet.wait_time_from(limiter.clock().now()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(burst: u32, refusals: u32, in_flight_max: u32) -> QuotaLimits {
+        let number = |value| NonZeroU32::new(value).unwrap();
+        QuotaLimits {
+            rate_per_s: number(1),
+            rate_burst: number(burst),
+            refusals_per_s: number(1),
+            refusals_burst: number(refusals),
+            in_flight_max,
+        }
+    }
+
+    #[test]
+    fn the_burst_is_admitted_and_one_more_is_told_when_to_come_back() {
+        let quota = Quota::new(limits(3, 1, 100));
+        let admitted: Vec<_> = (0..3).map(|_| quota.admit("a", None).unwrap()).collect();
+        let Err(CallError::Exhausted { retry_after, .. }) = quota.admit("a", None) else { panic!("admitted") };
+        assert!(retry_after > Duration::ZERO && retry_after <= Duration::from_secs(1));
+        assert!(quota.admit("b", None).is_ok(), "another system has a rate of its own");
+        drop(admitted);
+    }
+
+    #[test]
+    fn the_last_place_in_flight_is_given_and_comes_back_when_the_call_ends() {
+        let quota = Quota::new(limits(100, 1, 2));
+        let first = quota.admit("a", None).unwrap();
+        let _second = quota.admit("a", None).unwrap();
+        assert!(matches!(quota.admit("a", None), Err(CallError::Exhausted { .. })));
+        drop(first);
+        assert!(quota.admit("a", None).is_ok());
+    }
+
+    #[test]
+    fn refusals_run_out_long_before_calls() {
+        let quota = Quota::new(limits(100, 2, 100));
+        let admitted = quota.admit("a", None).unwrap();
+        assert!(admitted.refusal().is_ok() && admitted.refusal().is_ok());
+        assert!(matches!(admitted.refusal(), Err(CallError::Exhausted { .. })));
+    }
+}

@@ -1,0 +1,279 @@
+//! Asks a provider for one record: two commits. That it was asked, before the provider sees the question; its answer,
+//! before the requester does.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Audience, CallError, Desk, Receipt,
+    answer::AnswerOutcome,
+    call::Stop,
+    providers::{Answered, NoRecord, Question},
+    refuse::Trace,
+    sealing::About,
+    submit::{DECIDE_ATTEMPTS_MAX, transfer_statement},
+};
+use crate::{
+    catalogue::{Catalogue, CompiledAgreement},
+    domain::{
+        agency::Role,
+        refusal::{Refusal, RefusalCode},
+        subject::{Identifier, IdentifierHash},
+        time::Moment,
+        transfer::TransferId,
+    },
+    exchange::{
+        address,
+        authenticate::{self, Caller},
+        submission::{CallContext, Peer},
+    },
+    ledger::{Attribute, Kind},
+    sequencer::{Proposal, Recorded, SequencerError},
+    store::{Expect, Owner, SystemKey},
+    vault::ContentHash,
+};
+
+/// A request for evidence.
+#[derive(Debug, Clone)]
+pub struct RequestCall {
+    /// The idempotency key, as text.
+    pub key: String,
+    /// What is wanted, as text.
+    pub record_type: String,
+    /// What for, as text.
+    pub purpose: String,
+    /// The agency asked, as text; empty: the authoritative one.
+    pub provider: String,
+    /// About whom.
+    pub subject: Vec<Identifier>,
+    /// What the person asked for, if they did.
+    pub explicit_request: Option<ExplicitRequest>,
+    /// Who asks, for whom, why.
+    pub context: CallContext,
+    /// When the answer is no longer of use.
+    pub deadline: Option<Moment>,
+    /// W3C trace context.
+    pub traceparent: String,
+}
+
+/// The person's own request that this evidence be fetched. Not consent.
+#[derive(Debug, Clone)]
+pub struct ExplicitRequest {
+    /// When.
+    pub asked_at: Option<Moment>,
+    /// How it is kept at the requester.
+    pub reference: String,
+}
+
+/// The longest reference of an explicit request, in bytes.
+pub const REFERENCE_BYTES_MAX: usize = 512;
+
+/// What became of a request.
+#[derive(Debug, Clone)]
+pub struct RequestOutcome {
+    /// Its id.
+    pub request: TransferId,
+    /// The entry that was made before the provider saw the question.
+    pub asked: Receipt,
+    /// The answer.
+    pub answer: AnswerOutcome,
+}
+
+/// A request that is permitted: what asking and answering share.
+pub(super) struct Permission<'c> {
+    pub catalogue: &'c Catalogue,
+    pub compiled: &'c Arc<CompiledAgreement>,
+    pub caller: Caller,
+    pub call: RequestCall,
+    pub identifiers: Vec<IdentifierHash>,
+    pub request: TransferId,
+    pub deadline: Moment,
+    /// The key under which the answer is committed, so that a request has one.
+    pub answer_key: (SystemKey, crate::domain::idempotency::IdempotencyKey, ContentHash),
+}
+
+impl Desk {
+    /// Asks the provider for one record and waits for its answer until the deadline.
+    pub async fn request(&self, peer: Peer<'_>, call: RequestCall) -> Result<RequestOutcome, CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        let result = self.try_request(&catalogue, peer, call, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    async fn try_request(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        mut call: RequestCall,
+        trace: &mut Trace,
+    ) -> Result<RequestOutcome, Stop> {
+        let now = self.clock.now();
+        trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
+        let content = self.request_content(&call);
+        let context = std::mem::replace(&mut call.context, CallContext { on_behalf_of: None, rest: Box::default() });
+        let caller = authenticate::caller(catalogue, peer, Role::Request, context)?;
+        trace.context = Some(caller.context.clone());
+        let key = authenticate::key(&call.key, now, self.limits.window)?;
+        let system = SystemKey::from(&caller.system);
+        let known = self.store.known(system, key).await?;
+        if let Some(known) = known {
+            Self::check_same(known, content)?;
+        }
+        trace.key = Some((system, key, content));
+
+        let compiled = address::pull(catalogue, &caller, &call.record_type, &call.purpose, &call.provider, now)?;
+        trace.agreement = Some(compiled.agreement.clone());
+        check_call(&compiled.agreement, &call)?;
+        let identifiers: Vec<IdentifierHash> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let Some(first) = identifiers.first() else { return Err(RefusalCode::SubjectMissing.into()) };
+        trace.owner = Owner::Unknown(*first);
+
+        let latest = now.after(self.limits.request_deadline_max);
+        let deadline = call.deadline.map_or(latest, |deadline| deadline.min(latest));
+        let answer_key = (SystemKey(0), self.derived_key(system, key), content);
+        let request = trace.id;
+        let permission = Permission { catalogue, compiled, caller, call, identifiers, request, deadline, answer_key };
+        if let Some(known) = known {
+            return self.repeated_request(permission, known).await;
+        }
+        let asked = self.ask(&permission, trace).await?;
+        self.await_answer(permission, asked).await
+    }
+
+    /// Commit one: that it was asked.
+    async fn ask(&self, permission: &Permission<'_>, trace: &mut Trace) -> Result<Receipt, Stop> {
+        let Permission { catalogue, compiled, caller, call, identifiers, request, deadline, .. } = permission;
+        let agreement = &compiled.agreement;
+        for _ in 0..DECIDE_ATTEMPTS_MAX {
+            let person = self.person(identifiers).await?;
+            // Asking about somebody unknown creates no subject.
+            let owner = if person.changes.is_empty() { person.owner } else { trace.owner };
+            trace.owner = owner;
+            let ground = person.facts.permit(agreement, self.clock.now())?;
+
+            let mut statement = transfer_statement(Kind::RequestAsked, *request, compiled, catalogue);
+            statement.string(Attribute::System, caller.system.as_str());
+            statement.context(&caller.context);
+            statement.string(Attribute::RequestId, &request.to_string());
+            statement.moment(Attribute::Deadline, *deadline);
+            if let Some(consent) = ground.consent {
+                statement.string(Attribute::ConsentId, &consent.to_string());
+            }
+            if let Some(asked) = &call.explicit_request {
+                say_explicit_request(&mut statement, asked);
+            }
+            let about = About {
+                agencies: &[&agreement.source, &agreement.recipient],
+                agreement: Some(agreement),
+                ..About::new(Kind::RequestAsked, *request, owner)
+            };
+            let sealed = self.seal(about, &statement).await?;
+            let mut expects = person.expects;
+            expects.extend(ground.until.map(Expect::Before));
+            let proposal = Proposal {
+                system: trace.key.map(|(system, ..)| system),
+                key: trace.key,
+                expects,
+                entries: vec![sealed.entry.clone()],
+                ..Proposal::default()
+            };
+            match self.sequencer.propose(proposal).await {
+                Ok(Recorded::Committed { first, commit }) => {
+                    return Ok(self.opened_receipt(&commit, first, &sealed, Audience::Caller)?);
+                }
+                // Two calls with one key race: the other one asks.
+                Ok(Recorded::Repeat(_)) => {
+                    return Err(CallError::Unavailable("the same request is under way; try again".into()).into());
+                }
+                Err(SequencerError::Stale) => {}
+                Err(SequencerError::KeyReused) => return Err(RefusalCode::KeyReused.into()),
+                Err(error) => return Err(CallError::from(error).into()),
+            }
+        }
+        Err(CallError::Unavailable("the person's facts keep changing; try again".into()).into())
+    }
+
+    /// Hands the question to the provider and records what it answers, or that it did not.
+    pub(super) async fn await_answer(
+        &self,
+        permission: Permission<'_>,
+        asked: Receipt,
+    ) -> Result<RequestOutcome, Stop> {
+        let agreement = &permission.compiled.agreement;
+        let question = Question {
+            request: permission.request,
+            requester: permission.caller.agency().clone(),
+            agreement: agreement.id.to_string(),
+            purpose: agreement.purpose.to_string(),
+            record_type: agreement.record_type.clone(),
+            schema_major: agreement.schema_major,
+            subject: permission.call.subject.clone(),
+            explicitly_requested: permission.call.explicit_request.is_some(),
+            deadline: permission.deadline,
+            traceparent: permission.call.traceparent.clone(),
+        };
+        let answered: Option<Answered> = match self.providers.ask(&agreement.source, question) {
+            None => None,
+            Some(mut waiting) => {
+                let left: Duration = permission.deadline.since(self.clock.now());
+                tokio::time::timeout(left, &mut waiting.answer).await.ok().and_then(Result::ok)
+            }
+        };
+        let answer = match answered {
+            Some(answered) => self.record_answer(&permission, answered).await?,
+            None => self.record_no_record(&permission, None, NoRecord::ProviderUnavailable).await?,
+        };
+        Ok(RequestOutcome { request: permission.request, asked, answer })
+    }
+
+    fn request_content(&self, call: &RequestCall) -> ContentHash {
+        let rest = &call.context.rest;
+        let mut subject = String::new();
+        for identifier in &call.subject {
+            subject.push_str(identifier.scheme());
+            subject.push('\n');
+            subject.push_str(identifier.value());
+            subject.push('\n');
+        }
+        let explicit = call.explicit_request.as_ref();
+        let explicit = explicit.map_or_else(String::new, |said| format!("{:?} {}", said.asked_at, said.reference));
+        self.hasher.content(&[
+            b"request",
+            call.record_type.as_bytes(),
+            call.purpose.as_bytes(),
+            call.provider.as_bytes(),
+            subject.as_bytes(),
+            explicit.as_bytes(),
+            call.context.on_behalf_of.as_deref().unwrap_or_default().as_bytes(),
+            rest.actor.as_bytes(),
+            rest.case.as_bytes(),
+            rest.reason.as_bytes(),
+        ])
+    }
+}
+
+fn check_call(agreement: &crate::domain::agreement::Agreement, call: &RequestCall) -> Result<(), Refusal> {
+    if call.traceparent.len() > crate::exchange::submission::TRACEPARENT_BYTES_MAX {
+        return Err(address::malformed("/traceparent", "maxLength"));
+    }
+    let reference = call.explicit_request.as_ref().map_or(0, |said| said.reference.len());
+    if reference > REFERENCE_BYTES_MAX {
+        return Err(address::malformed("/explicit_request/reference", "maxLength"));
+    }
+    address::check_explicit_request(agreement, call.explicit_request.is_some())
+}
+
+fn say_explicit_request(statement: &mut crate::exchange::statement::Statement, said: &ExplicitRequest) {
+    statement.with(Attribute::ExplicitRequest, |text| {
+        text.push('{');
+        if let Some(asked_at) = said.asked_at {
+            text.push_str("\"asked_at\":");
+            crate::domain::canonical::write_string(text, &asked_at.to_string());
+            text.push(',');
+        }
+        text.push_str("\"reference\":");
+        crate::domain::canonical::write_string(text, &said.reference);
+        text.push('}');
+    });
+}

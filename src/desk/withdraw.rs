@@ -1,0 +1,327 @@
+//! Takes a consent back. What it covers and nobody has claimed is cancelled in the same commit; what may have been
+//! received is named and never sent again.
+
+use super::{
+    Audience, CallError, Desk, Receipt,
+    call::Stop,
+    cancel::Cancelled,
+    consent::{ConsentCall, ended, keepers},
+    refuse::Trace,
+    sealing::About,
+    submit::DECIDE_ATTEMPTS_MAX,
+};
+use crate::{
+    catalogue::Catalogue,
+    domain::{
+        facts::{Fact, FactScope},
+        refusal::RefusalCode,
+        subject::{Identifier, SubjectId},
+        time::Moment,
+        transfer::{DeliveryState, TransferId},
+    },
+    exchange::{
+        seal::Sealed,
+        statement::Statement,
+        submission::{CallContext, Peer},
+        trail::Trail,
+    },
+    ledger::{Attribute, Entry, Kind},
+    sequencer::{Proposal, Recorded, SequencerError},
+    store::{DeliveryChange, Expect, Found, Known, Owner, Query, StoredEntry, SubjectChange},
+    vault::TermKind,
+};
+
+/// A withdrawal.
+#[derive(Debug, Clone)]
+pub struct WithdrawCall {
+    /// The idempotency key, as text.
+    pub key: String,
+    /// Which consent, as text.
+    pub consent: String,
+    /// Whose.
+    pub subject: Vec<Identifier>,
+    /// Who takes it.
+    pub context: CallContext,
+}
+
+/// What a withdrawal found on its way or gone.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The transfer.
+    pub id: TransferId,
+    /// Its entry.
+    pub index: u64,
+    /// To whom.
+    pub recipient: String,
+    /// What.
+    pub record_type: String,
+    /// How its delivery stood; `None`: it was the answer to a request, in the call itself.
+    pub state: Option<DeliveryState>,
+    /// When it was recorded.
+    pub at: Moment,
+}
+
+/// A recorded withdrawal.
+#[derive(Debug, Clone)]
+pub struct WithdrawOutcome {
+    /// Its entry.
+    pub receipt: Receipt,
+    /// What nobody had claimed: it never leaves.
+    pub cancelled: Vec<Reached>,
+    /// What may have been received: it is never sent again.
+    pub may_have_been_received: Vec<Reached>,
+}
+
+/// Entries in one read of the search.
+const PAGE: usize = 500;
+
+/// A transfer that rests on the consent, with what its cancellation needs.
+struct Covered {
+    reached: Reached,
+    stored: StoredEntry,
+}
+
+impl Desk {
+    /// Takes a consent back.
+    pub async fn withdraw(&self, peer: Peer<'_>, call: WithdrawCall) -> Result<WithdrawOutcome, CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        let result = self.try_withdraw(&catalogue, peer, call, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    async fn try_withdraw(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        mut call: WithdrawCall,
+        trace: &mut Trace,
+    ) -> Result<WithdrawOutcome, Stop> {
+        let subject = call.subject.iter().map(Identifier::value).collect::<Vec<_>>().join("\n");
+        let content = self.hasher.content(&[b"withdraw", call.consent.as_bytes(), subject.as_bytes()]);
+        let context = std::mem::replace(&mut call.context, CallContext { on_behalf_of: None, rest: Box::default() });
+        let opened = self.consent_call(catalogue, peer, context, (&call.key, content), &call.subject, trace).await?;
+        let consent = match opened {
+            Ok(consent) => consent,
+            Err(known) => return self.repeated_withdrawal(known).await,
+        };
+        for _ in 0..DECIDE_ATTEMPTS_MAX {
+            let subject = match self.store.find_subject(&consent.identifiers).await? {
+                Found::One { subject, .. } => subject,
+                Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
+                Found::Nobody => return Err(RefusalCode::ConsentUnknown.into()),
+            };
+            trace.owner = Owner::Subject(subject.id);
+            let (facts, fact) = ended(&subject.facts, &call.consent, self.clock.now())?;
+            let since = self.sequencer.newest().snapshot.size();
+            let covered = self.covered(subject.id, &fact).await?;
+
+            let withdrawal = self.seal_withdrawal(catalogue, &consent, trace, &fact).await?;
+            let mut proposal = Proposal {
+                system: Some(consent.key.0),
+                key: Some(consent.key),
+                expects: vec![
+                    Expect::Facts { subject: subject.id, version: subject.facts.version },
+                    Expect::Quiet { term: self.words.about(trace.owner), since },
+                ],
+                entries: vec![withdrawal.entry.clone()],
+                subjects: vec![SubjectChange::Facts { subject: subject.id, facts }],
+                deliveries: Vec::new(),
+            };
+            for one in &covered {
+                self.cancel(one, trace, &mut proposal).await?;
+            }
+            match self.sequencer.propose(proposal).await {
+                Ok(Recorded::Committed { first, commit }) => {
+                    let receipt = self.opened_receipt(&commit, first, &withdrawal, Audience::Caller)?;
+                    return Ok(outcome(receipt, covered.into_iter().map(|one| one.reached)));
+                }
+                Ok(Recorded::Repeat(known)) => return self.repeated_withdrawal(known).await,
+                Err(SequencerError::Stale) => {}
+                Err(SequencerError::KeyReused) => return Err(RefusalCode::KeyReused.into()),
+                Err(error) => return Err(CallError::from(error).into()),
+            }
+        }
+        Err(CallError::Unavailable("the person's transfers keep coming; try again".into()).into())
+    }
+
+    /// Every transfer that rests on the consent, newest first.
+    async fn covered(&self, subject: SubjectId, fact: &Fact) -> Result<Vec<Covered>, CallError> {
+        let FactScope::Consent { agreement, .. } = &fact.scope else { return Ok(Vec::new()) };
+        let mut query = Query {
+            terms: vec![
+                self.words.about(Owner::Subject(subject)),
+                self.words.term(TermKind::Agreement, agreement.as_str()),
+                self.words.term(TermKind::Kind, Kind::Transfer.name()),
+            ],
+            limit: PAGE,
+            ..Query::default()
+        };
+        let mut covered = Vec::new();
+        loop {
+            let indices = self.store.search(&query).await?;
+            for index in &indices {
+                covered.extend(self.covered_by(*index, fact).await?);
+            }
+            match indices.last() {
+                Some(last) if indices.len() == PAGE => query.before = Some(*last),
+                _ => return Ok(covered),
+            }
+        }
+    }
+
+    async fn covered_by(&self, index: u64, fact: &Fact) -> Result<Option<Covered>, CallError> {
+        let Some(stored) = self.stored(index).await? else { return Ok(None) };
+        let Some((_, trail)) = self.open_entry(&stored).await? else { return Ok(None) };
+        if trail.text(Attribute::ConsentId).as_deref() != Some(&fact.id.to_string()) {
+            return Ok(None);
+        }
+        let state = self.store.delivery(index).await?.map(|delivery| delivery.state);
+        let reached = reached(&stored, &trail, state);
+        Ok(Some(Covered { reached, stored }))
+    }
+
+    async fn seal_withdrawal(
+        &self,
+        catalogue: &Catalogue,
+        consent: &ConsentCall,
+        trace: &Trace,
+        fact: &Fact,
+    ) -> Result<Sealed, CallError> {
+        let FactScope::Consent { agreement, revision } = &fact.scope else {
+            return Err(CallError::Fault("only a consent can be withdrawn".into()));
+        };
+        let compiled = catalogue.agreement(agreement);
+        let mut statement = Statement::of(Kind::ConsentWithdrawn);
+        statement.string(Attribute::Agreement, agreement.as_str());
+        statement.number(Attribute::AgreementRevision, (*revision).into());
+        if let Some(compiled) = compiled {
+            statement.canonical(Attribute::Source, &compiled.constants.source);
+            statement.canonical(Attribute::Recipient, &compiled.constants.recipient);
+            statement.canonical(Attribute::Purpose, &compiled.constants.purpose);
+        }
+        statement.string(Attribute::TransferId, &trace.id.to_string());
+        statement.string(Attribute::ConsentId, &fact.id.to_string());
+        statement.list(Attribute::RefersTo, [fact.id.to_string().as_str()]);
+        statement.string(Attribute::System, consent.caller.system.as_str());
+        statement.context(&consent.caller.context);
+        let collector = consent.caller.agency();
+        let agencies = compiled.map_or_else(|| vec![collector, &fact.agency], |known| keepers(collector, known));
+        let about = About {
+            agencies: &agencies,
+            agreement: compiled.map(|known| &known.agreement),
+            ids: &[fact.id],
+            ..About::new(Kind::ConsentWithdrawn, trace.id, trace.owner)
+        };
+        self.seal(about, &statement).await
+    }
+
+    /// Ends the delivery of a covered transfer, if it has not ended. The entry says whether it may have been received.
+    async fn cancel(&self, covered: &Covered, trace: &Trace, proposal: &mut Proposal) -> Result<(), CallError> {
+        let index = covered.reached.index;
+        let (Some(state), Some(outgoing)) = (covered.reached.state, covered.stored.routing.outgoing) else {
+            return Ok(());
+        };
+        proposal.expects.push(Expect::Delivery { index, state });
+        let how = match state {
+            DeliveryState::Due => Cancelled::InTime,
+            // A dead letter was handed over in vain, as far as the hub knows; the recipient may still have it.
+            DeliveryState::Claimed | DeliveryState::DeadLettered => Cancelled::MayHaveBeenReceived,
+            DeliveryState::Acknowledged | DeliveryState::Rejected | DeliveryState::Cancelled => return Ok(()),
+        };
+        let sealed = self.seal_cancellation(&covered.stored, how, trace.id).await?;
+        proposal.entries.push(sealed.entry);
+        proposal.deliveries.push(DeliveryChange::Settle {
+            recipient: outgoing.recipient,
+            index,
+            state: DeliveryState::Cancelled,
+            attempts: 0,
+        });
+        Ok(())
+    }
+
+    /// The answer of a repeated withdrawal, from its entries: the consent's id leads to what it covered.
+    async fn repeated_withdrawal(&self, known: Known) -> Result<WithdrawOutcome, Stop> {
+        let entries = self.entries_of(known).await?;
+        let (first, cancellations) =
+            entries.split_first().ok_or_else(|| CallError::Fault("a known call has no entry".into()))?;
+        if first.routing.kind != Kind::ConsentWithdrawn {
+            return Err(self.repeated_refusal(first).await?.into());
+        }
+        let receipt = self.stored_opened_receipt(first, Audience::Caller).await?;
+        let mut ended_now = Vec::new();
+        for stored in cancellations {
+            let Some((_, trail)) = self.open_entry(stored).await? else { continue };
+            let may = trail.text(Attribute::Outcome).as_deref() == Some(Cancelled::MayHaveBeenReceived.as_str());
+            let state = if may { DeliveryState::Claimed } else { DeliveryState::Due };
+            let Some(id) = trail.list(Attribute::RefersTo).first().and_then(|id| id.parse().ok()) else { continue };
+            let Some(index) = self.index_of(id).await? else { continue };
+            let Some(transfer) = self.stored(index).await? else { continue };
+            let Some((_, trail)) = self.open_entry(&transfer).await? else { continue };
+            ended_now.push(reached(&transfer, &trail, Some(state)));
+        }
+        let gone = self.gone_before(first, &ended_now).await?;
+        Ok(outcome(receipt, ended_now.into_iter().chain(gone)))
+    }
+
+    /// What had left before a withdrawal that is answered again.
+    async fn gone_before(&self, withdrawal: &StoredEntry, ended_now: &[Reached]) -> Result<Vec<Reached>, CallError> {
+        let Some((_, trail)) = self.open_entry(withdrawal).await? else { return Ok(Vec::new()) };
+        let (Some(agreement), Some(consent)) = (trail.text(Attribute::Agreement), trail.text(Attribute::ConsentId))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut query = Query {
+            terms: vec![
+                withdrawal.routing.terms[0],
+                self.words.term(TermKind::Agreement, &agreement),
+                self.words.term(TermKind::Kind, Kind::Transfer.name()),
+            ],
+            before: Some(withdrawal.index),
+            limit: PAGE,
+            ..Query::default()
+        };
+        let mut gone = Vec::new();
+        loop {
+            let indices = self.store.search(&query).await?;
+            for index in indices.iter().filter(|index| ended_now.iter().all(|one| one.index != **index)) {
+                let Some(stored) = self.stored(*index).await? else { continue };
+                let Some((_, trail)) = self.open_entry(&stored).await? else { continue };
+                if trail.text(Attribute::ConsentId).as_ref() == Some(&consent) {
+                    let state = self.store.delivery(*index).await?.map(|delivery| delivery.state);
+                    gone.push(reached(&stored, &trail, state));
+                }
+            }
+            match indices.last() {
+                Some(last) if indices.len() == PAGE => query.before = Some(*last),
+                _ => return Ok(gone),
+            }
+        }
+    }
+}
+
+fn reached(stored: &StoredEntry, trail: &Trail, state: Option<DeliveryState>) -> Reached {
+    Reached {
+        id: stored.routing.id,
+        index: stored.index,
+        recipient: trail.text(Attribute::Recipient).unwrap_or_default(),
+        record_type: trail.text(Attribute::RecordType).unwrap_or_default(),
+        state,
+        at: Moment::from_secs(Entry::decode(&stored.entry).map_or(0, |entry| entry.time())),
+    }
+}
+
+/// Sorts what was covered by whether it ever left.
+fn outcome(receipt: Receipt, covered: impl Iterator<Item = Reached>) -> WithdrawOutcome {
+    let (mut cancelled, mut may_have_been_received) = (Vec::new(), Vec::new());
+    for one in covered {
+        match one.state {
+            Some(DeliveryState::Due) => cancelled.push(one),
+            // One that an earlier call cancelled is not this one's to report.
+            Some(DeliveryState::Cancelled) => {}
+            _ => may_have_been_received.push(one),
+        }
+    }
+    WithdrawOutcome { receipt, cancelled, may_have_been_received }
+}

@@ -1,0 +1,139 @@
+//! What a call is about: record type, schema version, and the agreements that apply. No fact about a person is looked at.
+
+use std::sync::Arc;
+
+use super::{
+    authenticate::{Authenticated, Caller},
+    submission::{Submission, TRACEPARENT_BYTES_MAX},
+};
+use crate::{
+    catalogue::{Catalogue, CompiledAgreement, RecordType, RecordVersion},
+    domain::{
+        agency::AgencyId,
+        agreement::{Agreement, Demand, PurposeId},
+        idempotency::IdempotencyKey,
+        record::{RECORD_ID_BYTES_MAX, RecordAuthority, RecordIdentity, RecordTypeId, SchemaVersion},
+        refusal::{Refusal, RefusalCode, Violation},
+        time::Moment,
+    },
+};
+
+/// A submission whose record type, version and agreements are known.
+#[derive(Debug, Clone)]
+pub struct Addressed<'c> {
+    /// Who submits.
+    pub caller: Caller,
+    /// Under which key.
+    pub key: IdempotencyKey,
+    /// What.
+    pub submission: Submission,
+    /// The schema that it says it obeys.
+    pub version: &'c RecordVersion,
+    /// Its type.
+    pub record_type: RecordTypeId,
+    /// The agreements that apply, by name; at least one.
+    pub agreements: Vec<&'c Arc<CompiledAgreement>>,
+}
+
+/// Stage 2 of a push: agreements are checked before any fact about a person.
+pub fn address(catalogue: &Catalogue, from: Authenticated, now: Moment) -> Result<Addressed<'_>, Refusal> {
+    let Authenticated { caller, key, submission } = from;
+    check_identity(&submission)?;
+    let (record_type, version) = version(catalogue, &submission.record_type, &submission.schema_version)?;
+    let agreements: Vec<_> = catalogue
+        .agreements_for_push(caller.agency(), &record_type.id, version.version.major)
+        .iter()
+        .filter(|compiled| compiled.agreement.in_force(now))
+        .filter(|compiled| {
+            let recipient = compiled.agreement.recipient.as_str();
+            submission.only.is_empty() || submission.only.iter().any(|only| only == recipient)
+        })
+        .collect();
+    if agreements.is_empty() {
+        return Err(RefusalCode::AgreementMissing.into());
+    }
+    if !agreements.iter().all(|compiled| context_suffices(&compiled.agreement, &caller)) {
+        return Err(RefusalCode::ContextMissing.into());
+    }
+    if let RecordAuthority::Authoritative = submission.record.authority
+        && record_type.authority != *caller.agency()
+    {
+        return Err(malformed("/record/copy_of_transfer_id", "required"));
+    }
+    Ok(Addressed { caller, key, submission, version, record_type: record_type.id.clone(), agreements })
+}
+
+/// The agreement that a request rests on. A requester learns nothing of persons without one.
+pub fn pull<'c>(
+    catalogue: &'c Catalogue,
+    caller: &Caller,
+    record_type: &str,
+    purpose: &str,
+    provider: &str,
+    now: Moment,
+) -> Result<&'c Arc<CompiledAgreement>, Refusal> {
+    let record_type = RecordTypeId::new(record_type).map_err(|_| RefusalCode::RecordTypeUnknown)?;
+    if catalogue.record_type(&record_type).is_none() {
+        return Err(RefusalCode::RecordTypeUnknown.into());
+    }
+    let purpose = PurposeId::new(purpose).map_err(|_| RefusalCode::PurposeUnknown)?;
+    if catalogue.purpose(&purpose).is_none() {
+        return Err(RefusalCode::PurposeUnknown.into());
+    }
+    let provider = match provider {
+        "" => None,
+        name => Some(AgencyId::new(name).map_err(|_| RefusalCode::AgreementMissing)?),
+    };
+    let compiled = catalogue
+        .agreement_for_pull(caller.agency(), &record_type, &purpose, provider.as_ref(), now)
+        .ok_or(RefusalCode::AgreementMissing)?;
+    if context_suffices(&compiled.agreement, caller) { Ok(compiled) } else { Err(RefusalCode::ContextMissing.into()) }
+}
+
+/// What the citizen must have said, where the agreement demands it to be said in the call.
+pub fn check_explicit_request(agreement: &Agreement, given: bool) -> Result<(), Refusal> {
+    if agreement.demand == Demand::ExplicitRequest && !given {
+        Err(RefusalCode::ExplicitRequestMissing.into())
+    } else {
+        Ok(())
+    }
+}
+
+/// The version of the schema that a record says it obeys.
+pub fn version<'c>(
+    catalogue: &'c Catalogue,
+    record_type: &str,
+    version: &str,
+) -> Result<(&'c RecordType, &'c RecordVersion), Refusal> {
+    let record_type = RecordTypeId::new(record_type).map_err(|_| RefusalCode::RecordTypeUnknown)?;
+    let known = catalogue.record_type(&record_type).ok_or(RefusalCode::RecordTypeUnknown)?;
+    let version: SchemaVersion = version.parse().map_err(|_| RefusalCode::SchemaUnknown)?;
+    let version = known.version(version).ok_or(RefusalCode::SchemaUnknown)?;
+    Ok((known, version))
+}
+
+fn context_suffices(agreement: &Agreement, caller: &Caller) -> bool {
+    agreement.context.iter().all(|item| caller.context.has(*item))
+}
+
+fn check_identity(submission: &Submission) -> Result<(), Refusal> {
+    check_record_id(&submission.record)?;
+    if submission.traceparent.len() > TRACEPARENT_BYTES_MAX {
+        return Err(malformed("/traceparent", "maxLength"));
+    }
+    Ok(())
+}
+
+/// Whether the source's record id is within its bounds.
+pub fn check_record_id(record: &RecordIdentity) -> Result<(), Refusal> {
+    match record.record_id.len() {
+        0 => Err(malformed("/record/record_id", "minLength")),
+        1..=RECORD_ID_BYTES_MAX => Ok(()),
+        _ => Err(malformed("/record/record_id", "maxLength")),
+    }
+}
+
+/// A refusal of the call itself.
+pub fn malformed(pointer: &str, keyword: &'static str) -> Refusal {
+    Refusal { code: RefusalCode::CallMalformed, violations: vec![Violation { pointer: pointer.into(), keyword }] }
+}

@@ -1,0 +1,74 @@
+//! What comes in: one record to be pushed, with who says so. Texts that the catalogue must know are still texts.
+
+use bytes::Bytes;
+
+use crate::domain::{context::Context, record::RecordIdentity};
+
+/// The longest W3C `traceparent`, in bytes (Trace Context §3.2: version 00 has 55).
+pub const TRACEPARENT_BYTES_MAX: usize = 128;
+
+/// A call's caller: how the ingress knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer<'a> {
+    /// By the one SAN URI of its certificate.
+    San(&'a str),
+    /// By the system that the catalogue binds the way in to.
+    System(&'a crate::domain::agency::SystemId),
+}
+
+/// One record to be pushed.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The idempotency key, as text.
+    pub key: String,
+    /// The record type, as text.
+    pub record_type: String,
+    /// The schema version, as text.
+    pub schema_version: String,
+    /// JSON.
+    pub payload: Bytes,
+    /// The record's identity at its source.
+    pub record: RecordIdentity,
+    /// Who acts, for whom, why; `None` for the agency: that of the calling system.
+    pub context: CallContext,
+    /// Only these of the recipients that agreements name; empty: all.
+    pub only: Vec<String>,
+    /// W3C trace context, handed on.
+    pub traceparent: String,
+}
+
+/// A context whose agency may be left to the calling system.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// The agency named, if one was.
+    pub on_behalf_of: Option<String>,
+    /// The rest of it.
+    pub rest: Box<ContextRest>,
+}
+
+/// A context but for the agency.
+#[derive(Clone, Default)]
+pub struct ContextRest {
+    /// Who acts.
+    pub actor: String,
+    /// Which case.
+    pub case: String,
+    /// Why.
+    pub reason: String,
+    /// Through which representative.
+    pub acting_for: Option<crate::domain::context::Representation>,
+}
+
+impl std::fmt::Debug for ContextRest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ContextRest(…)")
+    }
+}
+
+impl CallContext {
+    /// The whole context, once the agency is known.
+    pub fn on_behalf_of(self, agency: crate::domain::agency::AgencyId) -> Context {
+        let ContextRest { actor, case, reason, acting_for } = *self.rest;
+        Context { on_behalf_of: agency, actor, case, reason, acting_for }
+    }
+}

@@ -1,0 +1,163 @@
+//! The trail of an entry: what it says, kept beside the ledger under the entry's secret. With the secret, every
+//! commitment of the entry can be made again and any one of them opened.
+//!
+//! Plain form: version u8 = 1; u16 count of attributes, each u16 number, u32 length, RFC 8785 value; u16 count of fields,
+//! each u16 length, instance path, 32-byte commitment. Integers big-endian. Field values are not in it: they are payload.
+
+use crate::{
+    domain::view::Projection,
+    ledger::{Attribute, CommitmentError, Commitments, Hash, Kind, Name, Opening, Salts, Secret, commit_value},
+};
+
+use super::statement::Statement;
+
+const VERSION: u8 = 1;
+
+/// A trail that does not read: it was not written by this hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the trail of an entry is malformed")]
+pub struct MalformedTrail;
+
+/// An opened trail.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Trail {
+    /// Number and RFC 8785 value, ascending; numbers that this version does not know included.
+    pub attributes: Vec<(u16, String)>,
+    /// Instance path and commitment, ascending.
+    pub fields: Vec<(String, Hash)>,
+}
+
+/// It is about a person, so it prints only its size.
+impl std::fmt::Debug for Trail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trail({} attributes, {} fields)", self.attributes.len(), self.fields.len())
+    }
+}
+
+/// Writes a trail. `commitments` are those of the statement's attributes, then of the projection's fields.
+pub fn encode(statement: &Statement, projection: Option<&Projection>, commitments: &Commitments) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1024);
+    out.push(VERSION);
+    let attributes = statement.attributes();
+    out.extend_from_slice(&(attributes.len() as u16).to_be_bytes());
+    let first_field = attributes.len();
+    for (attribute, value) in attributes {
+        out.extend_from_slice(&attribute.number().to_be_bytes());
+        out.extend_from_slice(&(value.len() as u32).to_be_bytes());
+        out.extend_from_slice(value.as_bytes());
+    }
+    let fields = projection.map(Projection::fields);
+    out.extend_from_slice(&(fields.as_ref().map_or(0, ExactSizeIterator::len) as u16).to_be_bytes());
+    for (position, field) in fields.into_iter().flatten().enumerate() {
+        out.extend_from_slice(&(field.path.len() as u16).to_be_bytes());
+        out.extend_from_slice(field.path.as_bytes());
+        let commitment = commitments.get(first_field + position).expect("there is a commitment for each field");
+        out.extend_from_slice(commitment.as_bytes());
+    }
+    out
+}
+
+impl Trail {
+    /// Reads a trail.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MalformedTrail> {
+        let mut cursor = Cursor(bytes);
+        if cursor.take::<1>()? != [VERSION] {
+            return Err(MalformedTrail);
+        }
+        let mut trail = Self::default();
+        for _ in 0..u16::from_be_bytes(cursor.take()?) {
+            let number = u16::from_be_bytes(cursor.take()?);
+            let length = u32::from_be_bytes(cursor.take()?) as usize;
+            trail.attributes.push((number, cursor.text(length)?));
+        }
+        for _ in 0..u16::from_be_bytes(cursor.take()?) {
+            let length = usize::from(u16::from_be_bytes(cursor.take()?));
+            let path = cursor.text(length)?;
+            trail.fields.push((path, Hash::new(cursor.take()?)));
+        }
+        if cursor.0.is_empty() { Ok(trail) } else { Err(MalformedTrail) }
+    }
+
+    /// The value of an attribute, as RFC 8785 JSON.
+    pub fn get(&self, attribute: Attribute) -> Option<&str> {
+        self.attributes.iter().find(|(number, _)| *number == attribute.number()).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of an attribute that is a string.
+    pub fn text(&self, attribute: Attribute) -> Option<String> {
+        serde_json::from_str(self.get(attribute)?).ok()
+    }
+
+    /// The value of an attribute that is a list of strings.
+    pub fn list(&self, attribute: Attribute) -> Vec<String> {
+        self.get(attribute).and_then(|value| serde_json::from_str(value).ok()).unwrap_or_default()
+    }
+
+    /// The value of an attribute that is a number.
+    pub fn number(&self, attribute: Attribute) -> Option<u64> {
+        let value: serde_json::Value = serde_json::from_str(self.get(attribute)?).ok()?;
+        value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> Option<Kind> {
+        self.number(Attribute::Kind).and_then(|number| u16::try_from(number).ok()).and_then(Kind::from_number)
+    }
+
+    /// Makes the list of commitments again, and opens those that `shown` lets through. Fields open without their value,
+    /// which whoever holds the record puts in.
+    pub fn open(
+        &self,
+        secret: &Secret,
+        shown: impl Fn(Item<'_>) -> bool,
+    ) -> Result<(Commitments, Vec<Opening>), CommitmentError> {
+        let count = self.attributes.len() + self.fields.len();
+        let salts = Salts::derive(secret, count)?;
+        let mut list = Vec::with_capacity(2 + count * Hash::LEN);
+        list.extend_from_slice(&(count as u16).to_be_bytes());
+        let mut openings = Vec::new();
+        let mut opening = |position: usize, name: String, value: &str| {
+            let salt = salts.get(position).expect("a salt was derived for each position");
+            openings.push(Opening { position: position as u16, name, value: value.to_owned(), salt });
+        };
+        for (position, (number, value)) in self.attributes.iter().enumerate() {
+            let salt = salts.get(position).expect("a salt was derived for each position");
+            list.extend_from_slice(commit_value(&salt, Name::Attribute(*number), value.as_bytes()).as_bytes());
+            if shown(Item::Attribute(*number)) {
+                opening(position, number.to_string(), value);
+            }
+        }
+        for (position, (path, commitment)) in self.fields.iter().enumerate() {
+            list.extend_from_slice(commitment.as_bytes());
+            if shown(Item::Field(path)) {
+                opening(self.attributes.len() + position, path.clone(), "");
+            }
+        }
+        Ok((Commitments::from_bytes(list)?, openings))
+    }
+}
+
+/// One thing that an entry commits to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item<'a> {
+    /// By number.
+    Attribute(u16),
+    /// By instance path.
+    Field(&'a str),
+}
+
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], MalformedTrail> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(MalformedTrail)?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn text(&mut self, length: usize) -> Result<String, MalformedTrail> {
+        let (head, rest) = self.0.split_at_checked(length).ok_or(MalformedTrail)?;
+        self.0 = rest;
+        std::str::from_utf8(head).map(str::to_owned).map_err(|_| MalformedTrail)
+    }
+}

@@ -1,0 +1,141 @@
+//! Decides, in entry order, which proposals of a batch are committed, each seeing those before it.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+
+use super::{Content, Proposal, SealedEntry, SequencerError};
+use crate::{
+    domain::{
+        idempotency::IdempotencyKey,
+        subject::{IdentifierHash, SubjectId},
+        time::Moment,
+        transfer::DeliveryState,
+    },
+    ledger::{Edge, Entry, encode_person, leaf_hash},
+    store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, SubjectChange, SystemKey},
+    vault::Term,
+};
+
+/// How a proposal stands before its batch is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decided {
+    /// It is part of the commit, its entries from this index on.
+    Part(u64),
+    /// It is a repeat of this.
+    Repeat(Known),
+}
+
+/// The commit as it grows, and what its proposals have changed so far.
+pub(super) struct Draft<'g> {
+    guard: &'g dyn Guard,
+    edge: Edge,
+    commit: Commit,
+    changed: Changed,
+}
+
+/// What the guard cannot know, since it happened in this batch.
+#[derive(Default)]
+struct Changed {
+    keys: HashMap<(SystemKey, IdempotencyKey), Known>,
+    subjects: HashSet<SubjectId>,
+    linked: HashSet<IdentifierHash>,
+    terms: HashSet<Term>,
+    /// Deliveries that ended or became due again.
+    deliveries: HashSet<u64>,
+    /// Whether anybody's deliveries were claimed.
+    claims: bool,
+}
+
+impl<'g> Draft<'g> {
+    pub(super) fn new(guard: &'g dyn Guard, edge: Edge, time: Moment) -> Self {
+        Self { guard, edge, commit: Commit { time, ..Commit::default() }, changed: Changed::default() }
+    }
+
+    /// Takes `proposal` into the commit, or says why not.
+    pub(super) fn take(&mut self, proposal: Proposal) -> Result<Decided, SequencerError> {
+        if let Some((system, key, content)) = proposal.key
+            && let Some(known) = self.known(system, key)
+        {
+            let same = subtle::ConstantTimeEq::ct_eq(&known.content.0[..], &content.0[..]);
+            return if bool::from(same) { Ok(Decided::Repeat(known)) } else { Err(SequencerError::KeyReused) };
+        }
+        if !proposal.expects.iter().all(|expect| self.holds(expect)) {
+            return Err(SequencerError::Stale);
+        }
+        Ok(Decided::Part(self.add(proposal)))
+    }
+
+    /// The finished commit with the edge that it leads to; `None` when there is nothing to write.
+    pub(super) fn finish(self) -> (Commit, Edge) {
+        (self.commit, self.edge)
+    }
+
+    fn known(&self, system: SystemKey, key: IdempotencyKey) -> Option<Known> {
+        self.changed.keys.get(&(system, key)).copied().or_else(|| self.guard.known(system, key))
+    }
+
+    fn holds(&self, expect: &Expect) -> bool {
+        let untouched = match expect {
+            Expect::Facts { subject, .. } => !self.changed.subjects.contains(subject),
+            Expect::Unlinked(identifier) => !self.changed.linked.contains(identifier),
+            Expect::Before(moment) => return self.commit.time < *moment,
+            Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
+            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
+            Expect::Delivery { index, state } => {
+                !self.changed.deliveries.contains(index) && !(self.changed.claims && *state == DeliveryState::Due)
+            }
+        };
+        untouched && self.guard.holds(expect)
+    }
+
+    fn add(&mut self, proposal: Proposal) -> u64 {
+        let first = self.edge.size();
+        let count = proposal.entries.len() as u32;
+        for sealed in proposal.entries {
+            self.append(sealed);
+        }
+        for change in &proposal.subjects {
+            match change {
+                SubjectChange::Link { subject, identifiers } => {
+                    self.changed.subjects.insert(*subject);
+                    self.changed.linked.extend(identifiers);
+                }
+                SubjectChange::Facts { subject, .. } => {
+                    self.changed.subjects.insert(*subject);
+                }
+            }
+        }
+        for step in &proposal.deliveries {
+            match step {
+                DeliveryChange::Claim { .. } => self.changed.claims = true,
+                DeliveryChange::Settle { index, .. } | DeliveryChange::Replay { index, .. } => {
+                    self.changed.deliveries.insert(*index);
+                }
+            }
+        }
+        self.commit.subjects.extend(proposal.subjects);
+        self.commit.deliveries.extend(proposal.deliveries);
+        if let Some((system, key, content)) = proposal.key {
+            let known = Known { content, first, count };
+            self.changed.keys.insert((system, key), known);
+            self.commit.known.push((system, key, known));
+        }
+        first
+    }
+
+    fn append(&mut self, sealed: SealedEntry) {
+        let time = self.commit.time.as_secs();
+        let entry = match sealed.content {
+            Content::Person(digest) => Bytes::copy_from_slice(&encode_person(time, &digest)),
+            Content::Public(attributes) => Entry::Public { time, attributes }
+                .encode()
+                .expect("public entries are made by the hub from names, digests and keys, which RFC 8785 can write")
+                .into(),
+        };
+        self.edge.append(leaf_hash(&entry));
+        self.changed.terms.extend(&sealed.routing.terms);
+        let SealedEntry { routing, trail, payload, .. } = sealed;
+        self.commit.entries.push(NewEntry { entry, routing, trail, payload });
+    }
+}

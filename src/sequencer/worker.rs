@@ -1,0 +1,171 @@
+//! The writer's loop: take what waits, decide under the lock, sign, sync, answer.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{
+    Bounds, Committed, Condition, Recorded, SequencerError, Signing,
+    batch::{Decided, Draft},
+    clock::ClockWatch,
+    queue::{Queue, Reply, Waiting},
+    tree,
+};
+use crate::{
+    domain::time::Clock,
+    ledger::Edge,
+    store::{Commit, Expect, Store, StoreError},
+};
+
+pub(super) struct Parts {
+    pub store: Arc<dyn Store>,
+    pub signing: Signing,
+    pub clock: Arc<dyn Clock>,
+    pub bounds: Bounds,
+    pub queue: Arc<Queue>,
+    pub edge: Edge,
+    pub newest: watch::Sender<Arc<Committed>>,
+    pub condition: watch::Sender<Condition>,
+}
+
+pub(super) struct Worker {
+    parts: Parts,
+    watch: ClockWatch,
+}
+
+/// A proposal that waits for its batch to become durable.
+type Undecided = (Reply, Decided);
+
+impl Worker {
+    pub(super) fn new(parts: Parts) -> Self {
+        let watch = ClockWatch::start(&*parts.clock, parts.bounds.clock_behind_max, parts.bounds.clock_jump_max);
+        Self { parts, watch }
+    }
+
+    /// Runs until the queue is closed and drained, or the store has failed for good.
+    pub(super) async fn run(mut self) {
+        while let Some(mut batch) = self.parts.queue.take().await {
+            // The hub's own come last: a withdrawal cancels what a claim beside it would have taken, and is not sent
+            // back because of it.
+            batch.sort_by_key(|waiting| waiting.proposal.system.is_none());
+            metrics::histogram!("waybill_batch_proposals").record(batch.len() as f64);
+            match self.commit(batch).await {
+                Ok(()) => self.say(Condition::Serving),
+                Err(SequencerError::Unavailable(error)) if matches!(*error, StoreError::OutOfSpace { .. }) => {
+                    self.say(Condition::Waiting(error.to_string()));
+                }
+                Err(SequencerError::Clock(fault)) => self.say(Condition::Waiting(format!("the clock is {fault}"))),
+                Err(error) => {
+                    tracing::error!(%error, "the ledger cannot be written: stopping");
+                    self.parts.queue.close();
+                    self.say(Condition::Failed(error.to_string()));
+                    return;
+                }
+            }
+        }
+        self.say(Condition::Stopped);
+    }
+
+    fn say(&self, condition: Condition) {
+        self.parts.condition.send_if_modified(|now| {
+            let changed = *now != condition;
+            if changed {
+                tracing::info!(?condition, "sequencer");
+                *now = condition;
+            }
+            changed
+        });
+    }
+
+    /// One group commit. Every proposal of the batch is answered, whatever happens.
+    async fn commit(&mut self, batch: Vec<Waiting>) -> Result<(), SequencerError> {
+        let (mut proposals, mut replies) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+        for Waiting { proposal, reply, .. } in batch {
+            proposals.push(proposal);
+            replies.push(reply);
+        }
+        let store = Arc::clone(&self.parts.store);
+        let locked = {
+            let expects: Vec<&Expect> = proposals.iter().flat_map(|proposal| &proposal.expects).collect();
+            let keys: Vec<_> = proposals.iter().filter_map(|p| p.key.map(|(system, key, _)| (system, key))).collect();
+            match store.writable() {
+                Ok(()) => store.lock_head(&expects, &keys).await,
+                Err(error) => Err(error),
+            }
+        };
+        let guard = match locked {
+            Ok(guard) => guard,
+            Err(error) => return Self::refuse_all(replies, &SequencerError::Unavailable(Arc::new(error))),
+        };
+        let time = match self.watch.entry_time(&*self.parts.clock, guard.head().time) {
+            Ok(time) => time,
+            Err(fault) => return Self::refuse_all(replies, &SequencerError::Clock(fault)),
+        };
+
+        let mut draft = Draft::new(&*guard, self.parts.edge.clone(), time);
+        let mut undecided: Vec<Undecided> = Vec::with_capacity(replies.len());
+        for (proposal, reply) in proposals.into_iter().zip(replies) {
+            match draft.take(proposal) {
+                Ok(decided) => undecided.push((reply, decided)),
+                // Nothing of it is in the draft, so the answer need not wait for the disk.
+                Err(error) => drop(reply.send(Err(error))),
+            }
+        }
+        let (commit, edge) = draft.finish();
+        match self.write(guard, commit, edge).await {
+            Ok(committed) => {
+                answer(undecided, &committed);
+                Ok(())
+            }
+            Err(error) => Self::refuse_all(undecided.into_iter().map(|(reply, _)| reply).collect(), &error),
+        }
+    }
+
+    /// Signs and writes. The new edge is kept, and shown, only when the commit is durable: if we crash before, the
+    /// stored tree is still the one of the last checkpoint; if after, the new one is found when the hub starts again.
+    async fn write(
+        &mut self,
+        guard: Box<dyn crate::store::Guard + '_>,
+        mut commit: Commit,
+        mut edge: Edge,
+    ) -> Result<Arc<Committed>, SequencerError> {
+        let unavailable = |error| SequencerError::Unavailable(Arc::new(error));
+        if commit.entries.is_empty() {
+            if !commit.deliveries.is_empty() || !commit.subjects.is_empty() {
+                guard.commit(commit).await.map_err(unavailable)?;
+            }
+            return Ok(Arc::clone(&self.parts.newest.borrow()));
+        }
+        let snapshot = edge.snapshot();
+        let checkpoint = tree::sign(&self.parts.signing, &edge).map_err(|_| SequencerError::Stopping)?;
+        commit.tiles = snapshot.completed().iter().map(|tile| (tile.id(), tile.to_tile())).collect();
+        commit.checkpoint = checkpoint.clone();
+        let (time, entries) = (commit.time, commit.entries.len());
+        let started = std::time::Instant::now();
+        guard.commit(commit).await.map_err(unavailable)?;
+        metrics::histogram!("waybill_commit_seconds").record(started.elapsed().as_secs_f64());
+        metrics::counter!("waybill_entries_total").increment(entries as u64);
+
+        self.parts.edge = edge;
+        let committed = Arc::new(Committed { time, snapshot, checkpoint });
+        self.parts.newest.send_replace(Arc::clone(&committed));
+        Ok(committed)
+    }
+
+    fn refuse_all(replies: Vec<Reply>, error: &SequencerError) -> Result<(), SequencerError> {
+        for reply in replies {
+            let _ = reply.send(Err(error.clone())); // the caller may have gone
+        }
+        Err(error.clone())
+    }
+}
+
+fn answer(undecided: Vec<Undecided>, committed: &Arc<Committed>) {
+    for (reply, decided) in undecided {
+        let recorded = match decided {
+            Decided::Part(first) => Recorded::Committed { first, commit: Arc::clone(committed) },
+            Decided::Repeat(known) => Recorded::Repeat(known),
+        };
+        let _ = reply.send(Ok(recorded)); // the caller may have gone
+    }
+}
