@@ -9,6 +9,7 @@ pub mod desk;
 pub mod domain;
 pub mod drivers;
 pub mod exchange;
+pub mod ingress;
 pub mod ledger;
 pub mod relay;
 pub mod sequencer;

@@ -3,7 +3,8 @@
 //!
 //! | use case | file |
 //! |---|---|
-//! | push a record | `submit.rs` |
+//! | push a record | `submit.rs`, how it is decided `decide.rs` |
+//! | push many, in order | `series.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
 //! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
@@ -13,6 +14,7 @@
 //! | answer a repeated call | `repeat.rs` |
 //! | seal an entry for its parties | `sealing.rs` |
 //! | prove an entry to somebody | `receipts.rs` |
+//! | prove an entry's place to anybody | `proofs.rs` |
 //! | who may call how often | `quota.rs` |
 
 mod answer;
@@ -20,8 +22,11 @@ mod audit;
 mod call;
 mod cancel;
 mod consent;
+mod decide;
 mod deliveries;
+mod newcomers;
 mod operate;
+mod proofs;
 mod providers;
 mod quota;
 mod receipts;
@@ -29,6 +34,7 @@ mod refuse;
 mod repeat;
 mod request;
 mod sealing;
+mod series;
 mod submit;
 mod terms;
 mod withdraw;
@@ -46,11 +52,14 @@ pub use deliveries::{
     TransferState, TransferView,
 };
 pub use operate::{LoadCatalogue, Published};
+pub use proofs::{ConsistencyProof, InclusionProof, ProofError};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
+pub use refuse::Malformed;
 pub use request::{ExplicitRequest, REFERENCE_BYTES_MAX, RequestCall, RequestOutcome};
-pub use submit::{RecipientOutcome, SubmitOutcome};
+pub use series::{GivenUp, NumberedOutcome, SeriesIn, SeriesOut};
+pub use submit::{Arrival, RecipientOutcome, SubmitOutcome};
 pub use withdraw::{Reached, WithdrawCall, WithdrawOutcome};
 
 use crate::{
@@ -119,6 +128,7 @@ pub struct Desk {
     epoch: sealing::EpochCache,
     providers: Arc<Providers>,
     replays: tokio::sync::broadcast::Sender<Replayed>,
+    newcomers: Arc<newcomers::Newcomers>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -146,6 +156,7 @@ impl Desk {
             epoch: sealing::EpochCache::default(),
             providers: Arc::default(),
             replays: tokio::sync::broadcast::Sender::new(REPLAYS_UNREAD_MAX),
+            newcomers: Arc::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `waybill demo`: the main job, told as it happens. The hub is the real one; the agencies are clients of the public protos.
 
 pub mod population;
+mod proof;
 mod say;
 mod setup;
 mod story;
@@ -59,7 +60,9 @@ fn stay(stage: &Stage, teller: &Teller) -> anyhow::Result<()> {
     let (scheme, value) = she.identifier();
     teller.title("The hub goes on running; Ctrl-C stops it. To try next, in another terminal:");
     println!("{}", place.shell("hub/dpo")?);
-    println!("echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'");
+    println!(
+        "echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'"
+    );
     println!("{program} ledger prove 1 --key '{}'", place.verifier_key);
     println!("{program} catalogue show");
     println!("{}", place.shell("hub/operator")?);

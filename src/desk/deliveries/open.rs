@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{super::record_of, DeliveryRef, Parties};
 use crate::{
     catalogue::Catalogue,
-    desk::{Audience, CallError, Desk, Proof, Receipt, receipts::open_for, submit::payload_parts},
+    desk::{Audience, CallError, Desk, Proof, Receipt, decide::payload_parts, receipts::open_for},
     domain::{record::RecordIdentity, transfer::TransferId},
     exchange::trail::Trail,
     ledger::{Attribute, FullTile, TileId},

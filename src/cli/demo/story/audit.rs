@@ -8,6 +8,7 @@ use waybill_proto::v1;
 use super::{Stage, check};
 use crate::{
     cli::demo::{
+        proof,
         say::Teller,
         systems::{System, context, identifiers, new_key},
     },
@@ -24,7 +25,7 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     check(all.len() > SHOWN, "the hub's officer sees her history")?;
     teller.fact(&format!("about her the ledger has {} entries; the newest:", all.len()));
     for entry in all.iter().filter(|entry| entry.kind != "audit_read").take(SHOWN) {
-        teller.detail(&crate::cli::sentence::sentence(entry));
+        teller.detail(&entry.kind);
     }
 
     let of_identity = System::connect(&stage.place, "identity/dpo").await?;
@@ -38,11 +39,17 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     };
     check(all.iter().any(|entry| foreign(&entry)), "tax answered benefit about her")?;
     check(!own.iter().any(|entry| foreign(&entry)), "identity's officer does not see what tax told benefit")?;
-    teller.fact(&format!("identity's own officer asks the same and sees {}: what tax told benefit is not there", own.len()));
+    teller.fact(&format!(
+        "identity's own officer asks the same and sees {}: what tax told benefit is not there",
+        own.len()
+    ));
 
     let receipt = stage.receipt.clone().context("step 2 left no receipt")?;
-    crate::cli::receipt::verify(&receipt, &stage.place.verifier_key)?;
-    teller.fact(&format!("the receipt of step 2 (entry {}) verifies offline, with the ledger's public key alone", receipt.index));
+    proof::verify(&receipt, None, &stage.place.verifier_key)?;
+    teller.fact(&format!(
+        "the receipt of step 2 (entry {}) verifies offline, with the ledger's public key alone",
+        receipt.index
+    ));
     tamper(stage, teller, receipt.index)
 }
 

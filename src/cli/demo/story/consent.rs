@@ -5,9 +5,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use waybill_proto::v1;
 
-use super::{Stage, check, income, refusal};
+use super::{Stage, check, income};
 use crate::cli::demo::{
     population::Record,
+    proof,
     say::Teller,
     systems::{context, identifiers, leaves, new_key, receive, submission},
 };
@@ -37,7 +38,7 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     teller.detail(&format!("had already left, and is named: {}", withdrawn.may_have_been_received.len()));
 
     let status = ask_contact(stage).await.expect_err("a request without consent cannot succeed");
-    let refused = refusal(&status)?;
+    let refused = proof::refusal(&status)?;
     check(refused.code == "consent.withdrawn", "the refusal says that she withdrew")?;
     teller.fact(&format!("benefit asks for the address again and is refused: {}", refused.message));
     if let Some(receipt) = &refused.receipt {
@@ -46,7 +47,7 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
 
     let evidence = income::ask(stage).await?;
     let receipt = evidence.receipt.context("evidence came without its receipt")?;
-    let basis = crate::cli::receipt::attribute(&receipt, 8).context("the receipt does not say its basis")?;
+    let basis = proof::attribute(&receipt, 8).context("the receipt does not say its basis")?;
     stage.answered_fields += serde_json::from_slice(&evidence.payload).map_or(0, |record| leaves(&record));
     teller.fact("the request for her income still succeeds");
     teller.detail(&format!("because it never rested on consent, but on {}", income::plain_basis(&basis)));

@@ -3,8 +3,8 @@
 use serde_json::json;
 use waybill_proto::v1;
 
-use super::{Stage, check, refusal};
-use crate::cli::demo::{say::Teller, systems::submission};
+use super::{Stage, check};
+use crate::cli::demo::{proof, say::Teller, systems::submission};
 
 pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
     teller.title("4. A record with mistakes in it");
@@ -16,7 +16,7 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     let Err(status) = stage.identity.exchange.submit(request).await else {
         anyhow::bail!("a record that breaks its schema was accepted");
     };
-    let refused = refusal(&status)?;
+    let refused = proof::refusal(&status)?;
     check(refused.code == "record.invalid", "the refusal says that the record is invalid")?;
     check(refused.violations.len() >= 3, "each fault is named")?;
     let told = format!("{refused:?}");

@@ -6,6 +6,7 @@ use waybill_proto::v1;
 
 use super::{Stage, check};
 use crate::cli::demo::{
+    proof,
     say::Teller,
     systems::{context, identifiers, leaves, new_key},
 };
@@ -16,8 +17,8 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     let record: Value = serde_json::from_slice(&evidence.payload)?;
     stage.answered_fields += leaves(&record);
     let receipt = evidence.receipt.context("evidence came without its receipt")?;
-    crate::cli::receipt::verify(&receipt, &stage.place.verifier_key)?;
-    let basis = crate::cli::receipt::attribute(&receipt, 8).context("the receipt does not say its basis")?;
+    proof::verify(&receipt, Some(&evidence.payload), &stage.place.verifier_key)?;
+    let basis = proof::attribute(&receipt, 8).context("the receipt does not say its basis")?;
     check(basis.contains("6(1)(e)"), "the basis is a public task")?;
     teller.fact(&format!("tax answered in the same call: {} fields, and not one more", leaves(&record)));
     teller.detail(&format!("legal basis on the receipt: {}", plain_basis(&basis)));

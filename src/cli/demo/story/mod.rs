@@ -104,12 +104,16 @@ impl Stage {
         teller.say(&format!("{people} citizens are known to identity; tax and benefit join and hear what they may."));
         let bar = teller.bar(people as u64 * 2, "records");
         let (mut to_tax, mut to_benefit) = (0, 0);
-        let records: Vec<_> = self.people.citizens().flat_map(|citizen| {
-            let wanted = |record: &super::population::Record| {
-                ["identity/person", "identity/address"].contains(&record.record_type)
-            };
-            citizen.records().into_iter().filter(wanted).collect::<Vec<_>>()
-        }).collect();
+        let records: Vec<_> = self
+            .people
+            .citizens()
+            .flat_map(|citizen| {
+                let wanted = |record: &super::population::Record| {
+                    ["identity/person", "identity/address"].contains(&record.record_type)
+                };
+                citizen.records().into_iter().filter(wanted).collect::<Vec<_>>()
+            })
+            .collect();
         self.given_fields += records.iter().map(|record| leaves(&record.body)).sum::<u64>();
         let submissions = records.iter().map(|record| submission(record, v1::Change::New, "joining the hub"));
         rush::push(&self.identity, submissions, v1::ReceiptDetail::Index, |outcome, _| {
@@ -125,7 +129,10 @@ impl Stage {
         bar.finish_and_clear();
         self.tax_inbox.wait_for(to_tax).await?;
         self.benefit_inbox.wait_for(to_benefit).await?;
-        teller.fact(&format!("{} records were delivered, each cut down to what its recipient may see", to_tax + to_benefit));
+        teller.fact(&format!(
+            "{} records were delivered, each cut down to what its recipient may see",
+            to_tax + to_benefit
+        ));
         Ok(())
     }
 
@@ -144,11 +151,6 @@ fn evidence(people: &Population, question: &v1::Question) -> Option<super::popul
         citizen.national_number() == Some(asked.value.as_str()) || citizen.tax_number() == asked.value
     })?;
     citizen.records().into_iter().find(|record| record.record_type == question.record_type)
-}
-
-/// The refusal in a failed call's details.
-pub fn refusal(status: &tonic::Status) -> anyhow::Result<v1::Refusal> {
-    crate::cli::refused::refusal(status).with_context(|| format!("a refusal was expected, not: {}", status.message()))
 }
 
 /// Fails the step unless `holds`.

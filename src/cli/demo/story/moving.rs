@@ -6,6 +6,7 @@ use waybill_proto::v1;
 
 use super::{Stage, check};
 use crate::cli::demo::{
+    proof,
     say::Teller,
     systems::{leaves, submission},
 };
@@ -28,8 +29,11 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
         teller.fact(&format!("{} received {} fields: {}", recipient.recipient, leaves(&seen), top_level(&seen)));
         teller.detail(&format!("withheld: {}", withheld.join(", ")));
         let receipt = delivery.receipt.context("a delivery came without its receipt")?;
-        crate::cli::receipt::verify(&receipt, &stage.place.verifier_key)?;
-        teller.detail(&format!("entry {} of the ledger proves it; tax and benefit each hold their own proof", receipt.index));
+        proof::verify(&receipt, Some(&delivery.payload), &stage.place.verifier_key)?;
+        teller.detail(&format!(
+            "entry {} of the ledger proves it; tax and benefit each hold their own proof",
+            receipt.index
+        ));
     }
     Ok(())
 }
