@@ -194,12 +194,7 @@ impl Desk {
     }
 
     /// Who reads, and how far: the hub's auditors everything, an agency's that in which it takes part.
-    fn reader(
-        catalogue: &Catalogue,
-        peer: Peer<'_>,
-        context: CallContext,
-        trace: &mut Trace,
-    ) -> Result<Reader, Stop> {
+    fn reader(catalogue: &Catalogue, peer: Peer<'_>, context: CallContext, trace: &mut Trace) -> Result<Reader, Stop> {
         let system = authenticate::system(catalogue, peer);
         trace.system = system.as_ref().ok().map(|system| system.id.clone());
         let all = system.as_ref().is_ok_and(|system| system.has(Role::AuditHub));
