@@ -1,6 +1,7 @@
 //! Waybill: an interagency data-exchange hub. This file is the map of the library; `src/README.md` is the guide to it.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod catalogue;
 pub mod cli;
 pub mod config;

@@ -34,11 +34,11 @@ pub struct Published {
 impl Desk {
     /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published must
     /// not have changed.
-    pub async fn publish(&self, catalogue: Catalogue) -> Result<Published, CallError> {
+    pub async fn publish(&self, catalogue: Arc<Catalogue>) -> Result<Published, CallError> {
         let digest = catalogue.digest();
         let last = self.last_published().await?;
         if last.as_ref().is_some_and(|(published, _)| *published == digest.to_string()) {
-            self.catalogue.store(Arc::new(catalogue));
+            self.catalogue.store(catalogue);
             return Ok(Published { digest, receipt: None });
         }
         if let Some((_, schemas)) = &last {
@@ -48,7 +48,7 @@ impl Desk {
             })?;
         }
         let receipt = self.record_publication(&catalogue, last.map(|(_, schemas)| schemas)).await?;
-        self.catalogue.store(Arc::new(catalogue));
+        self.catalogue.store(catalogue);
         Ok(Published { digest, receipt: Some(receipt) })
     }
 
@@ -83,7 +83,7 @@ impl Desk {
         trace.key = Some((SystemKey::from(&caller.system), key, self.hasher.content(&[b"publish"])));
         let loaded = tokio::task::spawn_blocking(move || load()).await;
         match loaded.map_err(|error| CallError::Fault(error.to_string()))? {
-            Ok(catalogue) => Ok(self.publish(catalogue).await?),
+            Ok(catalogue) => Ok(self.publish(Arc::new(catalogue)).await?),
             Err(problems) => {
                 tracing::warn!(%problems, "the catalogue was not published");
                 Err(RefusalCode::CatalogueRefused.into())

@@ -8,24 +8,25 @@ use crate::domain::time::{Clock, Moment};
 /// Compares the wall clock with the ledger's newest entry and with the time that has passed.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
-    skew_max: Duration,
+    behind_max: Duration,
+    jump_max: Duration,
     started: Moment,
     started_up: Duration,
 }
 
 impl ClockWatch {
-    pub(super) fn start(clock: &dyn Clock, skew_max: Duration) -> Self {
-        Self { skew_max, started: clock.now(), started_up: clock.uptime() }
+    pub(super) fn start(clock: &dyn Clock, behind_max: Duration, jump_max: Duration) -> Self {
+        Self { behind_max, jump_max, started: clock.now(), started_up: clock.uptime() }
     }
 
     /// The time of the next entry: never before the newest one (`head`), in whole seconds.
     pub(super) fn entry_time(&self, clock: &dyn Clock, head: Moment) -> Result<Moment, ClockFault> {
         let now = clock.now();
-        if now.after(self.skew_max) < head {
+        if now.after(self.behind_max) < head {
             return Err(ClockFault::Behind);
         }
         let passed = clock.uptime().saturating_sub(self.started_up);
-        if now > self.started.after(passed).after(self.skew_max) {
+        if now > self.started.after(passed).after(self.jump_max) {
             return Err(ClockFault::Jumped);
         }
         Ok(Moment::from_secs(now.as_secs()).max(head))
@@ -43,7 +44,7 @@ mod tests {
     #[test]
     fn a_clock_up_to_five_seconds_behind_the_head_is_taken_and_the_time_does_not_go_back() {
         let clock = ManualClock::at(NOW);
-        let watch = ClockWatch::start(&clock, SKEW);
+        let watch = ClockWatch::start(&clock, SKEW, SKEW);
         assert_eq!(watch.entry_time(&clock, NOW.after(SKEW)), Ok(NOW.after(SKEW)));
         assert_eq!(watch.entry_time(&clock, NOW.after(SKEW).after(Duration::from_secs(1))), Err(ClockFault::Behind));
     }
@@ -51,7 +52,7 @@ mod tests {
     #[test]
     fn time_that_passes_is_no_jump_and_turned_hands_are() {
         let clock = ManualClock::at(NOW);
-        let watch = ClockWatch::start(&clock, SKEW);
+        let watch = ClockWatch::start(&clock, SKEW, SKEW);
         clock.advance(Duration::from_hours(24));
         assert!(watch.entry_time(&clock, NOW).is_ok());
         clock.set(clock.now().after(SKEW));

@@ -153,8 +153,10 @@ pub struct Bounds {
     pub queue_per_system_max: usize,
     /// Proposals that wait.
     pub queue_max: usize,
-    /// How far the clock may be behind the head, or ahead of the time that passed.
-    pub clock_skew_max: Duration,
+    /// How far the clock may be behind the head.
+    pub clock_behind_max: Duration,
+    /// How far the clock may be ahead of the time that passed.
+    pub clock_jump_max: Duration,
 }
 
 impl Default for Bounds {
@@ -164,7 +166,8 @@ impl Default for Bounds {
             batch_bytes_max: 4 << 20,
             queue_per_system_max: 1024,
             queue_max: 8192,
-            clock_skew_max: Duration::from_secs(5),
+            clock_behind_max: Duration::from_secs(5),
+            clock_jump_max: Duration::from_mins(1),
         }
     }
 }

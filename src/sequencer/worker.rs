@@ -38,7 +38,7 @@ type Undecided = (Reply, Decided);
 
 impl Worker {
     pub(super) fn new(parts: Parts) -> Self {
-        let watch = ClockWatch::start(&*parts.clock, parts.bounds.clock_skew_max);
+        let watch = ClockWatch::start(&*parts.clock, parts.bounds.clock_behind_max, parts.bounds.clock_jump_max);
         Self { parts, watch }
     }
 

@@ -1,3 +1,4 @@
 //! it
 mod catalogue;
 mod schemas;
+mod smoke;

@@ -16,6 +16,7 @@
 
 mod codec;
 mod commit;
+mod copy;
 mod deliveries;
 mod facts_row;
 mod health;
@@ -43,6 +44,7 @@ use async_trait::async_trait;
 use parking_lot::RwLock;
 
 pub use self::{
+    copy::LedgerCopy,
     hook::{CommitHook, NoHook},
     options::{EmbeddedOptions, JOURNAL_BYTES_MAX, Memory, RESERVE_BYTES_DEFAULT},
     space::{FreeSpace, statvfs},

@@ -37,7 +37,7 @@ use crate::{
     vault::SlotKey,
 };
 
-const DATABASE: &str = "db";
+pub(super) const DATABASE: &str = "db";
 const KEYS: &str = "keys";
 const SLOTS: &str = "slots";
 /// The row of `meta` that says whose store it is; the last thing written when a store is created.
@@ -49,6 +49,11 @@ const KEY_CHECK: &[u8] = b"waybill";
 const CHECKED_COMMITS: usize = 64;
 
 impl EmbeddedStore {
+    /// Whether the folder holds a store, or what is left of one.
+    pub fn exists(path: &Path) -> bool {
+        path.join(DATABASE).exists() || path.join(KEYS).join(SLOTS).exists()
+    }
+
     /// Creates a store in the folder, which may hold other things but no store. It is then opened with [`Self::open`].
     pub fn create(options: &EmbeddedOptions) -> Result<(), StoreError> {
         let (database, keys) = (options.path.join(DATABASE), options.path.join(KEYS));
@@ -162,7 +167,7 @@ fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<()
     }
 }
 
-fn read_head(keyspaces: &Keyspaces) -> Result<Head, StoreError> {
+pub(super) fn read_head(keyspaces: &Keyspaces) -> Result<Head, StoreError> {
     let Some(row) = keyspaces.meta.get(HEAD).map_err(read)? else { return Ok(Head::default()) };
     let row = Bytes::from(row);
     let mut reader = Reader::new(&row);

@@ -94,6 +94,25 @@ pub(super) fn commit_head(row: &[u8]) -> Result<(Moment, u32), Malformed> {
     Ok((Moment(reader.u64()?), reader.u32()?))
 }
 
+/// The entries of a commit's row, which are in the clear.
+pub(super) fn entries_of(row: &Bytes) -> Result<Vec<Bytes>, Malformed> {
+    let (_, count) = commit_head(row)?;
+    let count = usize::try_from(count).map_err(|_| Malformed)?;
+    let mut reader = Reader::new(row);
+    reader.bytes(13)?;
+    let lengths = reader.bytes(count.checked_mul(2).ok_or(Malformed)?)?.as_chunks::<2>().0;
+    reader.bytes(count.checked_mul(4).ok_or(Malformed)?)?;
+    reader.u32()?;
+    let mut at = row.len() - reader.left();
+    let mut take = |length: usize| {
+        let end = at.checked_add(length).filter(|end| *end <= row.len()).ok_or(Malformed)?;
+        let part = row.slice(at..end);
+        at = end;
+        Ok(part)
+    };
+    lengths.iter().map(|length| take(u16::from_be_bytes(*length).into())).collect()
+}
+
 /// Reads a commit's row, without payloads.
 pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey) -> Result<Committed, Malformed> {
     let (time, count) = commit_head(row)?;
