@@ -1,5 +1,5 @@
-//! The composition root: puts the parts together. The only file that names concrete adapters (which store, which driver,
-//! which way in). Tests and the demo put the same hub together as `serve` does.
+//! The composition root: puts the parts together. The only file that names concrete adapters (which store, which
+//! driver, which way in). Tests and the demo put the same hub together as `serve` does.
 
 use std::{path::Path, sync::Arc};
 

@@ -230,7 +230,8 @@ pub enum SubjectChange {
 /// A step of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryChange {
-    /// Every delivery of the recipient below `horizon` that is due becomes claimed: from now on it may have been received.
+    /// Every delivery of the recipient below `horizon` that is due becomes claimed: from now on it may have been
+    /// received.
     Claim {
         /// Whose.
         recipient: AgencyKey,
