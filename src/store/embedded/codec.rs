@@ -20,6 +20,11 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
+    /// A reader of the same rest, to look ahead.
+    pub(super) const fn fork(&self) -> Self {
+        Self(self.0)
+    }
+
     /// The next `length` bytes.
     pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;

@@ -37,6 +37,9 @@ pub(super) struct Keyspaces {
 
 const MIB: u64 = 1 << 20;
 
+/// Threads that flush and compact. With two, one spins while the other flushes: it hands on compactions without end.
+const WORKERS: usize = 3;
+
 /// Rows that are written once, in the order of their keys: tables never overlap, so compaction moves them without
 /// rewriting. Nearly every row fills a block of its own, and look-ups are for keys that exist, so no filters.
 fn appended(memtable_bytes: u64) -> KeyspaceCreateOptions {
@@ -60,13 +63,11 @@ impl Keyspaces {
     /// Opens the database in `folder`, which takes its lock: a second process, or a second store in this one, gets
     /// [`fjall::Error::Locked`]. Makes what is not there; whether that is wanted was decided before.
     pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let db =
-            Database::builder(folder).cache_size(cache_bytes).max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(
-                |e| match e {
-                    fjall::Error::Locked => StoreError::Foreign("another process has the store open".to_owned()),
-                    e => read(e),
-                },
-            )?;
+        let builder = Database::builder(folder).cache_size(cache_bytes).worker_threads(WORKERS);
+        let db = builder.max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(|e| match e {
+            fjall::Error::Locked => in_use(),
+            e => read(e),
+        })?;
         let keyspace = |name, options: fn() -> KeyspaceCreateOptions| db.keyspace(name, options).map_err(read);
         Ok(Self {
             meta: keyspace("meta", || random(MIB))?,
@@ -84,12 +85,19 @@ impl Keyspaces {
     }
 }
 
+/// Somebody else has it open.
+pub(super) fn in_use() -> StoreError {
+    StoreError::Foreign("the store is already open, here or in another process".to_owned())
+}
+
 /// A failed read.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn read(error: fjall::Error) -> StoreError {
     StoreError::Read(error.to_string())
 }
 
 /// A failed write or sync: what is durable is unknown.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn fatal(error: fjall::Error) -> StoreError {
     StoreError::Fatal(error.to_string())
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::{BufMut, Bytes};
-use fjall::OwnedWriteBatch;
+use fjall::{OwnedWriteBatch, PersistMode};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -135,12 +135,12 @@ impl KnownCalls {
         if start >= end {
             return Ok(0);
         }
-        let mut batch = self.keyspaces.db.batch();
+        // Synced, like every batch: only a journal's last may be torn by a crash (`journal.rs`).
+        let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
         for row in self.keyspaces.known.range(start.to_be_bytes()..end.to_be_bytes()).take(limit) {
             batch.remove(&self.keyspaces.known, row.key().map_err(read)?);
         }
         let removed = batch.len();
-        // Not synced: a run that a crash brings back is only forgotten again.
         batch.commit().map_err(fatal)?;
         let mut cache = self.cache.lock();
         if removed < limit {

@@ -2,7 +2,7 @@
 //! opening.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     os::unix::fs::DirBuilderExt,
     path::Path,
@@ -21,7 +21,8 @@ use super::{
     health::Health,
     history::{History, commit_key},
     index::{FLUSHED, Flusher, Index},
-    keyspaces::{Keyspaces, fatal, read},
+    journal,
+    keyspaces::{Keyspaces, fatal, in_use, read},
     known::KnownCalls,
     people::People,
     random::random,
@@ -82,6 +83,9 @@ impl EmbeddedStore {
         if !database.join("version").exists() {
             return Err(StoreError::Foreign("the folder holds no store: create one first".to_owned()));
         }
+        let lock = lock(&database)?;
+        journal::mend(&database)?;
+        drop(lock);
         let keyspaces = Keyspaces::open(&database, options.memory.block_bytes)?;
         check_identity(&keyspaces, &options)?;
 
@@ -119,6 +123,17 @@ impl EmbeddedStore {
     }
 }
 
+/// Takes the LSM's own lock, so that nobody's journal is mended while it is being written.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let failed = |e: io::Error| StoreError::Read(format!("the store's lock cannot be taken: {e}"));
+    let file = File::options().read(true).write(true).open(database.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(in_use()),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
@@ -138,18 +153,19 @@ fn encode_identity(options: &EmbeddedOptions) -> Vec<u8> {
 fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<(), StoreError> {
     let foreign = |why: &str| Err(StoreError::Foreign(why.to_owned()));
     let Some(row) = keyspaces.meta.get(IDENTITY).map_err(read)? else {
-        return foreign("the store's creation was interrupted: remove it and create it again");
+        return foreign(
+            "the store's creation was interrupted: remove its db folder and key slots, and create it again",
+        );
     };
     let mut reader = Reader::new(&row);
-    let mut fields = || -> Result<(u8, &[u8], &[u8], &[u8]), Malformed> {
-        let format = reader.u8()?;
-        let environment = reader.u16()?;
-        let environment = reader.bytes(environment.into())?;
-        let origin = reader.u16()?;
-        let origin = reader.bytes(origin.into())?;
-        Ok((format, environment, origin, reader.bytes(reader.left())?))
+    let format = reader.u8().map_err(corrupt("meta"))?;
+    let mut text = || {
+        let length = reader.u16()?;
+        reader.bytes(length.into())
     };
-    let (format, environment, origin, sealed) = fields().map_err(corrupt("meta"))?;
+    let environment = text().map_err(corrupt("meta"))?;
+    let origin = text().map_err(corrupt("meta"))?;
+    let sealed = reader.bytes(reader.left()).map_err(corrupt("meta"))?;
     if format != FORMAT {
         return foreign("the store was written by another version of the program");
     }

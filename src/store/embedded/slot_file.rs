@@ -132,6 +132,8 @@ fn damaged(number: SlotNumber) -> StoreError {
     StoreError::Corrupt(format!("key slot {} is not readable", number.0))
 }
 
+/// A failed write or sync of the file.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn fatal(error: io::Error) -> StoreError {
     StoreError::Fatal(format!("key slots: {error}"))
 }

@@ -64,14 +64,14 @@ impl Slots {
         }
         // One at a time, so that two callers who want the same new slot get the same one.
         let mut pending = self.pending.lock();
-        let mut owned = match pending.rows.get(&owner) {
-            Some((owned, _)) => Owned::clone(owned),
+        let mut list = match pending.rows.get(&owner) {
+            Some((pending, _)) => Owned::clone(pending),
             None => self.load(owner)?,
         };
         let mut slots = Vec::with_capacity(wants.len());
         let mut made = false;
         for (agency, class) in wants {
-            let known = find(&owned, *agency, *class);
+            let known = find(&list, *agency, *class);
             if let Some(number) = known
                 && let Some(key) = self.key(number)?
             {
@@ -80,17 +80,17 @@ impl Slots {
             }
             let (number, key) = self.file.write().allocate()?;
             self.keys.insert(number, Arc::clone(&key));
-            owned.retain(|(a, c, _)| (a, c) != (agency, class));
-            owned.push((*agency, *class, number));
+            list.retain(|(a, c, _)| (a, c) != (agency, class));
+            list.push((*agency, *class, number));
             slots.push(Slot { number, key });
             made = true;
         }
-        let owned = Arc::new(owned);
+        let list = Arc::new(list);
         if made {
             let round = pending.round;
-            pending.rows.insert(owner, (Arc::clone(&owned), round));
+            pending.rows.insert(owner, (Arc::clone(&list), round));
         }
-        self.owners.insert(owner, owned);
+        self.owners.insert(owner, list);
         Ok(slots)
     }
 

@@ -91,8 +91,12 @@ fn page(pairs: &[(u64, u32)]) -> Vec<u8> {
     let mut row = Vec::with_capacity(5 + 12 * terms.len() + postings.len());
     row.put_u8(VERSION);
     row.put_u32(terms.len() as u32);
-    terms.iter().for_each(|term| row.put_u64(*term));
-    ends.iter().for_each(|end| row.put_u32(*end));
+    for term in &terms {
+        row.put_u64(*term);
+    }
+    for end in &ends {
+        row.put_u32(*end);
+    }
     row.put_slice(&postings);
     row
 }

@@ -131,7 +131,7 @@ impl Model {
             let expected: Vec<u64> = self.matching(&terms, from, before).into_iter().take(5).collect();
             assert_eq!(store.search(&part).await.unwrap(), expected);
         }
-        for index in 0..self.size() + 1 {
+        for index in 0..=self.size() {
             let state = store.delivery(index).await.unwrap().map(|delivery| (delivery.recipient, delivery.state));
             assert_eq!(state, self.deliveries.get(&index).map(|(own, state, _)| (*own, *state)), "delivery {index}");
         }
