@@ -1,8 +1,10 @@
-//! The store: what is atomic and what is durable. The comments on the two traits are the contract; `embedded/` keeps it.
+//! The store: what is atomic and what is durable. The comments on the two traits are the contract; `embedded/` keeps
+//! it.
 //!
 //! Writing takes two steps, so that every decision is made under the lock of the ledger's head and in entry order:
-//! [`Store::lock_head`] returns the head and what the keys in question say now; [`Guard::commit`] writes one [`Commit`].
-//! Everything in a commit becomes durable together or not at all, and is shown to nobody before it is durable.
+//! [`Store::lock_head`] returns the head and what the keys in question say now; [`Guard::commit`] writes one
+//! [`Commit`]. Everything in a commit becomes durable together or not at all, and is shown to nobody before it is
+//! durable.
 
 pub mod embedded;
 mod types;

@@ -76,7 +76,8 @@ impl<'a> Reader<'a> {
         Err(Malformed)
     }
 
-    /// A count of things that take at least `bytes_each`: more than the row can hold is malformed, and allocates nothing.
+    /// A count of things that take at least `bytes_each`: more than the row can hold is malformed, and allocates
+    /// nothing.
     pub(super) fn count(&mut self, bytes_each: usize) -> Result<usize, Malformed> {
         let count = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
         if count.checked_mul(bytes_each).is_some_and(|bytes| bytes <= self.0.len()) {
@@ -135,7 +136,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn varints_and_gaps_round_trip(value in any::<u64>(), mut numbers in proptest::collection::vec(any::<u32>(), 0..50)) {
+        fn varints_and_gaps_round_trip(
+            value in any::<u64>(),
+            mut numbers in proptest::collection::vec(any::<u32>(), 0..50),
+        ) {
             let mut out = Vec::new();
             put_varint(&mut out, value);
             prop_assert_eq!(Reader::new(&out).varint(), Ok(value));

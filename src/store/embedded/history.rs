@@ -1,4 +1,5 @@
-//! The ledger's entries as stored: the newest commits in memory, all of them in the LSM; payloads and tiles beside them.
+//! The ledger's entries as stored: the newest commits in memory, all of them in the LSM; payloads and tiles beside
+//! them.
 
 use std::{collections::VecDeque, sync::Arc};
 

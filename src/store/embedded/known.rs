@@ -1,4 +1,5 @@
-//! Idempotency keys: which calls were committed, and what they did. Whether a key's time is in the window is not asked here.
+//! Idempotency keys: which calls were committed, and what they did. Whether a key's time is in the window is not asked
+//! here.
 //!
 //! A commit writes one sorted run for each second that its keys (UUIDv7) name: mostly one or two. Look-ups go through
 //! whole seconds held in memory, so that a run is read back only when somebody comes with a key of a second gone cold.
@@ -126,7 +127,8 @@ impl KnownCalls {
         }
     }
 
-    /// Removes up to `limit` runs of keys from before `moment`, which must have left the window; says how many there were.
+    /// Removes up to `limit` runs of keys from before `moment`, which must have left the window; says how many there
+    /// were.
     pub(super) fn forget_before(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
         let end = moment.as_secs();
         let start = self.cache.lock().forgotten;

@@ -84,7 +84,8 @@ struct Inner {
     health: Arc<health::Health>,
     hook: Arc<dyn CommitHook>,
     origin: String,
-    /// What is shown. Written under the lock of the head, when a commit is durable and everything else has been updated.
+    /// What is shown. Written under the lock of the head, when a commit is durable and everything else has been
+    /// updated.
     head: RwLock<Head>,
     head_lock: tokio::sync::Mutex<()>,
     rows_key: Arc<SlotKey>,

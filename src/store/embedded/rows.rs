@@ -1,4 +1,5 @@
-//! The packed rows of a commit: one for its entries, sealed routing and trails, one for its sealed payloads. A codec, no I/O.
+//! The packed rows of a commit: one for its entries, sealed routing and trails, one for its sealed payloads. A codec,
+//! no I/O.
 //!
 //! ```text
 //! commit row   0x01 · time u64 · count u32 · entry lengths u16 each · trail lengths u32 each · routing length u32

@@ -1,5 +1,5 @@
-//! The file of key slots: fixed records outside the LSM, overwritten in place, so that what is erased is gone. Whose slot
-//! is whose: `slots.rs`.
+//! The file of key slots: fixed records outside the LSM, overwritten in place, so that what is erased is gone. Whose
+//! slot is whose: `slots.rs`.
 //!
 //! ```text
 //! record, 64 bytes   state u8 · wrapped key 60 (nonce 12, key 32, tag 16; AAD "slot" and the number) · 3 zero bytes

@@ -1,7 +1,8 @@
 //! Key slots by owner: hands them out, opens them, erases them. The bytes of a slot: `slot_file.rs`.
 //!
-//! The order that keeps a key from being lost: a slot's record is synced, then the row that maps its owner to it becomes
-//! durable in the same batch as what the key seals. A crash in between leaves a record without a row, which costs 64 bytes.
+//! The order that keeps a key from being lost: a slot's record is synced, then the row that maps its owner to it
+//! becomes durable in the same batch as what the key seals. A crash in between leaves a record without a row, which
+//! costs 64 bytes.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -139,8 +140,8 @@ impl Slots {
         unsynced.map_or(Ok(()), |file| file.sync_data().map_err(fatal))
     }
 
-    /// Adds the rows of owners with new slots to a commit's batch. To be called before [`Self::sync`], so that no row is
-    /// written whose slot came after the sync. Returns the round to publish.
+    /// Adds the rows of owners with new slots to a commit's batch. To be called before [`Self::sync`], so that no row
+    /// is written whose slot came after the sync. Returns the round to publish.
     pub(super) fn write(&self, batch: &mut OwnedWriteBatch) -> u64 {
         let mut pending = self.pending.lock();
         for (owner, (owned, _)) in &pending.rows {
