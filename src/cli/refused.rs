@@ -103,7 +103,7 @@ impl fmt::Display for Refused {
             write!(f, "\n  recorded in the ledger at index {}", receipt.index)?;
         }
         if self.retryable {
-            write!(f, "\n  the same call may succeed later")?;
+            write!(f, "\n  the same call may succeed later, under a new key")?;
         }
         self.advice().map_or(Ok(()), |advice| write!(f, "\n  next: {advice}"))
     }
