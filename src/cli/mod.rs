@@ -20,6 +20,7 @@ mod keys;
 mod output;
 mod receipt;
 mod refused;
+mod serve;
 mod shell;
 mod subject;
 
@@ -43,6 +44,10 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// See the main job done: a hub, three agencies, a thousand invented citizens
+    Demo(demo::DemoArgs),
+    /// Run a hub
+    Serve(serve::Serve),
     /// Check a configuration or a catalogue, without starting anything
     Check(check::Check),
     /// Make keys and certificates
@@ -69,6 +74,11 @@ impl Cli {
 impl Command {
     async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(args) => {
+                demo::run(args).await.map_err(|error| Failure::Fault(format!("{error:#}")))?;
+                Ok(Exit::Ok)
+            }
+            Self::Serve(command) => command.run().await,
             Self::Check(command) => command.run(out),
             Self::Keys(command) => command.run(out),
             Self::Completions(command) => command.run(Cli::command(), out),
