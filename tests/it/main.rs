@@ -1,4 +1,5 @@
 //! it
 mod catalogue;
+mod deliveries;
 mod schemas;
 mod smoke;
