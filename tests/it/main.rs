@@ -1,4 +1,5 @@
 //! it
 mod catalogue;
+mod grpc;
 mod schemas;
 mod smoke;
