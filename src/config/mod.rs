@@ -4,11 +4,12 @@
 //! |---|---|
 //! | how much, how long, how many? | [`limits`], and the table in `README.md` |
 //! | where does it listen? | [`listen`] |
-//! | which certificates, which keys? | [`tls`], [`keys`] |
+//! | which certificates, which keys? | [`tls`], [`keys`], the key files themselves [`key_files`] |
 //! | where does it keep things? | [`paths`], [`store`] |
 //! | what does it log? | [`log`] |
 
 pub mod error;
+pub mod key_files;
 pub mod keys;
 pub mod limits;
 pub mod listen;
@@ -27,6 +28,7 @@ use crate::domain::environment::Environment;
 
 pub use self::{
     error::ConfigError,
+    key_files::{KeyFileError, LedgerIdentity, MasterKeyFile},
     keys::Keys,
     limits::Limits,
     listen::{Grpc, Metrics},

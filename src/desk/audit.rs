@@ -1,5 +1,5 @@
-//! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands who
-//! reads, in which case, and why.
+//! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands
+//! who reads, in which case, and why.
 
 use super::{Audience, CallError, Desk, Receipt, call::Stop, refuse::Trace, sealing::About};
 use crate::{
@@ -131,7 +131,7 @@ impl Desk {
         context: CallContext,
         trace: &mut Trace,
     ) -> Result<SearchOutcome, Stop> {
-        let reader = self.reader(catalogue, peer, context, trace)?;
+        let reader = Self::reader(catalogue, peer, context, trace)?;
         let limit = match call.page_size as usize {
             0 => PAGE_DEFAULT,
             size if size <= self.limits.search_page_max => size,
@@ -180,7 +180,7 @@ impl Desk {
         context: CallContext,
         trace: &mut Trace,
     ) -> Result<(EntryView, Receipt), Stop> {
-        let reader = self.reader(catalogue, peer, context, trace)?;
+        let reader = Self::reader(catalogue, peer, context, trace)?;
         let stored = self.stored(index).await?.ok_or(RefusalCode::EntryUnknown)?;
         if let Some(agency) = &reader.only {
             let term = self.words.term(TermKind::Agency, agency.as_str());
@@ -194,13 +194,7 @@ impl Desk {
     }
 
     /// Who reads, and how far: the hub's auditors everything, an agency's that in which it takes part.
-    fn reader(
-        &self,
-        catalogue: &Catalogue,
-        peer: Peer<'_>,
-        context: CallContext,
-        trace: &mut Trace,
-    ) -> Result<Reader, Stop> {
+    fn reader(catalogue: &Catalogue, peer: Peer<'_>, context: CallContext, trace: &mut Trace) -> Result<Reader, Stop> {
         let system = authenticate::system(catalogue, peer);
         trace.system = system.as_ref().ok().map(|system| system.id.clone());
         let all = system.as_ref().is_ok_and(|system| system.has(Role::AuditHub));

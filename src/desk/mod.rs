@@ -1,5 +1,6 @@
-//! The desk: one file a use case. It reads what the pure stages of [`crate::exchange`] need, runs them, proposes what they
-//! decide to the sequencer, and hands back receipts. Every way in (gRPC, Kafka, …) comes here; none decides by itself.
+//! The desk: one file a use case. It reads what the pure stages of [`crate::exchange`] need, runs them, proposes what
+//! they decide to the sequencer, and hands back receipts. Every way in (gRPC, Kafka, …) comes here; none decides by
+//! itself.
 //!
 //! | use case | file |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
 //! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
+//! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |
 //! | say no, as an entry | `refuse.rs` |
 //! | answer a repeated call | `repeat.rs` |
@@ -22,6 +24,7 @@ mod call;
 mod cancel;
 mod consent;
 mod decide;
+mod deliveries;
 mod newcomers;
 mod operate;
 mod proofs;
@@ -45,6 +48,10 @@ pub use answer::{AnswerOutcome, Evidence, record_of};
 pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
 pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use deliveries::{
+    Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,
+    TransferState, TransferView,
+};
 pub use operate::{LoadCatalogue, Published};
 pub use proofs::{ConsistencyProof, InclusionProof, ProofError};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
@@ -83,6 +90,9 @@ pub struct DeskLimits {
     pub quota: QuotaLimits,
 }
 
+/// Replays that a recipient's worker may be behind by; beyond it the worker looks through all that is open.
+const REPLAYS_UNREAD_MAX: usize = 1024;
+
 /// What the desk works with.
 pub struct DeskParts {
     /// Where it is kept.
@@ -118,6 +128,7 @@ pub struct Desk {
     quota: quota::Quota,
     epoch: sealing::EpochCache,
     providers: Arc<Providers>,
+    replays: tokio::sync::broadcast::Sender<Replayed>,
     newcomers: Arc<newcomers::Newcomers>,
 }
 
@@ -145,6 +156,7 @@ impl Desk {
             limits,
             epoch: sealing::EpochCache::default(),
             providers: Arc::default(),
+            replays: tokio::sync::broadcast::Sender::new(REPLAYS_UNREAD_MAX),
             newcomers: Arc::default(),
         }
     }
@@ -162,6 +174,11 @@ impl Desk {
     /// The sequencer.
     pub const fn sequencer(&self) -> &Sequencer {
         &self.sequencer
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// A new id for a decision.

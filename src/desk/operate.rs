@@ -1,5 +1,5 @@
-//! Operating: publishing a catalogue. Each publication is an entry with the digest; calls that are under way end under the
-//! one they began under.
+//! Operating: publishing a catalogue. Each publication is an entry with the digest; calls that are under way end under
+//! the one they began under.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,8 +32,8 @@ pub struct Published {
 }
 
 impl Desk {
-    /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published must
-    /// not have changed.
+    /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published
+    /// must not have changed.
     pub async fn publish(&self, catalogue: Arc<Catalogue>) -> Result<Published, CallError> {
         let digest = catalogue.digest();
         let last = self.last_published().await?;

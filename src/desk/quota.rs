@@ -110,14 +110,14 @@ impl Quota {
         let mut shares = self.shares.write();
         let name = if shares.len() < SHARES_MAX { name } else { OTHERS };
         // A share whose quota the catalogue has changed is replaced; calls in flight give back to the old one.
-        let current = shares.get(name).filter(|share| share.of == of);
-        Arc::clone(match current {
-            Some(share) => share,
-            None => {
-                shares.insert(name.into(), Arc::new(Share::new(self.limits, of)));
-                &shares[name]
-            }
-        })
+        if let Some(share) = shares.get(name)
+            && share.of == of
+        {
+            return Arc::clone(share);
+        }
+        let share = Arc::new(Share::new(self.limits, of));
+        shares.insert(name.into(), Arc::clone(&share));
+        share
     }
 }
 

@@ -135,13 +135,11 @@ impl Desk {
         let answer_key = (SystemKey(0), self.derived_key(system, key), content);
         let request = trace.id;
         let permission = Permission { catalogue, compiled, caller, call, identifiers, request, deadline, answer_key };
-        match known {
-            Some(known) => self.repeated_request(permission, known).await,
-            None => {
-                let asked = self.ask(&permission, trace).await?;
-                self.await_answer(permission, asked).await
-            }
+        if let Some(known) = known {
+            return self.repeated_request(permission, known).await;
         }
+        let asked = self.ask(&permission, trace).await?;
+        self.await_answer(permission, asked).await
     }
 
     /// Commit one: that it was asked.

@@ -48,7 +48,7 @@ pub(super) struct About<'a> {
     pub record: Option<(&'a AgencyId, &'a str, &'a str)>,
 }
 
-impl<'a> About<'a> {
+impl About<'_> {
     /// An entry about somebody, with nothing else said yet.
     pub(super) const fn new(kind: Kind, id: TransferId, owner: Owner) -> Self {
         Self { kind, id, owner, outcome: "", agencies: &[], agreement: None, ids: &[], record: None }

@@ -10,6 +10,7 @@ use crate::{
 
 /// What one recipient may see of a record, or why it sees nothing.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every one is granted: a box would only cost an allocation")]
 pub enum Minimised<'c> {
     /// It gets this.
     Granted {

@@ -22,9 +22,7 @@ pub struct Permitted<'c> {
 
 /// Stage 4: decides for each recipient, on one snapshot of the subject's facts.
 pub fn permit<'c>(agreements: &[&'c Arc<CompiledAgreement>], facts: &Facts, at: Moment) -> Vec<Permitted<'c>> {
-    let decide = |compiled: &&'c Arc<CompiledAgreement>| Permitted {
-        compiled: *compiled,
-        decision: facts.permit(&compiled.agreement, at),
-    };
+    let decide =
+        |compiled: &&'c Arc<CompiledAgreement>| Permitted { compiled, decision: facts.permit(&compiled.agreement, at) };
     agreements.iter().map(decide).collect()
 }

@@ -10,6 +10,7 @@ use crate::{
         idempotency::IdempotencyKey,
         subject::{IdentifierHash, SubjectId},
         time::Moment,
+        transfer::DeliveryState,
     },
     ledger::{Edge, Entry, encode_person, leaf_hash},
     store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, SubjectChange, SystemKey},
@@ -41,7 +42,10 @@ struct Changed {
     facts: HashSet<SubjectId>,
     linked: HashMap<IdentifierHash, SubjectId>,
     terms: HashSet<Term>,
-    deliveries: bool,
+    /// Deliveries that ended or became due again.
+    deliveries: HashSet<u64>,
+    /// Whether anybody's deliveries were claimed.
+    claims: bool,
 }
 
 impl<'g> Draft<'g> {
@@ -81,8 +85,10 @@ impl<'g> Draft<'g> {
             },
             Expect::Before(moment) => return self.commit.time < *moment,
             Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
-            // Rare (withdrawals), so any step of any delivery in the batch sends it back to be decided again.
-            Expect::Delivery { .. } => !self.changed.deliveries,
+            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
+            Expect::Delivery { index, state } => {
+                !self.changed.deliveries.contains(index) && !(self.changed.claims && *state == DeliveryState::Due)
+            }
         };
         untouched && self.guard.holds(expect)
     }
@@ -115,8 +121,14 @@ impl<'g> Draft<'g> {
                 }
             }
         }
-        self.changed.deliveries |=
-            proposal.deliveries.iter().any(|step| !matches!(step, DeliveryChange::Replay { .. }));
+        for step in &proposal.deliveries {
+            match step {
+                DeliveryChange::Claim { .. } => self.changed.claims = true,
+                DeliveryChange::Settle { index, .. } | DeliveryChange::Replay { index, .. } => {
+                    self.changed.deliveries.insert(*index);
+                }
+            }
+        }
         self.commit.subjects.extend(proposal.subjects);
         self.commit.deliveries.extend(proposal.deliveries);
         if let Some((system, key, content)) = proposal.key {

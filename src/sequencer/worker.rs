@@ -45,7 +45,10 @@ impl Worker {
 
     /// Runs until the queue is closed and drained, or the store has failed for good.
     pub(super) async fn run(mut self) {
-        while let Some(batch) = self.parts.queue.take().await {
+        while let Some(mut batch) = self.parts.queue.take().await {
+            // The hub's own come last: a withdrawal cancels what a claim beside it would have taken, and is not sent
+            // back because of it.
+            batch.sort_by_key(|waiting| waiting.proposal.system.is_none());
             metrics::histogram!("waybill_batch_proposals").record(batch.len() as f64);
             match self.commit(batch).await {
                 Ok(()) => self.say(Condition::Serving),

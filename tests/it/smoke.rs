@@ -129,4 +129,14 @@ async fn a_record_goes_in_and_two_entries_come_out() {
     let withdrawn = core.desk.withdraw(portal, withdraw).await.unwrap();
     assert_eq!((withdrawn.cancelled.len(), withdrawn.may_have_been_received.len()), (1, 0), "{withdrawn:?}");
     tokio::time::timeout(Duration::from_secs(5), core.sequencer.drain()).await.unwrap();
+    drop(core);
+    let signer = SignerKey::from_seed("hub.test/test/1", &[1; 32]).unwrap();
+    let keys = [signer.verifier().clone()];
+    let data = folder.path().join("data");
+    let report = waybill::app::verify_data(&data, &keys, |_| ()).unwrap();
+    assert!(report.fault.is_none() && report.size == 11, "{report:?}");
+    waybill::app::falsify_copy(&data, 3).unwrap();
+    let report = waybill::app::verify_data(&data, &keys, |_| ()).unwrap();
+    println!("{report:?}");
+    assert!(report.fault.is_some());
 }

@@ -20,13 +20,20 @@ use waybill_proto::{
 };
 
 use super::{GrpcLimits, consent::Consents, exchange::Exchange, health, ledger::Ledger};
-use crate::{desk::Desk, ledger::VerifierKey};
+use crate::{
+    desk::{Desk, LoadCatalogue},
+    ledger::VerifierKey,
+    relay::Registry,
+};
 
 /// What the gRPC ingress works with.
-#[derive(Debug)]
 pub struct GrpcParts {
     /// Who decides.
     pub desk: Arc<Desk>,
+    /// Where Receive streams connect.
+    pub relay: Arc<Registry>,
+    /// Reads the catalogue's folder again.
+    pub load: LoadCatalogue,
     /// The key that checkpoints verify under.
     pub verifier: VerifierKey,
     /// Bounds.
@@ -34,7 +41,6 @@ pub struct GrpcParts {
 }
 
 /// The gRPC ingress.
-#[derive(Debug)]
 pub struct GrpcServer {
     parts: GrpcParts,
 }
@@ -86,9 +92,9 @@ impl GrpcServer {
     }
 
     fn routes(self, reporter: HealthReporter, stopping: &CancellationToken) -> Routes {
-        let GrpcParts { desk, verifier, limits } = self.parts;
+        let GrpcParts { desk, relay, verifier, limits, .. } = self.parts;
         let bytes_max = limits.grpc_message_bytes_max;
-        let exchange = Exchange { desk: Arc::clone(&desk), limits, stopping: stopping.clone() };
+        let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping: stopping.clone() };
         let exchange = ExchangeServiceServer::new(exchange).max_decoding_message_size(bytes_max);
         let consents = Consents { desk: Arc::clone(&desk) };
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);

@@ -1,5 +1,4 @@
-//! The composition root: puts the parts together. The only file that names concrete adapters (which store, which driver,
-//! which way in). Tests and the demo put the same hub together as `serve` does.
+//! The core of a hub: store, sequencer, desk. Tests and the demo put the same core together as `serve` does.
 
 use std::sync::Arc;
 
@@ -46,14 +45,6 @@ pub struct Core {
     pub sequencer: Sequencer,
     /// The use cases.
     pub desk: Arc<Desk>,
-}
-
-/// Everything that decides who a ledger is.
-pub struct Identity {
-    /// Who signs, under which origin.
-    pub signing: Signing,
-    /// What opens the store.
-    pub master: Arc<MasterKey>,
 }
 
 /// The bounds of the desk, from the table of limits.
