@@ -23,6 +23,7 @@ mod refused;
 mod serve;
 mod shell;
 mod subject;
+mod submit;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,8 @@ enum Command {
     /// Make keys and certificates
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Push a record, or a file of records, to every agency that an agreement names
+    Submit(Box<submit::Submit>),
     /// Print completions for a shell
     Completions(shell::Completions),
     /// Write manual pages
@@ -81,10 +84,20 @@ impl Command {
             Self::Serve(command) => command.run().await,
             Self::Check(command) => command.run(out),
             Self::Keys(command) => command.run(out),
+            Self::Submit(command) => command.run(out).await,
             Self::Completions(command) => command.run(Cli::command(), out),
             Self::Man(command) => command.run(Cli::command(), out),
         }
     }
+}
+
+/// What to say of a call that may or may not have been executed: the key with which it can be given again.
+fn undecided(status: tonic::Status, key: &str) -> Failure {
+    let mut failure = Failure::from(status);
+    if let Failure::Busy(busy) = &mut failure {
+        busy.repeat_with = Some(key.to_owned());
+    }
+    failure
 }
 
 /// A machine finds the failure on the same output as all else; a person beside it.
