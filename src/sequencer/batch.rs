@@ -87,7 +87,7 @@ impl<'g> Draft<'g> {
             Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
             // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
             Expect::Delivery { index, state } => {
-                !self.changed.deliveries.contains(index) && !(self.changed.claims && *state == DeliveryState::Due)
+                !(self.changed.deliveries.contains(index) || self.changed.claims && *state == DeliveryState::Due)
             }
         };
         untouched && self.guard.holds(expect)

@@ -104,7 +104,7 @@ async fn answers_that_came_before_the_hub_stopped_are_recorded() {
     driver.acknowledge(&[0, 1]).await;
     scene.registry.drain().await;
     assert_eq!(scene.hub.recorded().len(), 2);
-    assert!(scene.registry.connect(&super::hub::recipient(), super::ending::terms()).is_err());
+    assert!(scene.registry.connect(&super::hub::recipient(), &super::ending::terms()).is_err());
 }
 
 #[tokio::test(start_paused = true)]
