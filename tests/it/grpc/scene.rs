@@ -68,7 +68,7 @@ impl Hub {
         let stopping = CancellationToken::new();
         let serving = GrpcServer::new(parts).serve(Incoming::start(listener, state), stopping.clone());
         let serving = tokio::spawn(serving);
-        let people = Population::generate(1, 500);
+        let people = Population::generate(1, 120);
         Self { core, people, verifier, stopping, serving, address, ca, folder }
     }
 
