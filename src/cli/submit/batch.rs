@@ -53,13 +53,15 @@ struct Tally {
     partly: usize,
     unreadable: usize,
     undecided: usize,
+    /// Not decided in the run before, and not sent in this one, which has other options.
+    left: usize,
     recorded_before: usize,
     refused_before: usize,
 }
 
 impl Tally {
     fn exit(&self) -> Exit {
-        if self.undecided > 0 {
+        if self.undecided + self.left > 0 {
             Exit::Busy
         } else if self.unreadable > 0 {
             Exit::Usage
@@ -77,6 +79,7 @@ impl Tally {
             (self.refused, "refused"),
             (self.unreadable, "unreadable"),
             (self.undecided, "undecided"),
+            (self.left, "left for a run with the first options and without --retry-refused"),
             (self.recorded_before, "recorded in an earlier run"),
             (self.refused_before, "refused in an earlier run"),
         ] {
@@ -149,7 +152,7 @@ pub(super) async fn run(path: &Path, submit: &Submit, out: &mut Out) -> Result<E
         || {
             json!({ "rows": {
                 "recorded": tally.recorded, "partly_refused": tally.partly, "refused": tally.refused,
-                "unreadable": tally.unreadable, "undecided": tally.undecided,
+                "unreadable": tally.unreadable, "undecided": tally.undecided + tally.left,
                 "recorded_before": tally.recorded_before, "refused_before": tally.refused_before,
             } })
         },
@@ -210,6 +213,8 @@ impl Batch<'_> {
                     (row, flight)
                 }
                 (None, Some(held)) => held,
+                // While a row waits, no later one overtakes it: it may be an earlier revision of the same record.
+                (None, None) if !self.again.is_empty() => break,
                 (None, None) => match self.next_row(out)? {
                     Some(next) => next,
                     None => break,
@@ -251,13 +256,13 @@ impl Batch<'_> {
                 self.tally.recorded_before += 1;
                 continue;
             }
-            if (known.refused > 0) != self.submit.retry_refused {
-                // Without --retry-refused the refused are left out; with it, all others: they may be under way.
-                if known.refused > 0 {
-                    self.tally.refused_before += 1;
-                } else {
-                    self.tally.undecided += 1;
-                }
+            if known.refused > 0 && !self.submit.retry_refused {
+                self.tally.refused_before += 1;
+                continue;
+            }
+            if known.refused == 0 && !self.state.same_options {
+                // It may be under way since the run before, as something else than these options say.
+                self.tally.left += 1;
                 continue;
             }
             match self.flight(id, known.refused, text) {

@@ -63,6 +63,9 @@ impl Submit {
                 if self.receipt.is_some() {
                     return Err(Failure::usage("--receipt is for one record; `waybill ledger entry` has each receipt"));
                 }
+                if self.key.is_given() {
+                    return Err(Failure::usage("--idempotency-key is for one record; rows have keys of their own"));
+                }
                 batch::run(path, &self, out).await
             }
             _ => self.one(out).await,
