@@ -78,9 +78,12 @@ impl Publish {
                     receipt::to_json(published.receipt.as_ref(), None),
                 )
             },
-            || match published.changed {
-                true => format!("published: {}{}", published.digest, receipt::at(published.receipt.as_ref())),
-                false => format!("nothing changed: {} is in force already", published.digest),
+            || {
+                if published.changed {
+                    format!("published: {}{}", published.digest, receipt::at(published.receipt.as_ref()))
+                } else {
+                    format!("nothing changed: {} is in force already", published.digest)
+                }
             },
         )
     }

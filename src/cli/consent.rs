@@ -270,13 +270,12 @@ fn consent_json(consent: &v1::Consent) -> Value {
 
 fn consent_text(consent: &v1::Consent) -> String {
     let v1::Consent { consent_id, agreement, agreement_revision, source, grantee, purpose, ledger_index, .. } = consent;
-    let mut when = show(consent.valid_from).map_or_else(String::new, |from| format!(" from {from}"));
-    if let Some(until) = show(consent.valid_until) {
-        when.push_str(&format!(" until {until}"));
-    }
-    if let Some(withdrawn) = show(consent.withdrawn_at) {
-        when.push_str(&format!(", withdrawn {withdrawn}"));
-    }
+    let when = [
+        show(consent.valid_from).map(|from| format!(" from {from}")),
+        show(consent.valid_until).map(|until| format!(" until {until}")),
+        show(consent.withdrawn_at).map(|withdrawn| format!(", withdrawn {withdrawn}")),
+    ];
+    let when: String = when.into_iter().flatten().collect();
     format!(
         "consent {consent_id}: {}{when}\n  {source} may give {grantee} what agreement {agreement} (revision \
          {agreement_revision}) names, for {purpose} (ledger index {ledger_index})",

@@ -37,10 +37,10 @@ pub(super) struct Request {
     #[command(flatten)]
     subject: SubjectOption,
     /// The person asked for this evidence to be fetched: a reference to how that is kept
-    #[arg(long, value_name = "REFERENCE")]
-    explicit_request: Option<String>,
+    #[arg(long = "explicit-request", value_name = "REFERENCE")]
+    explicit: Option<String>,
     /// When the person asked (RFC 3339) [default: now]
-    #[arg(long, value_name = "MOMENT", requires = "explicit_request")]
+    #[arg(long, value_name = "MOMENT", requires = "explicit")]
     asked_at: Option<Moment>,
     /// Seconds after which the answer is of no use [default: as long as the hub waits]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
@@ -69,7 +69,7 @@ impl Request {
             purpose: self.purpose.to_string(),
             provider: self.provider.as_ref().map(ToString::to_string).unwrap_or_default(),
             subject,
-            explicit_request: self.explicit_request.clone().map(|reference| v1::ExplicitRequest {
+            explicit_request: self.explicit.clone().map(|reference| v1::ExplicitRequest {
                 asked_at: Some(timestamp(self.asked_at.unwrap_or(now))),
                 reference,
             }),

@@ -127,23 +127,22 @@ fn read_note(source: &Source) -> Result<String, Failure> {
 }
 
 fn sentence(index: u64, head: &Checkpoint, grown: Option<u64>, leaf: &Hash, key_of_hub: Option<&String>) -> String {
-    let mut text = format!(
-        "verified: entry {index} stands in the ledger {} of {} entries\n  leaf:  {leaf}\n  root:  {}",
-        head.origin, head.size, head.root
-    );
-    text.push_str(&match grown {
-        Some(size) => format!("\n  grown: nothing of its first {size} entries was changed since that checkpoint"),
+    let mut lines = vec![
+        format!("verified: entry {index} stands in the ledger {} of {} entries", head.origin, head.size),
+        format!("  leaf:  {leaf}"),
+        format!("  root:  {}", head.root),
+    ];
+    lines.push(match grown {
+        Some(size) => format!("  grown: nothing of its first {size} entries was changed since that checkpoint"),
         None => {
-            "\n  next: give an earlier checkpoint or receipt with --since, to see that the ledger only grew".to_owned()
+            "  next: give an earlier checkpoint or receipt with --since, to see that the ledger only grew".to_owned()
         }
     });
     if let Some(key) = key_of_hub {
-        text.push_str(&format!(
-            "\n  the key is the one that the hub itself tells: {key}\n  next: get the ledger's key by a way that you \
-             trust, and give it with --ledger-key"
-        ));
+        lines.push(format!("  the key is the one that the hub itself tells: {key}"));
+        lines.push("  next: get the ledger's key by a way that you trust, and give it with --ledger-key".to_owned());
     }
-    text
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -102,14 +102,9 @@ impl Said {
 
     /// ` for tax-assessment, under Tax Act § 5 (GDPR Art. 6(1)(c)), by agreement address-to-tax (revision 2)`.
     fn ground(&self) -> String {
-        let mut ground = self.purpose();
-        if let Some(law) = self.get(Attribute::Basis).and_then(law) {
-            ground.push_str(&format!(", under {law}"));
-        }
-        if let Some(agreement) = self.agreement() {
-            ground.push_str(&format!(", by {agreement}"));
-        }
-        ground
+        let law = self.get(Attribute::Basis).and_then(law).map(|law| format!(", under {law}"));
+        let agreement = self.agreement().map(|agreement| format!(", by {agreement}"));
+        [Some(self.purpose()), law, agreement].into_iter().flatten().collect()
     }
 
     fn purpose(&self) -> String {
@@ -287,19 +282,16 @@ impl Said {
     }
 
     fn record(&self) -> Option<String> {
-        let mut text = self.text(Attribute::RecordId)?;
-        for (before, attribute, after) in [
+        let id = self.text(Attribute::RecordId)?;
+        let said = [
             (", revision ", Attribute::Revision, ""),
             (", ", Attribute::Change, ""),
             (" (of revision ", Attribute::CorrectsRevision, ")"),
             (", as of ", Attribute::AsOf, ""),
             (", a copy of transfer ", Attribute::CopyOf, ""),
-        ] {
-            if let Some(value) = self.text(attribute) {
-                text.push_str(&format!("{before}{value}{after}"));
-            }
-        }
-        Some(text)
+        ]
+        .map(|(before, attribute, after)| Some(format!("{before}{}{after}", self.text(attribute)?)));
+        Some(std::iter::once(id).chain(said.into_iter().flatten()).collect())
     }
 
     fn validity(&self) -> Option<String> {
@@ -353,9 +345,11 @@ pub(super) fn text(entry: &v1::EntryView) -> String {
     format!("{head}\n  {}{}", said.sentence(), lines(&details))
 }
 
-/// Labels and texts, aligned.
+/// Labels and texts, aligned, each on a line of its own.
 pub(super) fn lines(details: &[(&'static str, String)]) -> String {
-    details.iter().map(|(label, text)| format!("\n    {:10}{text}", format!("{label}:"))).collect()
+    let line =
+        |(label, text): &(&str, String)| ["\n    ", &format!("{label}:{:1$}", "", 9 - label.len()), text].concat();
+    details.iter().map(line).collect()
 }
 
 /// An entry that a hub shows, for a machine.

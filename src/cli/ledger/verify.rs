@@ -1,6 +1,6 @@
 //! `waybill ledger verify`: a receipt, or all of a data folder, without any hub. The exit code is the verdict.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,9 @@ use crate::{
         output::{ENTRIES, Out, progress},
     },
     domain::time::Moment,
-    ledger::{CheckpointError, Entry, LedgerReport, MAX_RECEIPT_BYTES, NoteError, Receipt, Verified, VerifierKey},
+    ledger::{
+        CheckpointError, Entry, LedgerReport, MAX_RECEIPT_BYTES, NoteError, Opening, Receipt, Verified, VerifierKey,
+    },
 };
 
 /// `ledger verify`.
@@ -64,7 +66,7 @@ fn said(receipt: &Receipt, verified: &Verified) -> Said {
 
 fn object(receipt: &Receipt, verified: &Verified, shown: impl Fn(&str) -> bool) -> Value {
     let fields = receipt.openings.iter().filter(|opening| opening.name.starts_with('/'));
-    let field = |opening: &crate::ledger::Opening| {
+    let field = |opening: &Opening| {
         let value = serde_json::from_str(&opening.value).ok().filter(|_: &Value| shown(&opening.name));
         (opening.name.clone(), value.unwrap_or_default())
     };
@@ -82,36 +84,34 @@ fn object(receipt: &Receipt, verified: &Verified, shown: impl Fn(&str) -> bool) 
 }
 
 fn sentence(receipt: &Receipt, verified: &Verified, shown: impl Fn(&str) -> bool) -> String {
-    let mut text = verified.origin.environment().map_or_else(String::new, |name| format!("environment: {name}\n"));
-    text.push_str(&format!(
-        "verified: this entry stands at index {} of the ledger {}, no later than its checkpoint over {} entries\n#{}  {}",
-        receipt.index,
-        verified.origin,
-        verified.size,
-        receipt.index,
-        Moment::from_secs(verified.entry.time())
+    let (index, time) = (receipt.index, Moment::from_secs(verified.entry.time()));
+    let mut text: Vec<String> =
+        verified.origin.environment().map(|name| format!("environment: {name}")).into_iter().collect();
+    text.push(format!(
+        "verified: this entry stands at index {index} of the ledger {}, no later than its checkpoint over {} entries\n\
+         #{index}  {time}",
+        verified.origin, verified.size,
     ));
     let said = said(receipt, verified);
-    if said.kind().is_some() || receipt.openings.is_empty() {
-        text.push_str(&format!("\n  {}{}", said.sentence(), lines(&said.details())));
-    }
+    let mut details = said.details();
     let fields: Vec<_> = receipt.openings.iter().filter(|opening| opening.name.starts_with('/')).collect();
     if !fields.is_empty() {
-        let field = |opening: &&crate::ledger::Opening| {
+        let field = |opening: &&Opening| {
             if shown(&opening.name) { format!("{} = {}", opening.name, opening.value) } else { opening.name.clone() }
         };
-        let list = fields.iter().map(field).collect::<Vec<_>>().join(if shown("/") { "\n              " } else { " " });
-        text.push_str(&lines(&[("opened", list)]));
+        details
+            .push(("opened", fields.iter().map(field).collect::<Vec<_>>().join(if shown("/") { ", " } else { " " })));
     }
     if let Some(list) = &receipt.commitments {
         let closed = list.len() - receipt.openings.len().min(list.len());
-        text.push_str(&lines(&[("closed", format!("{closed} of {} items stay hidden in this receipt", list.len()))]));
+        details.push(("closed", format!("{closed} of {} items stay hidden in this receipt", list.len())));
     }
-    text.push_str("\n  It does not prove that the hub shows the same ledger to everybody.");
-    text
+    text.push(format!("  {}{}", said.sentence(), lines(&details)));
+    text.push("  It does not prove that the hub shows the same ledger to everybody.".to_owned());
+    text.join("\n")
 }
 
-fn folder(path: &PathBuf, keys: &[VerifierKey], out: &mut Out) -> Result<Exit, Failure> {
+fn folder(path: &Path, keys: &[VerifierKey], out: &mut Out) -> Result<Exit, Failure> {
     let bar = progress(0, ENTRIES);
     let report = app::verify_data(path, keys, |entries| bar.set_position(entries));
     bar.finish_and_clear();

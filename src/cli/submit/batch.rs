@@ -20,10 +20,11 @@ use super::{
     Submit, outcome_json,
     rows::{self, Row},
     state::{Decided, RowId, State},
+    tally::Tally,
 };
 use crate::cli::{
     exit::{Exit, Failure},
-    output::{self, Out, count},
+    output::{self, Out},
     receipt,
     refused::{Busy, Refused},
 };
@@ -42,62 +43,6 @@ struct Flight {
     id: RowId,
     submission: v1::Submission,
     attempts: u32,
-}
-
-/// How many rows came to what.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Tally {
-    recorded: usize,
-    refused: usize,
-    /// Recorded, with a recipient that was refused.
-    partly: usize,
-    unreadable: usize,
-    undecided: usize,
-    /// Not decided in the run before, and not sent in this one, which has other options.
-    left: usize,
-    recorded_before: usize,
-    refused_before: usize,
-}
-
-impl Tally {
-    fn exit(&self) -> Exit {
-        if self.undecided + self.left > 0 {
-            Exit::Busy
-        } else if self.unreadable > 0 {
-            Exit::Usage
-        } else if self.refused + self.refused_before + self.partly > 0 {
-            Exit::Refused
-        } else {
-            Exit::Ok
-        }
-    }
-
-    fn sentence(&self, file: &str) -> String {
-        let mut parts = vec![format!("{} recorded", count(self.recorded, "row"))];
-        for (number, what) in [
-            (self.partly, "of them refused for a recipient"),
-            (self.refused, "refused"),
-            (self.unreadable, "unreadable"),
-            (self.undecided, "undecided"),
-            (self.left, "left for a run with the first options and without --retry-refused"),
-            (self.recorded_before, "recorded in an earlier run"),
-            (self.refused_before, "refused in an earlier run"),
-        ] {
-            if number > 0 {
-                parts.push(format!("{number} {what}"));
-            }
-        }
-        let next = match self.exit() {
-            Exit::Busy => "\n  next: give the same command again; it goes on where this one ended",
-            Exit::Usage => "\n  next: correct the rows that are none, and give the same command again",
-            Exit::Refused => {
-                "\n  next: correct the rows that were refused, and give the same command again; or, when the reason has \
-                 gone elsewhere, with --retry-refused"
-            }
-            _ => "",
-        };
-        format!("{file}: {}{next}", parts.join(", "))
-    }
 }
 
 struct Batch<'a> {
@@ -148,16 +93,7 @@ pub(super) async fn run(path: &Path, submit: &Submit, out: &mut Out) -> Result<E
     batch.tally.undecided += batch.in_flight.len() + batch.again.len() + usize::from(batch.held.is_some());
     batch.bar.finish_and_clear();
     let tally = &batch.tally;
-    out.show(
-        || {
-            json!({ "rows": {
-                "recorded": tally.recorded, "partly_refused": tally.partly, "refused": tally.refused,
-                "unreadable": tally.unreadable, "undecided": tally.undecided + tally.left,
-                "recorded_before": tally.recorded_before, "refused_before": tally.refused_before,
-            } })
-        },
-        || tally.sentence(&shown),
-    )?;
+    out.show(|| tally.to_json(), || tally.sentence(&shown))?;
     broken.map_or(Ok(tally.exit()), Err)
 }
 
@@ -370,32 +306,6 @@ fn recorded(outcome: &v1::Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_exit_code_tells_the_most_pressing_thing() {
-        let tally = |undecided, unreadable, refused_before| Tally {
-            recorded: 5,
-            undecided,
-            unreadable,
-            refused_before,
-            ..Tally::default()
-        };
-        assert_eq!(tally(0, 0, 0).exit(), Exit::Ok);
-        assert_eq!(tally(0, 0, 1).exit(), Exit::Refused);
-        assert_eq!(tally(0, 1, 1).exit(), Exit::Usage);
-        assert_eq!(tally(1, 1, 1).exit(), Exit::Busy);
-        assert_eq!(Tally { partly: 1, ..Tally::default() }.exit(), Exit::Refused);
-    }
-
-    #[test]
-    fn the_last_line_counts_and_says_what_to_do() {
-        let tally = Tally { recorded: 2, undecided: 1, ..Tally::default() };
-        assert_eq!(
-            tally.sentence("a.ndjson"),
-            "a.ndjson: 2 rows recorded, 1 undecided\n  next: give the same command again; it goes on where this one ended"
-        );
-        assert_eq!(Tally { recorded: 1, ..Tally::default() }.sentence("a"), "a: 1 row recorded");
-    }
 
     #[test]
     fn a_fault_of_the_hub_is_not_waited_for() {

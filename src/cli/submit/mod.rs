@@ -4,6 +4,7 @@ mod batch;
 mod record;
 mod rows;
 mod state;
+mod tally;
 
 use std::path::{Path, PathBuf};
 
