@@ -26,6 +26,7 @@ mod receipt;
 mod receive;
 mod refused;
 mod request;
+mod serve;
 mod shell;
 mod subject;
 mod submit;
@@ -53,6 +54,10 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// See the main job done: a hub, three agencies, a thousand invented citizens
+    Demo(demo::DemoArgs),
+    /// Run a hub
+    Serve(serve::Serve),
     /// Check a configuration or a catalogue, without starting anything
     Check(check::Check),
     /// Make keys and certificates
@@ -97,6 +102,11 @@ impl Cli {
 impl Command {
     async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(args) => {
+                demo::run(args).await.map_err(|error| Failure::Fault(format!("{error:#}")))?;
+                Ok(Exit::Ok)
+            }
+            Self::Serve(command) => command.run().await,
             Self::Check(command) => command.run(out),
             Self::Keys(command) => command.run(out),
             Self::Submit(command) => command.run(out).await,

@@ -33,6 +33,8 @@ fn every_command_that_is_documented_parses() {
         "check --config waybill.toml",
         "check catalogue --schemas schemas --json",
         "ledger verify receipt.json --key hub.example/test/1+00000000+AAAA",
+        "serve --config waybill.toml",
+        "demo --citizens 100 --changes 10 --keep",
         "completions bash",
         "man pages",
     ] {

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use super::{
     Audience, CallError, Desk, Receipt, Refused,
     call::Stop,
+    decide::{payload_parts, payload_plain, transfer_statement},
     providers::{Answer, Answered, NoRecord, ProvideLink, ProvidedRecord},
     refuse::{Trace, told},
     request::{Permission, RequestOutcome},
     sealing::{About, HUB, seal_payload, too_much},
-    submit::{DECIDE_ATTEMPTS_MAX, payload_parts, payload_plain, transfer_statement},
+    submit::DECIDE_ATTEMPTS_MAX,
     with_committer,
 };
 use crate::{

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use super::{
     Audience, CallError, Desk, Receipt,
     call::Stop,
+    decide::transfer_statement,
     refuse::Trace,
     sealing::{About, seal_payload},
-    submit::{DECIDE_ATTEMPTS_MAX, transfer_statement},
+    submit::DECIDE_ATTEMPTS_MAX,
 };
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},

@@ -1,17 +1,21 @@
-//! The desk: one file a use case. It reads what the pure stages of [`crate::exchange`] need, runs them, proposes what they
-//! decide to the sequencer, and hands back receipts. Every way in (gRPC, Kafka, …) comes here; none decides by itself.
+//! The desk: one file a use case. It reads what the pure stages of [`crate::exchange`] need, runs them, proposes what
+//! they decide to the sequencer, and hands back receipts. Every way in (gRPC, Kafka, …) comes here; none decides by
+//! itself.
 //!
 //! | use case | file |
 //! |---|---|
-//! | push a record | `submit.rs` |
+//! | push a record | `submit.rs`, how it is decided `decide.rs` |
+//! | push many, in order | `series.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
 //! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
+//! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |
 //! | say no, as an entry | `refuse.rs` |
 //! | answer a repeated call | `repeat.rs` |
 //! | seal an entry for its parties | `sealing.rs` |
 //! | prove an entry to somebody | `receipts.rs` |
+//! | prove an entry's place to anybody | `proofs.rs` |
 //! | who may call how often | `quota.rs` |
 
 mod answer;
@@ -19,7 +23,11 @@ mod audit;
 mod call;
 mod cancel;
 mod consent;
+mod decide;
+mod deliveries;
+mod newcomers;
 mod operate;
+mod proofs;
 mod providers;
 mod quota;
 mod receipts;
@@ -27,6 +35,7 @@ mod refuse;
 mod repeat;
 mod request;
 mod sealing;
+mod series;
 mod submit;
 mod terms;
 mod withdraw;
@@ -39,12 +48,19 @@ pub use answer::{AnswerOutcome, Evidence, record_of};
 pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
 pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use deliveries::{
+    Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,
+    TransferState, TransferView,
+};
 pub use operate::{LoadCatalogue, Published};
+pub use proofs::{ConsistencyProof, InclusionProof, ProofError};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};
 pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
+pub use refuse::Malformed;
 pub use request::{ExplicitRequest, REFERENCE_BYTES_MAX, RequestCall, RequestOutcome};
-pub use submit::{RecipientOutcome, SubmitOutcome};
+pub use series::{GivenUp, NumberedOutcome, SeriesIn, SeriesOut};
+pub use submit::{Arrival, RecipientOutcome, SubmitOutcome};
 pub use withdraw::{Reached, WithdrawCall, WithdrawOutcome};
 
 use crate::{
@@ -73,6 +89,9 @@ pub struct DeskLimits {
     /// Rates, bounds and quotas of systems.
     pub quota: QuotaLimits,
 }
+
+/// Replays that a recipient's worker may be behind by; beyond it the worker looks through all that is open.
+const REPLAYS_UNREAD_MAX: usize = 1024;
 
 /// What the desk works with.
 pub struct DeskParts {
@@ -109,6 +128,8 @@ pub struct Desk {
     quota: quota::Quota,
     epoch: sealing::EpochCache,
     providers: Arc<Providers>,
+    replays: tokio::sync::broadcast::Sender<Replayed>,
+    newcomers: Arc<newcomers::Newcomers>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -135,6 +156,8 @@ impl Desk {
             limits,
             epoch: sealing::EpochCache::default(),
             providers: Arc::default(),
+            replays: tokio::sync::broadcast::Sender::new(REPLAYS_UNREAD_MAX),
+            newcomers: Arc::default(),
         }
     }
 
@@ -151,6 +174,11 @@ impl Desk {
     /// The sequencer.
     pub const fn sequencer(&self) -> &Sequencer {
         &self.sequencer
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
     /// A new id for a decision.

@@ -1,7 +1,10 @@
 //! Says no, as an entry: what is known of the call so far, the code and the stage. A refusal keeps no payload.
 
+use bytes::Bytes;
+
 use super::{Audience, CallError, Desk, Receipt, Refused, call::Stop, quota::Admitted, sealing::About};
 use crate::{
+    catalogue::Catalogue,
     domain::{
         agency::{AgencyId, SystemId},
         agreement::Agreement,
@@ -11,10 +14,10 @@ use crate::{
         refusal::{LiesIn, Refusal},
         transfer::TransferId,
     },
-    exchange::statement::Statement,
+    exchange::{authenticate, seal::Sealed, statement::Statement, submission::Peer},
     ledger::{Attribute, Kind},
     sequencer::{Proposal, Recorded},
-    store::{Owner, SystemKey},
+    store::{Known, Owner, SystemKey},
     vault::ContentHash,
 };
 
@@ -100,6 +103,17 @@ impl Trace {
     }
 }
 
+/// A call that its ingress could not read.
+#[derive(Debug)]
+pub struct Malformed {
+    /// The idempotency key, as text, if it has one.
+    pub key: String,
+    /// The call as it came, so that a repeat can be told from another call. Only its keyed hash is kept.
+    pub content: Bytes,
+    /// What is wrong with it.
+    pub refusal: Refusal,
+}
+
 /// What the caller is told: a reason that lies in the person looks like `not-available`.
 pub(super) fn told(refusal: Refusal) -> Refusal {
     Refusal { code: refusal.code.told_to_caller(), ..refusal }
@@ -137,6 +151,13 @@ impl Desk {
     }
 
     pub(super) async fn record_refusal(&self, trace: &Trace, refusal: &Refusal) -> Result<Receipt, CallError> {
+        let (sealed, proposal) = self.seal_refusal(trace, refusal).await?;
+        let recorded = self.sequencer.propose(proposal).await?;
+        self.refusal_receipt(recorded, refusal, &sealed).await
+    }
+
+    /// The entry that records a refusal, not yet committed.
+    pub(super) async fn seal_refusal(&self, trace: &Trace, refusal: &Refusal) -> Result<(Sealed, Proposal), CallError> {
         let statement = trace.statement(refusal);
         let agency = trace.agency();
         let agencies: Vec<&AgencyId> = agency.iter().collect();
@@ -148,18 +169,88 @@ impl Desk {
         };
         let sealed = self.seal(about, &statement).await?;
         let proposal = Proposal {
-            system: trace.key.map(|(system, ..)| system),
+            system: trace.system.as_ref().map(SystemKey::from),
             key: trace.key,
             entries: vec![sealed.entry.clone()],
             ..Proposal::default()
         };
-        match self.sequencer.propose(proposal).await? {
-            Recorded::Committed { first, commit } => self.opened_receipt(&commit, first, &sealed, audience(refusal)),
+        Ok((sealed, proposal))
+    }
+
+    /// What the caller gets for a refusal that has been committed.
+    pub(super) async fn refused(&self, recorded: Recorded, refusal: Refusal, sealed: &Sealed) -> CallError {
+        match self.refusal_receipt(recorded, &refusal, sealed).await {
+            Ok(receipt) => CallError::Refused(Box::new(Refused { refusal: told(refusal), receipt })),
+            Err(error) => error,
+        }
+    }
+
+    async fn refusal_receipt(
+        &self,
+        recorded: Recorded,
+        refusal: &Refusal,
+        sealed: &Sealed,
+    ) -> Result<Receipt, CallError> {
+        match recorded {
+            Recorded::Committed { first, commit } => self.opened_receipt(&commit, first, sealed, audience(refusal)),
             // The same call raced this one; its entry says the same.
             Recorded::Repeat(known) => match self.stored(known.first).await? {
                 Some(stored) => self.stored_opened_receipt(&stored, audience(refusal)).await,
                 None => Err(CallError::Fault(format!("entry {} is missing", known.first))),
             },
         }
+    }
+
+    /// Refuses a call that its ingress could not read.
+    pub async fn refuse_malformed(&self, peer: Peer<'_>, kind: Kind, malformed: Malformed) -> CallError {
+        let catalogue = self.catalogue();
+        let admitted = match self.admit(&catalogue, peer) {
+            Ok(admitted) => admitted,
+            Err(error) => return error,
+        };
+        let mut trace = Trace::new(kind, self.new_id());
+        match self.malformed(&catalogue, peer, malformed, &mut trace).await {
+            Stop::Refusal(refusal) => self.refuse(&admitted, trace, refusal).await,
+            Stop::Error(error) => error,
+        }
+    }
+
+    /// How a call ends that its ingress could not read: as it did before, if it is repeated.
+    pub(super) async fn malformed(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        malformed: Malformed,
+        trace: &mut Trace,
+    ) -> Stop {
+        let Malformed { key, content, refusal } = malformed;
+        let system = match authenticate::system(catalogue, peer) {
+            Ok(system) => &system.id,
+            Err(refusal) => return refusal.into(),
+        };
+        trace.system = Some(system.clone());
+        // A key that is none can't be answered again; what is wrong with the call is said all the same.
+        let Ok(key) = authenticate::key(&key, self.clock.now(), self.limits.window) else { return refusal.into() };
+        let (system, content) = (SystemKey::from(system), self.hasher.content(&[b"malformed", &content]));
+        match self.store.known(system, key).await {
+            Err(error) => error.into(),
+            Ok(Some(known)) => match Self::check_same(known, content) {
+                Ok(()) => self.repeated_malformed(known).await,
+                Err(stop) => stop,
+            },
+            Ok(None) => {
+                trace.key = Some((system, key, content));
+                refusal.into()
+            }
+        }
+    }
+
+    async fn repeated_malformed(&self, known: Known) -> Stop {
+        let refused = match self.stored(known.first).await {
+            Ok(Some(stored)) => self.repeated_refusal(&stored).await,
+            Ok(None) => Err(CallError::Fault(format!("entry {} is missing", known.first))),
+            Err(error) => Err(error),
+        };
+        refused.unwrap_or_else(|error| error).into()
     }
 }

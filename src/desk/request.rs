@@ -7,10 +7,11 @@ use super::{
     Audience, CallError, Desk, Receipt,
     answer::AnswerOutcome,
     call::Stop,
+    decide::transfer_statement,
     providers::{Answered, NoRecord, Question},
     refuse::Trace,
     sealing::About,
-    submit::{DECIDE_ATTEMPTS_MAX, transfer_statement},
+    submit::DECIDE_ATTEMPTS_MAX,
 };
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},

@@ -1,38 +1,35 @@
-//! Pushes one record: the stages of [`crate::exchange`], with what they need read for them, and one commit.
+//! Pushes one record: the stages of [`crate::exchange`], and one commit. Many in order: `series.rs`.
+//!
+//! A submission is *prepared* (everything up to its commit, so that many can be prepared at once), proposed to the
+//! sequencer, and *concluded* from its answer: an outcome, or a proposal again when what it was decided on has changed.
 
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::{
     CallError, Desk, Receipt, ReceiptDetail,
     call::Stop,
+    decide::{Decision, Part},
+    newcomers::Reserved,
     quota::Admitted,
-    refuse::Trace,
-    sealing::{About, HUB, seal_payload, too_much},
-    with_committer,
+    refuse::{Malformed, Trace},
 };
 use crate::{
     catalogue::Catalogue,
     domain::{
-        agency::AgencyId,
-        refusal::{LiesIn, Refusal, RefusalCode},
-        subject::{IdentifierHash, SubjectId},
+        refusal::{Refusal, RefusalCode},
+        subject::IdentifierHash,
         transfer::TransferId,
     },
     exchange::{
         address::{Addressed, address},
         authenticate::{self, Authenticated},
-        minimise::{Minimised, minimise},
-        permit::permit,
-        seal::{self, Sealed},
-        statement::Statement,
+        seal::Sealed,
         submission::{Peer, Submission},
-        validate::{Valid, validate},
+        validate::validate,
     },
-    ledger::{Attribute, Kind},
+    ledger::Kind,
     sequencer::{Committed, Proposal, Recorded, SequencerError},
-    store::{Class, Expect, Found, Outgoing, Owner, Slot, SubjectChange, SystemKey},
+    store::{Owner, SystemKey},
     vault::ContentHash,
 };
 
@@ -62,25 +59,59 @@ pub struct RecipientOutcome {
     pub refusal: Option<Refusal>,
 }
 
-/// The person that a record is about, as far as the hub knows.
-pub(super) struct Person {
-    /// Known, or not yet.
-    pub owner: Owner,
-    /// What must still hold in the commit.
-    pub expects: Vec<Expect>,
-    /// What the commit writes about the person.
-    pub changes: Vec<SubjectChange>,
-    /// What is known to allow or forbid.
-    pub facts: crate::domain::facts::Facts,
+/// What an ingress hands over.
+#[derive(Debug)]
+pub enum Arrival {
+    /// A submission.
+    Submission(Submission),
+    /// What should have been one.
+    Malformed(Malformed),
 }
 
-/// One recipient's part of a proposal.
-struct Part {
-    recipient: AgencyId,
-    agreement: String,
-    id: TransferId,
-    sealed: Sealed,
-    refusal: Option<Refusal>,
+impl From<Submission> for Arrival {
+    fn from(submission: Submission) -> Self {
+        Self::Submission(submission)
+    }
+}
+
+/// What a submission keeps from its admission to its outcome.
+#[derive(Debug)]
+struct Begun {
+    /// It ends under the catalogue that it began under.
+    catalogue: Arc<Catalogue>,
+    admitted: Admitted,
+    trace: Trace,
+    detail: ReceiptDetail,
+    attempts: usize,
+}
+
+/// A submission between its decision and its commit.
+#[derive(Debug)]
+pub(super) struct Call {
+    begun: Begun,
+    pending: Pending,
+}
+
+/// What is proposed.
+#[derive(Debug)]
+enum Pending {
+    Transfers { from: Authenticated, parts: Vec<Part>, _reserved: Option<Reserved> },
+    Refusal { refusal: Refusal, sealed: Sealed },
+}
+
+/// A submission that has been prepared.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// It needs no commit.
+    Done(Result<SubmitOutcome, CallError>),
+    /// It is to be proposed, and then concluded.
+    Proposal(Box<Call>, Proposal),
+}
+
+/// A call whose sender is known: new, or answered before.
+enum Opened {
+    New(Authenticated),
+    Repeat(SubmitOutcome),
 }
 
 impl Desk {
@@ -97,67 +128,144 @@ impl Desk {
     pub async fn submit(
         &self,
         peer: Peer<'_>,
-        submission: Submission,
+        arrival: impl Into<Arrival>,
         detail: ReceiptDetail,
     ) -> Result<SubmitOutcome, CallError> {
-        let catalogue = self.catalogue();
-        let admitted = self.admit(&catalogue, peer)?;
-        let mut trace = Trace::new(Kind::RefusalOfSubmission, self.new_id());
-        let result = self.try_submit(&catalogue, peer, submission, detail, &mut trace).await;
-        self.settle(&admitted, trace, result).await
+        let mut prepared = self.prepare(peer, arrival.into(), detail).await;
+        loop {
+            match prepared {
+                Prepared::Done(result) => return result,
+                Prepared::Proposal(call, proposal) => {
+                    let answer = self.sequencer.propose(proposal).await;
+                    prepared = self.conclude(*call, answer).await;
+                }
+            }
+        }
     }
 
-    async fn try_submit(
-        &self,
-        catalogue: &Catalogue,
-        peer: Peer<'_>,
-        submission: Submission,
-        detail: ReceiptDetail,
-        trace: &mut Trace,
-    ) -> Result<SubmitOutcome, Stop> {
-        let now = self.clock.now();
+    /// Everything up to the commit.
+    pub(super) async fn prepare(&self, peer: Peer<'_>, arrival: Arrival, detail: ReceiptDetail) -> Prepared {
+        let catalogue = self.catalogue();
+        let admitted = match self.admit(&catalogue, peer) {
+            Ok(admitted) => admitted,
+            Err(error) => return Prepared::Done(Err(error)),
+        };
+        let trace = Trace::new(Kind::RefusalOfSubmission, self.new_id());
+        let mut begun = Begun { catalogue, admitted, trace, detail, attempts: 0 };
+        let opened = match arrival {
+            Arrival::Submission(submission) => self.open(&mut begun, peer, submission).await,
+            Arrival::Malformed(malformed) => {
+                Err(self.malformed(&begun.catalogue, peer, malformed, &mut begun.trace).await)
+            }
+        };
+        match opened {
+            Ok(Opened::New(authenticated)) => self.decided(begun, authenticated).await,
+            Ok(Opened::Repeat(outcome)) => Prepared::Done(Ok(outcome)),
+            Err(stop) => self.stopped(begun, stop).await,
+        }
+    }
+
+    /// Who sends it; and whether it was answered before.
+    async fn open(&self, begun: &mut Begun, peer: Peer<'_>, submission: Submission) -> Result<Opened, Stop> {
+        let (catalogue, trace) = (&begun.catalogue, &mut begun.trace);
         trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
         let content = self.content(&submission);
+        let now = self.clock.now();
         let authenticated = authenticate::authenticate(catalogue, peer, submission, now, self.limits.window)?;
         let Authenticated { caller, key, .. } = &authenticated;
         trace.context = Some(caller.context.clone());
         let system = SystemKey::from(&caller.system);
         if let Some(known) = self.store.known(system, *key).await? {
             Self::check_same(known, content)?;
-            return Ok(self.repeated_submission(known).await?);
+            return Ok(Opened::Repeat(self.repeated_submission(known).await?));
         }
         trace.key = Some((system, *key, content));
+        Ok(Opened::New(authenticated))
+    }
 
-        let addressed = address(catalogue, authenticated, now)?;
+    /// Decides, for the first time or again.
+    async fn decided(&self, mut begun: Begun, from: Authenticated) -> Prepared {
+        begun.attempts += 1;
+        if begun.attempts > DECIDE_ATTEMPTS_MAX {
+            let error = CallError::Unavailable("the person's facts keep changing; try again".into());
+            return Prepared::Done(Err(error));
+        }
+        match self.try_decide(&begun.catalogue, from, &mut begun.trace).await {
+            Ok((from, Decision { parts, entries, person })) => {
+                let proposal = Proposal {
+                    system: begun.trace.key.map(|(system, ..)| system),
+                    key: begun.trace.key,
+                    expects: person.expects,
+                    entries,
+                    subjects: person.changes,
+                    deliveries: Vec::new(),
+                };
+                begun.propose(Pending::Transfers { from, parts, _reserved: person.reserved }, proposal)
+            }
+            Err(stop) => self.stopped(begun, stop).await,
+        }
+    }
+
+    async fn try_decide(
+        &self,
+        catalogue: &Catalogue,
+        from: Authenticated,
+        trace: &mut Trace,
+    ) -> Result<(Authenticated, Decision), Stop> {
+        let addressed = address(catalogue, from, self.clock.now())?;
         trace.record = Some((addressed.record_type.clone(), addressed.submission.record.clone()));
         let valid = validate(&addressed.submission.payload, addressed.version, &self.limits.validate)?;
         let identifiers: Vec<IdentifierHash> = valid.main.iter().map(|one| self.hasher.identifier(one)).collect();
         trace.owner = Owner::Unknown(identifiers[0]);
-
-        for _ in 0..DECIDE_ATTEMPTS_MAX {
-            let person = self.person(&identifiers).await?;
-            trace.owner = match person.owner {
-                Owner::Subject(id) if person.changes.is_empty() => Owner::Subject(id),
-                _ => Owner::Unknown(identifiers[0]),
-            };
-            let (parts, person) = self.decide(catalogue, &addressed, &valid, person).await?;
-            let proposal = Proposal {
-                system: Some(system),
-                key: trace.key,
-                expects: person.expects,
-                entries: parts.iter().map(|part| part.sealed.entry.clone()).collect(),
-                subjects: person.changes,
-                deliveries: Vec::new(),
-            };
-            match self.sequencer.propose(proposal).await {
-                Ok(Recorded::Committed { first, commit }) => return Ok(self.outcome(parts, first, &commit, detail)?),
-                Ok(Recorded::Repeat(known)) => return Ok(self.repeated_submission(known).await?),
-                Err(SequencerError::Stale) => {}
-                Err(SequencerError::KeyReused) => return Err(RefusalCode::KeyReused.into()),
-                Err(error) => return Err(CallError::from(error).into()),
-            }
+        let person = self.person(&identifiers).await?;
+        if person.changes.is_empty() {
+            trace.owner = person.owner;
         }
-        Err(CallError::Unavailable("the person's facts keep changing; try again".into()).into())
+        let decision = self.decide(catalogue, &addressed, &valid, person).await?;
+        let Addressed { caller, key, submission, .. } = addressed;
+        Ok((Authenticated { caller, key, submission }, decision))
+    }
+
+    /// It ends without a transfer: a refusal becomes an entry first.
+    async fn stopped(&self, begun: Begun, stop: Stop) -> Prepared {
+        let refusal = match stop {
+            Stop::Refusal(refusal) => refusal,
+            Stop::Error(error) => return Prepared::Done(Err(error)),
+        };
+        if let Err(error) = begun.admitted.refusal() {
+            return Prepared::Done(Err(error));
+        }
+        match self.seal_refusal(&begun.trace, &refusal).await {
+            Ok((sealed, proposal)) => begun.propose(Pending::Refusal { refusal, sealed }, proposal),
+            Err(error) => Prepared::Done(Err(error)),
+        }
+    }
+
+    /// What the sequencer's answer makes of a call.
+    pub(super) async fn conclude(&self, call: Call, answer: Result<Recorded, SequencerError>) -> Prepared {
+        let Call { mut begun, pending } = call;
+        let recorded = match answer {
+            Ok(recorded) => recorded,
+            Err(SequencerError::Stale) => {
+                return match pending {
+                    Pending::Transfers { from, .. } => self.decided(begun, from).await,
+                    Pending::Refusal { refusal, .. } => self.stopped(begun, refusal.into()).await,
+                };
+            }
+            Err(SequencerError::KeyReused) => {
+                // Another call under this key came in between: this one can't be recorded under it.
+                begun.trace.key = None;
+                return self.stopped(begun, RefusalCode::KeyReused.into()).await;
+            }
+            Err(error) => return Prepared::Done(Err(error.into())),
+        };
+        Prepared::Done(match (recorded, pending) {
+            (Recorded::Committed { first, commit }, Pending::Transfers { parts, .. }) => {
+                self.outcome(parts, first, &commit, begun.detail)
+            }
+            (Recorded::Repeat(known), Pending::Transfers { .. }) => self.repeated_submission(known).await,
+            (recorded, Pending::Refusal { refusal, sealed }) => Err(self.refused(recorded, refusal, &sealed).await),
+        })
     }
 
     /// The keyed hash of everything that makes a submission what it is.
@@ -186,131 +294,6 @@ impl Desk {
         ])
     }
 
-    /// Whom the identifiers point to, and what must still be so in the commit. Somebody unknown gets an id here and
-    /// becomes a subject only if something is transferred.
-    pub(super) async fn person(&self, identifiers: &[IdentifierHash]) -> Result<Person, Stop> {
-        match self.store.find_subject(identifiers).await? {
-            Found::Several => Err(RefusalCode::SubjectAmbiguous.into()),
-            Found::One { subject, .. } => Ok(Person {
-                owner: Owner::Subject(subject.id),
-                expects: vec![Expect::Facts { subject: subject.id, version: subject.facts.version }],
-                changes: Vec::new(),
-                facts: subject.facts.clone(),
-            }),
-            Found::Nobody => {
-                let subject = SubjectId(self.random.bytes());
-                Ok(Person {
-                    owner: Owner::Subject(subject),
-                    expects: identifiers.iter().map(|identifier| Expect::Unlinked(*identifier)).collect(),
-                    changes: vec![SubjectChange::Link { subject, identifiers: identifiers.to_vec() }],
-                    facts: crate::domain::facts::Facts::default(),
-                })
-            }
-        }
-    }
-
-    /// Permits, minimises and seals for each recipient.
-    async fn decide(
-        &self,
-        catalogue: &Catalogue,
-        addressed: &Addressed<'_>,
-        valid: &Valid<'_, '_>,
-        mut person: Person,
-    ) -> Result<(Vec<Part>, Person), Stop> {
-        let minimised = minimise(&valid.value, permit(&addressed.agreements, &person.facts, self.clock.now()));
-        let transfers = minimised.iter().any(|one| matches!(one, Minimised::Granted { .. }));
-        if !transfers && !person.changes.is_empty() {
-            // A call that moves nothing creates no subject.
-            person.changes.clear();
-            person.owner = self.unknown(valid);
-        }
-        let source = addressed.caller.agency();
-        let mut wants = vec![(HUB, Class::Subject), (source.key(), Class::Trail), (source.key(), Class::Payload)];
-        wants.extend(minimised.iter().map(|one| (one.recipient().key(), Class::Trail)));
-        let slots = self.store.slots(person.owner, &wants).await?;
-        let epoch = self.epoch().await?;
-        let keys = Keys::new(&slots, epoch)?;
-
-        let mut parts = Vec::with_capacity(minimised.len());
-        for (one, trail) in minimised.iter().zip(keys.recipients) {
-            if let Minimised::Granted { ground, .. } = one {
-                person.expects.extend(ground.until.map(Expect::Before));
-            }
-            parts.push(self.part(catalogue, addressed, person.owner, one, &keys, trail)?);
-        }
-        Ok((parts, person))
-    }
-
-    fn unknown(&self, valid: &Valid<'_, '_>) -> Owner {
-        Owner::Unknown(self.hasher.identifier(&valid.main[0]))
-    }
-
-    /// Seals one recipient's transfer, or its refusal.
-    fn part(
-        &self,
-        catalogue: &Catalogue,
-        addressed: &Addressed<'_>,
-        owner: Owner,
-        one: &Minimised<'_>,
-        keys: &Keys<'_>,
-        trail: &Slot,
-    ) -> Result<Part, Stop> {
-        let id = self.new_id();
-        let compiled = one.compiled();
-        let agreement = &compiled.agreement;
-        let (kind, outcome) = match one {
-            Minimised::Granted { .. } => (Kind::Transfer, ""),
-            Minimised::Refused { code, .. } => (Kind::RefusalOfRecipient, code.code()),
-        };
-        let mut statement = transfer_statement(kind, id, compiled, catalogue);
-        statement.string(Attribute::SchemaVersion, &addressed.version.version.to_string());
-        statement.record(&addressed.submission.record);
-        statement.string(Attribute::System, addressed.caller.system.as_str());
-        statement.context(&addressed.caller.context);
-        let about = About {
-            outcome,
-            agencies: &[&agreement.source, &agreement.recipient],
-            agreement: Some(agreement),
-            record: Some((&agreement.source, agreement.record_type.as_str(), &addressed.submission.record.record_id)),
-            ..About::new(kind, id, owner)
-        };
-        let mut draft = seal::Draft {
-            kind,
-            id,
-            statement: &Statement::default(),
-            projection: None,
-            parties: &[keys.source, trail],
-            terms: self.terms(&about),
-            outgoing: None,
-            payload: None,
-        };
-        let mut refusal = None;
-        match one {
-            Minimised::Granted { ground, projection, .. } => {
-                statement.list(Attribute::Withheld, projection.withheld());
-                statement.string(Attribute::Subject, &keys.subject.key.pseudonym(&agreement.recipient).to_string());
-                if let Some(consent) = ground.consent {
-                    statement.string(Attribute::ConsentId, &consent.to_string());
-                }
-                draft.projection = Some(projection);
-                draft.outgoing = Some(Outgoing { recipient: agreement.recipient.key(), order: trail.number.0 });
-                let plain = payload_plain(&addressed.submission.traceparent, projection.text());
-                draft.payload = Some(seal_payload(keys.payload, &keys.epoch, id, &plain));
-            }
-            Minimised::Refused { code, .. } => {
-                statement.string(Attribute::Outcome, code.code());
-                statement.string(Attribute::RefusalCode, code.code());
-                statement.string(Attribute::RefusalStage, code.stage().as_str());
-                // The source is told only what lies in its own submission.
-                refusal = (code.lies_in() == LiesIn::Call).then(|| Refusal::from(*code));
-            }
-        }
-        draft.statement = &statement;
-        let sealed = with_committer(|committer| seal::seal(draft, committer, &*self.random)).map_err(too_much)?;
-        let (recipient, agreement) = (agreement.recipient.clone(), agreement.id.to_string());
-        Ok(Part { recipient, agreement, id, sealed, refusal })
-    }
-
     fn outcome(
         &self,
         parts: Vec<Part>,
@@ -323,7 +306,7 @@ impl Desk {
                 recipient: part.recipient.to_string(),
                 agreement: part.agreement,
                 id: part.id,
-                receipt: self.fresh_receipt(commit, index, &part.sealed.entry.content, detail)?,
+                receipt: self.fresh_receipt(commit, index, &part.content, detail)?,
                 refusal: part.refusal,
             })
         });
@@ -331,73 +314,8 @@ impl Desk {
     }
 }
 
-impl<'c> Minimised<'c> {
-    pub(super) fn compiled(&self) -> &'c crate::catalogue::CompiledAgreement {
-        match self {
-            Self::Granted { compiled, .. } | Self::Refused { compiled, .. } => compiled,
-        }
+impl Begun {
+    fn propose(self, pending: Pending, proposal: Proposal) -> Prepared {
+        Prepared::Proposal(Box::new(Call { begun: self, pending }), proposal)
     }
-
-    pub(super) fn recipient(&self) -> &'c AgencyId {
-        &self.compiled().agreement.recipient
-    }
-}
-
-/// The key slots that a submission's entries need.
-struct Keys<'s> {
-    subject: &'s Slot,
-    source: &'s Slot,
-    payload: &'s Slot,
-    recipients: &'s [Slot],
-    epoch: Slot,
-}
-
-impl<'s> Keys<'s> {
-    fn new(slots: &'s [Slot], epoch: Slot) -> Result<Self, CallError> {
-        match slots {
-            [subject, source, payload, recipients @ ..] => Ok(Self { subject, source, payload, recipients, epoch }),
-            _ => Err(CallError::Fault("the store gave fewer key slots than were asked for".into())),
-        }
-    }
-}
-
-/// What every entry under an agreement says alike.
-pub(super) fn transfer_statement(
-    kind: Kind,
-    id: TransferId,
-    compiled: &crate::catalogue::CompiledAgreement,
-    _catalogue: &Catalogue,
-) -> Statement {
-    let constants = &compiled.constants;
-    let mut statement = Statement::of(kind);
-    for (attribute, value) in [
-        (Attribute::Source, &constants.source),
-        (Attribute::Recipient, &constants.recipient),
-        (Attribute::Agreement, &constants.agreement),
-        (Attribute::AgreementRevision, &constants.agreement_revision),
-        (Attribute::Purpose, &constants.purpose),
-        (Attribute::Basis, &constants.basis),
-        (Attribute::RecordType, &constants.record_type),
-        (Attribute::Catalogue, &constants.catalogue),
-    ] {
-        statement.canonical(attribute, value);
-    }
-    statement.string(Attribute::TransferId, &id.to_string());
-    statement
-}
-
-/// The plain form of a payload: u8 length of the traceparent, the traceparent, the record.
-pub(super) fn payload_plain(traceparent: &str, record: &str) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(1 + traceparent.len() + record.len());
-    plain.push(traceparent.len() as u8); // bounded by TRACEPARENT_BYTES_MAX
-    plain.extend_from_slice(traceparent.as_bytes());
-    plain.extend_from_slice(record.as_bytes());
-    plain
-}
-
-/// Takes a plain payload apart: traceparent and record.
-pub(super) fn payload_parts(plain: &[u8]) -> Option<(String, Bytes)> {
-    let (length, rest) = plain.split_first()?;
-    let (traceparent, record) = rest.split_at_checked(usize::from(*length))?;
-    Some((String::from_utf8(traceparent.to_vec()).ok()?, Bytes::copy_from_slice(record)))
 }

@@ -1,8 +1,10 @@
 //! What comes in: one record to be pushed, with who says so. Texts that the catalogue must know are still texts.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use crate::domain::{context::Context, record::RecordIdentity};
+use crate::domain::{agency::SystemId, context::Context, record::RecordIdentity};
 
 /// The longest W3C `traceparent`, in bytes (Trace Context §3.2: version 00 has 55).
 pub const TRACEPARENT_BYTES_MAX: usize = 128;
@@ -13,7 +15,26 @@ pub enum Peer<'a> {
     /// By the one SAN URI of its certificate.
     San(&'a str),
     /// By the system that the catalogue binds the way in to.
-    System(&'a crate::domain::agency::SystemId),
+    System(&'a SystemId),
+}
+
+/// A caller, as [`Peer`], that outlives the call's own thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerName {
+    /// By the one SAN URI of its certificate.
+    San(Arc<str>),
+    /// By the system that the catalogue binds the way in to.
+    System(SystemId),
+}
+
+impl PeerName {
+    /// The same, borrowed.
+    pub fn peer(&self) -> Peer<'_> {
+        match self {
+            Self::San(san) => Peer::San(san),
+            Self::System(id) => Peer::System(id),
+        }
+    }
 }
 
 /// One record to be pushed.

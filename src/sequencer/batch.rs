@@ -10,6 +10,7 @@ use crate::{
         idempotency::IdempotencyKey,
         subject::{IdentifierHash, SubjectId},
         time::Moment,
+        transfer::DeliveryState,
     },
     ledger::{Edge, Entry, encode_person, leaf_hash},
     store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, SubjectChange, SystemKey},
@@ -38,9 +39,13 @@ pub(super) struct Draft<'g> {
 struct Changed {
     keys: HashMap<(SystemKey, IdempotencyKey), Known>,
     subjects: HashSet<SubjectId>,
-    linked: HashSet<IdentifierHash>,
+    facts: HashSet<SubjectId>,
+    linked: HashMap<IdentifierHash, SubjectId>,
     terms: HashSet<Term>,
-    deliveries: bool,
+    /// Deliveries that ended or became due again.
+    deliveries: HashSet<u64>,
+    /// Whether anybody's deliveries were claimed.
+    claims: bool,
 }
 
 impl<'g> Draft<'g> {
@@ -56,7 +61,7 @@ impl<'g> Draft<'g> {
             let same = subtle::ConstantTimeEq::ct_eq(&known.content.0[..], &content.0[..]);
             return if bool::from(same) { Ok(Decided::Repeat(known)) } else { Err(SequencerError::KeyReused) };
         }
-        if !proposal.expects.iter().all(|expect| self.holds(expect)) {
+        if !proposal.expects.iter().all(|expect| self.holds(expect, &proposal.subjects)) {
             return Err(SequencerError::Stale);
         }
         Ok(Decided::Part(self.add(proposal)))
@@ -71,16 +76,31 @@ impl<'g> Draft<'g> {
         self.changed.keys.get(&(system, key)).copied().or_else(|| self.guard.known(system, key))
     }
 
-    fn holds(&self, expect: &Expect) -> bool {
+    fn holds(&self, expect: &Expect, changes: &[SubjectChange]) -> bool {
         let untouched = match expect {
             Expect::Facts { subject, .. } => !self.changed.subjects.contains(subject),
-            Expect::Unlinked(identifier) => !self.changed.linked.contains(identifier),
+            Expect::Unlinked(identifier) => match self.changed.linked.get(identifier) {
+                None => true,
+                Some(subject) => self.is_same_newcomer(*subject, *identifier, changes),
+            },
             Expect::Before(moment) => return self.commit.time < *moment,
             Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
-            // Rare (withdrawals), so any step of any delivery in the batch sends it back to be decided again.
-            Expect::Delivery { .. } => !self.changed.deliveries,
+            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
+            Expect::Delivery { index, state } => {
+                !self.changed.deliveries.contains(index) && !(self.changed.claims && *state == DeliveryState::Due)
+            }
         };
         untouched && self.guard.holds(expect)
+    }
+
+    /// Whether this batch has made a newcomer of `identifier`, of whom nothing else is known yet, and the proposal would
+    /// have made the same: then it was decided on what is still so. (A person's first records come together.)
+    fn is_same_newcomer(&self, subject: SubjectId, identifier: IdentifierHash, changes: &[SubjectChange]) -> bool {
+        let links = |change: &SubjectChange| match change {
+            SubjectChange::Link { subject: own, identifiers } => *own == subject && identifiers.contains(&identifier),
+            SubjectChange::Facts { .. } => false,
+        };
+        !self.changed.facts.contains(&subject) && changes.iter().any(links)
     }
 
     fn add(&mut self, proposal: Proposal) -> u64 {
@@ -93,15 +113,22 @@ impl<'g> Draft<'g> {
             match change {
                 SubjectChange::Link { subject, identifiers } => {
                     self.changed.subjects.insert(*subject);
-                    self.changed.linked.extend(identifiers);
+                    self.changed.linked.extend(identifiers.iter().map(|identifier| (*identifier, *subject)));
                 }
                 SubjectChange::Facts { subject, .. } => {
                     self.changed.subjects.insert(*subject);
+                    self.changed.facts.insert(*subject);
                 }
             }
         }
-        self.changed.deliveries |=
-            proposal.deliveries.iter().any(|step| !matches!(step, DeliveryChange::Replay { .. }));
+        for step in &proposal.deliveries {
+            match step {
+                DeliveryChange::Claim { .. } => self.changed.claims = true,
+                DeliveryChange::Settle { index, .. } | DeliveryChange::Replay { index, .. } => {
+                    self.changed.deliveries.insert(*index);
+                }
+            }
+        }
         self.commit.subjects.extend(proposal.subjects);
         self.commit.deliveries.extend(proposal.deliveries);
         if let Some((system, key, content)) = proposal.key {

@@ -1,12 +1,14 @@
 //! The only writer of the ledger: it drains its queue into group commits, so that one sync and one signature serve many
 //! calls, and everything that changes has one total order. What the calls mean is not its matter.
 //!
-//! A [`Proposal`] says what to write and what must still hold. Nothing is decided here: a proposal whose expectations no
-//! longer hold comes back as [`SequencerError::Stale`] and is decided again by whoever made it.
+//! A [`Proposal`] says what to write and what must still hold. Nothing is decided here: a proposal whose expectations
+//! no longer hold comes back as [`SequencerError::Stale`] and is decided again by whoever made it.
 
 mod batch;
 mod clock;
+mod lane;
 mod queue;
+mod reply;
 mod tree;
 mod worker;
 
@@ -25,7 +27,10 @@ use crate::{
     vault::ContentHash,
 };
 
-pub use tree::{LedgerReader, OpenError};
+pub use lane::{Lane, LaneAnswers};
+pub use queue::Places;
+pub use reply::LaneAnswer;
+pub use tree::{LedgerReader, OpenError, ReaderError};
 
 /// What one call wants written: all of it, or nothing.
 #[derive(Debug, Default)]
@@ -226,8 +231,14 @@ impl Sequencer {
     /// Commits `proposal`; waits for a place in the queue, so that back-pressure reaches the caller.
     pub async fn propose(&self, proposal: Proposal) -> Result<Recorded, SequencerError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.push(proposal, reply).await?;
+        let places = self.queue.places(proposal.system, 1).await?;
+        self.queue.push(places, [(proposal, reply::Reply::to_caller(reply))]);
         answer.await.unwrap_or(Err(SequencerError::Stopping))
+    }
+
+    /// Opens a lane: an ordered way in for many proposals, which take `system`'s share of the queue.
+    pub fn lane(&self, system: Option<SystemKey>) -> (Lane, LaneAnswers) {
+        lane::open(Arc::clone(&self.queue), system)
     }
 
     /// The newest durable commit.

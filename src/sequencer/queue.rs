@@ -1,4 +1,5 @@
-//! The fair queue before the sequencer: each system has its own line, and lines take turns. It bounds, it does not decide.
+//! The fair queue before the sequencer: each system has its own line, and lines take turns. It bounds, it does not
+//! decide.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -6,19 +7,32 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::{Bounds, Proposal, Recorded, SequencerError};
+use super::{Bounds, Proposal, SequencerError, reply::Reply};
 use crate::store::SystemKey;
 
-pub(super) type Reply = oneshot::Sender<Result<Recorded, SequencerError>>;
-
-/// A proposal in the queue. Its places are given back when it is answered.
+/// A proposal in the queue.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub proposal: Proposal,
     pub reply: Reply,
-    _places: [OwnedSemaphorePermit; 2],
+}
+
+/// Places for proposals of one system; given back when they are dropped unused.
+#[derive(Debug)]
+pub struct Places {
+    system: Option<SystemKey>,
+    count: usize,
+    of_line: OwnedSemaphorePermit,
+    of_queue: OwnedSemaphorePermit,
+}
+
+impl Places {
+    /// How many.
+    pub const fn count(&self) -> usize {
+        self.count
+    }
 }
 
 #[derive(Debug)]
@@ -53,9 +67,14 @@ impl Queue {
         }
     }
 
-    /// Waits for a place in the system's line, then for one in the whole queue; a full line holds up nobody else.
-    pub(super) async fn push(&self, proposal: Proposal, reply: Reply) -> Result<(), SequencerError> {
-        let system = proposal.system;
+    /// The most places that can be had at once.
+    pub(super) fn places_max(&self) -> usize {
+        self.bounds.queue_per_system_max.min(self.bounds.queue_max)
+    }
+
+    /// Waits for places in the system's line, then in the whole queue; a full line holds up nobody else. `count` is at
+    /// most [`Queue::places_max`]: for more it would wait for ever.
+    pub(super) async fn places(&self, system: Option<SystemKey>, count: usize) -> Result<Places, SequencerError> {
         let line = {
             let mut lines = self.lines.lock();
             if lines.closed {
@@ -63,36 +82,54 @@ impl Queue {
             }
             Arc::clone(&lines.line(system, self.bounds).places)
         };
-        let of_line = line.acquire_owned().await.map_err(|_| SequencerError::Stopping)?;
-        let of_queue = Arc::clone(&self.places).acquire_owned().await.map_err(|_| SequencerError::Stopping)?;
+        let permits = u32::try_from(count).unwrap_or(u32::MAX);
+        let of_line = line.acquire_many_owned(permits).await.map_err(|_| SequencerError::Stopping)?;
+        let of_queue = Arc::clone(&self.places).acquire_many_owned(permits).await;
+        let of_queue = of_queue.map_err(|_| SequencerError::Stopping)?;
+        Ok(Places { system, count, of_line, of_queue })
+    }
+
+    /// Puts as many proposals as there are `places` at the end of the system's line. Those beyond, and all of them once
+    /// the queue is closed, are answered by being dropped.
+    pub(super) fn push(&self, places: Places, items: impl IntoIterator<Item = (Proposal, Reply)>) {
+        let Places { system, count, mut of_line, mut of_queue } = places;
+        let mut taken = 0;
+        let mut items = items.into_iter();
         {
             let mut lines = self.lines.lock();
-            if lines.closed {
-                return Err(SequencerError::Stopping);
-            }
-            let line = lines.line(system, self.bounds);
-            let first = line.waiting.is_empty();
-            line.waiting.push_back(Waiting { proposal, reply, _places: [of_line, of_queue] });
-            if first {
-                lines.turns.push_back(system);
+            if !lines.closed {
+                let line = lines.line(system, self.bounds);
+                let idle = line.waiting.is_empty();
+                let before = line.waiting.len();
+                line.waiting.extend(items.by_ref().take(count).map(|(proposal, reply)| Waiting { proposal, reply }));
+                taken = line.waiting.len() - before;
+                if idle && taken > 0 {
+                    lines.turns.push_back(system);
+                }
             }
         }
+        // From here on the places belong to what waits; they are given back when it is taken.
+        for permit in [&mut of_line, &mut of_queue] {
+            permit.split(taken).expect("no more was taken than there are places").forget();
+        }
         self.filled.notify_one();
-        Ok(())
+        items.for_each(drop); // outside the lock: dropping a reply answers it
     }
 
     /// Waits for something, then takes what waits up to the bounds of a batch, one proposal of each system in turn.
     /// `None` once the queue is closed and empty.
     pub(super) async fn take(&self) -> Option<Vec<Waiting>> {
         loop {
-            {
+            let batch = {
                 let mut lines = self.lines.lock();
-                if !lines.turns.is_empty() {
-                    return Some(lines.batch(self.bounds));
-                }
-                if lines.closed {
+                if lines.turns.is_empty() && lines.closed {
                     return None;
                 }
+                lines.batch(self.bounds)
+            };
+            if !batch.is_empty() {
+                self.places.add_permits(batch.len());
+                return Some(batch);
             }
             self.filled.notified().await;
         }
@@ -100,9 +137,23 @@ impl Queue {
 
     /// Takes nothing more; what waits can still be taken.
     pub(super) fn close(&self) {
-        self.lines.lock().closed = true;
+        let mut lines = self.lines.lock();
+        lines.closed = true;
+        lines.by_system.values().for_each(|line| line.places.close());
         self.places.close();
+        drop(lines);
         self.filled.notify_one();
+    }
+
+    /// Closes the queue and answers what waits: nobody will take it.
+    pub(super) fn abandon(&self) {
+        self.close();
+        let waiting: Vec<Waiting> = {
+            let mut lines = self.lines.lock();
+            lines.turns.clear();
+            lines.by_system.values_mut().flat_map(|line| line.waiting.drain(..)).collect()
+        };
+        drop(waiting); // outside the lock: dropping a reply answers it
     }
 }
 
@@ -128,6 +179,7 @@ impl Lines {
                 break;
             }
             batch.extend(line.waiting.pop_front());
+            line.places.add_permits(1);
             self.turns.pop_front();
             if !line.waiting.is_empty() {
                 self.turns.push_back(system);

@@ -8,7 +8,8 @@ use super::{
     Bounds, Committed, Condition, Recorded, SequencerError, Signing,
     batch::{Decided, Draft},
     clock::ClockWatch,
-    queue::{Queue, Reply, Waiting},
+    queue::{Queue, Waiting},
+    reply::{Answers, Reply},
     tree,
 };
 use crate::{
@@ -44,7 +45,10 @@ impl Worker {
 
     /// Runs until the queue is closed and drained, or the store has failed for good.
     pub(super) async fn run(mut self) {
-        while let Some(batch) = self.parts.queue.take().await {
+        while let Some(mut batch) = self.parts.queue.take().await {
+            // The hub's own come last: a withdrawal cancels what a claim beside it would have taken, and is not sent
+            // back because of it.
+            batch.sort_by_key(|waiting| waiting.proposal.system.is_none());
             metrics::histogram!("waybill_batch_proposals").record(batch.len() as f64);
             match self.commit(batch).await {
                 Ok(()) => self.say(Condition::Serving),
@@ -54,7 +58,6 @@ impl Worker {
                 Err(SequencerError::Clock(fault)) => self.say(Condition::Waiting(format!("the clock is {fault}"))),
                 Err(error) => {
                     tracing::error!(%error, "the ledger cannot be written: stopping");
-                    self.parts.queue.close();
                     self.say(Condition::Failed(error.to_string()));
                     return;
                 }
@@ -76,8 +79,9 @@ impl Worker {
 
     /// One group commit. Every proposal of the batch is answered, whatever happens.
     async fn commit(&mut self, batch: Vec<Waiting>) -> Result<(), SequencerError> {
+        let mut answers = Answers::default();
         let (mut proposals, mut replies) = (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
-        for Waiting { proposal, reply, .. } in batch {
+        for Waiting { proposal, reply } in batch {
             proposals.push(proposal);
             replies.push(reply);
         }
@@ -92,29 +96,34 @@ impl Worker {
         };
         let guard = match locked {
             Ok(guard) => guard,
-            Err(error) => return Self::refuse_all(replies, &SequencerError::Unavailable(Arc::new(error))),
+            Err(error) => return refuse_all(answers, replies, &SequencerError::Unavailable(Arc::new(error))),
         };
         let time = match self.watch.entry_time(&*self.parts.clock, guard.head().time) {
             Ok(time) => time,
-            Err(fault) => return Self::refuse_all(replies, &SequencerError::Clock(fault)),
+            Err(fault) => return refuse_all(answers, replies, &SequencerError::Clock(fault)),
         };
 
         let mut draft = Draft::new(&*guard, self.parts.edge.clone(), time);
         let mut undecided: Vec<Undecided> = Vec::with_capacity(replies.len());
         for (proposal, reply) in proposals.into_iter().zip(replies) {
+            if reply.halted() {
+                answers.give_back(reply, proposal);
+                continue;
+            }
             match draft.take(proposal) {
                 Ok(decided) => undecided.push((reply, decided)),
-                // Nothing of it is in the draft, so the answer need not wait for the disk.
-                Err(error) => drop(reply.send(Err(error))),
+                Err(error) => answers.give(reply, Err(error)),
             }
         }
+        // Nothing of these is in the draft, so they need not wait for the disk.
+        answers.send();
         let (commit, edge) = draft.finish();
         match self.write(guard, commit, edge).await {
             Ok(committed) => {
-                answer(undecided, &committed);
+                answer(answers, undecided, &committed);
                 Ok(())
             }
-            Err(error) => Self::refuse_all(undecided.into_iter().map(|(reply, _)| reply).collect(), &error),
+            Err(error) => refuse_all(answers, undecided.into_iter().map(|(reply, _)| reply).collect(), &error),
         }
     }
 
@@ -148,21 +157,28 @@ impl Worker {
         self.parts.newest.send_replace(Arc::clone(&committed));
         Ok(committed)
     }
+}
 
-    fn refuse_all(replies: Vec<Reply>, error: &SequencerError) -> Result<(), SequencerError> {
-        for reply in replies {
-            let _ = reply.send(Err(error.clone())); // the caller may have gone
-        }
-        Err(error.clone())
+impl Drop for Worker {
+    /// However the worker ends (a panic included), nobody waits for an answer that will not come.
+    fn drop(&mut self) {
+        self.parts.queue.abandon();
     }
 }
 
-fn answer(undecided: Vec<Undecided>, committed: &Arc<Committed>) {
+fn refuse_all(mut answers: Answers, replies: Vec<Reply>, error: &SequencerError) -> Result<(), SequencerError> {
+    for reply in replies {
+        answers.give(reply, Err(error.clone()));
+    }
+    Err(error.clone())
+}
+
+fn answer(mut answers: Answers, undecided: Vec<Undecided>, committed: &Arc<Committed>) {
     for (reply, decided) in undecided {
         let recorded = match decided {
             Decided::Part(first) => Recorded::Committed { first, commit: Arc::clone(committed) },
             Decided::Repeat(known) => Recorded::Repeat(known),
         };
-        let _ = reply.send(Ok(recorded)); // the caller may have gone
+        answers.give(reply, Ok(recorded));
     }
 }

@@ -1,0 +1,146 @@
+//! The provider's long-lived stream: questions out, answers in, and what became of each answer.
+
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt as _, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status, Streaming};
+use waybill_proto::v1;
+
+use super::{peer, read, status, write};
+use crate::{
+    desk::{CallError, Desk, ProvideLink, Question, Receipt},
+    exchange::authenticate::Caller,
+    ledger::Kind,
+};
+
+/// Messages that wait to be sent.
+const OUT_MAX: usize = 64;
+
+type Sent = Result<v1::ProvideResponse, Status>;
+
+/// Opens the stream: its first message says for whom.
+pub(super) async fn open(
+    desk: &Arc<Desk>,
+    request: Request<Streaming<v1::ProvideRequest>>,
+    answers_max: usize,
+    stopping: CancellationToken,
+) -> Result<impl Stream<Item = Sent> + Send + use<>, Status> {
+    let peer = peer::name(request.extensions())?;
+    let mut messages = request.into_inner();
+    let opened = match messages.message().await? {
+        Some(v1::ProvideRequest { message: Some(v1::provide_request::Message::Open(opened)) }) => opened,
+        _ => return Err(Status::invalid_argument("the first message of a Provide stream is `open`")),
+    };
+    let context = read::agency(opened.on_behalf_of);
+    let provided = desk.provide(peer.peer(), context, &opened.record_types).await;
+    let (caller, link) = provided.map_err(status::of_error)?;
+    let (out, sent) = mpsc::channel(OUT_MAX);
+    let provider = Provider { desk: Arc::clone(desk), caller: Arc::new(caller), messages, link, out, answers_max };
+    tokio::spawn(provider.run(stopping));
+    Ok(ReceiverStream::new(sent))
+}
+
+struct Provider {
+    desk: Arc<Desk>,
+    caller: Arc<Caller>,
+    messages: Streaming<v1::ProvideRequest>,
+    link: ProvideLink,
+    out: mpsc::Sender<Sent>,
+    answers_max: usize,
+}
+
+impl Provider {
+    /// Runs until the provider ends its side, or goes, or the hub stops.
+    async fn run(mut self, stopping: CancellationToken) {
+        if self.say(v1::provide_response::Message::Ready(v1::ProvideReady {})).await.is_err() {
+            return;
+        }
+        let mut recording = FuturesUnordered::new();
+        let mut reading = true;
+        while reading || !recording.is_empty() {
+            let said = tokio::select! {
+                Some(recorded) = recording.next(), if !recording.is_empty() => {
+                    self.say(v1::provide_response::Message::Recorded(recorded)).await
+                }
+                Some(question) = self.link.questions.recv(), if reading => {
+                    self.say(v1::provide_response::Message::Question(written(question))).await
+                }
+                message = self.messages.message(), if reading && recording.len() < self.answers_max => match message {
+                    Ok(Some(message)) => match answer_in(message) {
+                        Ok(answer) => {
+                            recording.push(record(Arc::clone(&self.desk), Arc::clone(&self.caller), answer));
+                            Ok(())
+                        }
+                        Err(status) => return drop(self.out.send(Err(status)).await),
+                    },
+                    Ok(None) | Err(_) => {
+                        reading = false;
+                        Ok(())
+                    }
+                },
+                () = stopping.cancelled(), if reading => {
+                    reading = false;
+                    Ok(())
+                }
+            };
+            if said.is_err() {
+                return; // the provider has gone; what it answered is recorded all the same, or asked again
+            }
+        }
+    }
+
+    async fn say(&self, message: v1::provide_response::Message) -> Result<(), mpsc::error::SendError<Sent>> {
+        self.out.send(Ok(v1::ProvideResponse { message: Some(message) })).await
+    }
+}
+
+fn answer_in(message: v1::ProvideRequest) -> Result<v1::ProvideAnswer, Status> {
+    match message.message {
+        Some(v1::provide_request::Message::Answer(answer)) => Ok(answer),
+        _ => Err(Status::invalid_argument("after the first message a Provide stream carries answers")),
+    }
+}
+
+/// Records one answer. One that can't be recorded never ends the stream.
+async fn record(desk: Arc<Desk>, caller: Arc<Caller>, message: v1::ProvideAnswer) -> v1::AnswerRecorded {
+    let request_id = message.request_id.clone();
+    let recorded = match read::answer(message) {
+        Ok((answer, context)) => desk.answer(&caller, &request_id, answer, context).await,
+        Err(malformed) => {
+            let peer = crate::exchange::submission::Peer::System(&caller.system);
+            Err(desk.refuse_malformed(peer, Kind::Refusal, malformed).await)
+        }
+    };
+    outcome(request_id, recorded)
+}
+
+fn outcome(request_id: String, recorded: Result<Receipt, CallError>) -> v1::AnswerRecorded {
+    let (receipt, refusal) = match recorded {
+        Ok(receipt) => (Some(write::receipt(receipt)), None),
+        Err(CallError::Refused(refused)) => (None, Some(write::refusal(&refused.refusal, Some(refused.receipt)))),
+        // Neither: the answer was not recorded, and the question comes again while it is open.
+        Err(error) => {
+            status::log_fault(&error);
+            (None, None)
+        }
+    };
+    v1::AnswerRecorded { request_id, receipt, refusal }
+}
+
+fn written(question: Question) -> v1::Question {
+    v1::Question {
+        request_id: question.request.to_string(),
+        requester: question.requester.to_string(),
+        agreement: question.agreement,
+        purpose: question.purpose,
+        record_type: question.record_type.to_string(),
+        schema_major: question.schema_major.into(),
+        subject: question.subject.iter().map(write::identifier).collect(),
+        explicitly_requested: question.explicitly_requested,
+        deadline: Some(write::timestamp(question.deadline)),
+        traceparent: question.traceparent,
+    }
+}

@@ -1,0 +1,177 @@
+//! Which gRPC code: one match from refusal codes, and what goes into the details of a failed call. Decides nothing else.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use prost_types::Any;
+use tonic::{Code, Status};
+use tonic_types::pb;
+use waybill_proto::v1;
+
+use super::write;
+use crate::{
+    desk::{CallError, ProofError, Refused},
+    domain::refusal::RefusalCode,
+};
+
+/// The domain of `ErrorInfo.reason`.
+const ERROR_DOMAIN: &str = "waybill";
+/// The type of our own detail.
+const REFUSAL_TYPE: &str = "type.googleapis.com/waybill.v1.Refusal";
+/// Details travel in a trailer, as base64 of 4/3 the size, and clients take 8 KiB of trailers at least.
+const DETAILS_BYTES_MAX: usize = 5 << 10;
+/// When to try again what the hub cannot decide now.
+const UNAVAILABLE_RETRY: Duration = Duration::from_secs(1);
+
+/// The gRPC code of a refusal, and whether the same call may succeed later (under a new key) without being changed.
+pub(super) const fn of_refusal(code: RefusalCode) -> (Code, bool) {
+    use RefusalCode::{
+        AgreementMissing, CallMalformed, CatalogueRefused, ConsentExpired, ConsentMissing, ConsentUnknown,
+        ConsentWithdrawn, ContextMissing, DeadLetterUnknown, EntryUnknown, ExplicitRequestMissing, FactsFull,
+        InterestMissing, KeyInvalid, KeyReused, KeyTooNew, KeyTooOld, NotActingFor, NotAvailable, PeerUnknown,
+        PurposeUnknown, RecordDuplicateKey, RecordInvalid, RecordNotJson, RecordNumber, RecordStale,
+        RecordStringTooLong, RecordTooDeep, RecordTooLarge, RecordTooManyItems, RecordTypeUnknown, RequestUnknown,
+        RoleMissing, SchemaUnknown, SubjectAmbiguous, SubjectMissing, TooManyFields, TransferUnknown,
+    };
+    match code {
+        PeerUnknown => (Code::Unauthenticated, false),
+        NotActingFor | RoleMissing => (Code::PermissionDenied, false),
+        KeyReused => (Code::AlreadyExists, false),
+        KeyTooNew => (Code::InvalidArgument, true),
+        KeyInvalid
+        | KeyTooOld
+        | CallMalformed
+        | ContextMissing
+        | ExplicitRequestMissing
+        | RecordTooLarge
+        | RecordNotJson
+        | RecordDuplicateKey
+        | RecordTooDeep
+        | RecordNumber
+        | RecordStringTooLong
+        | RecordTooManyItems
+        | RecordInvalid
+        | SubjectMissing
+        | SubjectAmbiguous
+        | TooManyFields => (Code::InvalidArgument, false),
+        RecordStale => (Code::FailedPrecondition, false),
+        RecordTypeUnknown | SchemaUnknown | PurposeUnknown | AgreementMissing | NotAvailable | InterestMissing
+        | ConsentMissing | ConsentWithdrawn | ConsentExpired | FactsFull | CatalogueRefused => {
+            (Code::FailedPrecondition, true)
+        }
+        TransferUnknown | EntryUnknown | ConsentUnknown | DeadLetterUnknown | RequestUnknown => (Code::NotFound, false),
+    }
+}
+
+/// The status of a call that did not succeed. What went wrong inside the hub is logged here, once, and not told.
+pub(super) fn of_error(error: CallError) -> Status {
+    match error {
+        CallError::Refused(refused) => of_refused(*refused),
+        error => {
+            let busy = of_undecided(&error);
+            let details = if busy.retry_after_ms == 0 { Vec::new() } else { vec![retry_info(busy.retry_after_ms)] };
+            status(Code::from(busy.code.cast_signed()), busy.message, details)
+        }
+    }
+}
+
+/// The outcome, in a stream, of a submission that was not decided.
+pub(super) fn of_undecided(error: &CallError) -> v1::Busy {
+    let (code, retry_after, message) = match error {
+        CallError::Exhausted { retry_after, .. } => (Code::ResourceExhausted, *retry_after, error.to_string()),
+        CallError::Unavailable(_) => (Code::Unavailable, UNAVAILABLE_RETRY, error.to_string()),
+        CallError::Fault(_) => {
+            log_fault(error);
+            (Code::Internal, Duration::ZERO, "the hub failed; its log says why".to_owned())
+        }
+        CallError::Refused(_) => (Code::FailedPrecondition, Duration::ZERO, error.to_string()),
+    };
+    // Whole milliseconds, never less than asked for.
+    let retry_after_ms = u64::try_from(retry_after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    v1::Busy { code: code as u32, retry_after_ms, message }
+}
+
+/// Logs what went wrong inside the hub; nothing of it names a person.
+pub(super) fn log_fault(error: &CallError) {
+    if let CallError::Fault(fault) = error {
+        tracing::error!(%fault, "a call failed");
+    }
+}
+
+/// Why there is no such proof.
+pub(super) fn of_proof(error: ProofError) -> Status {
+    match error {
+        ProofError::OutOfRange(text) => Status::out_of_range(text),
+        ProofError::Fault(fault) => of_error(CallError::Fault(fault)),
+    }
+}
+
+fn of_refused(refused: Refused) -> Status {
+    let code = refused.refusal.code;
+    let mut refusal = write::refusal(&refused.refusal, Some(refused.receipt));
+    let mut details = details(code, &refusal);
+    while bytes(&details) > DETAILS_BYTES_MAX && shorten(&mut refusal) {
+        details = self::details(code, &refusal);
+    }
+    status(of_refusal(code).0, code.text().to_owned(), details)
+}
+
+/// Leaves something out of a refusal that is too long for a trailer: first what its receipt opens (it can be had from
+/// `GetEntry`), then the later half of the faults. `false` when nothing more can be left out.
+fn shorten(refusal: &mut v1::Refusal) -> bool {
+    if let Some(receipt) = &mut refusal.receipt
+        && !receipt.commitments.is_empty()
+    {
+        receipt.openings.clear();
+        receipt.commitments.clear();
+        return true;
+    }
+    let half = refusal.violations.len() / 2;
+    let shorter = half < refusal.violations.len();
+    refusal.violations.truncate(half);
+    shorter
+}
+
+fn details(code: RefusalCode, refusal: &v1::Refusal) -> Vec<Any> {
+    let info = pb::ErrorInfo {
+        reason: code.code().to_owned(),
+        domain: ERROR_DOMAIN.to_owned(),
+        metadata: [("stage".to_owned(), code.stage().as_str().to_owned())].into(),
+    };
+    let mut details = vec![any("google.rpc.ErrorInfo", &info)];
+    if !refusal.violations.is_empty() {
+        let field_violations = refusal.violations.iter().map(|violation| pb::bad_request::FieldViolation {
+            field: violation.pointer.clone(),
+            description: violation.keyword.clone(),
+            ..pb::bad_request::FieldViolation::default()
+        });
+        let bad_request = pb::BadRequest { field_violations: field_violations.collect() };
+        details.push(any("google.rpc.BadRequest", &bad_request));
+    }
+    details.push(Any { type_url: REFUSAL_TYPE.to_owned(), value: refusal.encode_to_vec() });
+    details
+}
+
+fn retry_info(after_ms: u64) -> Any {
+    let delay = prost_types::Duration {
+        seconds: i64::try_from(after_ms / 1000).unwrap_or(i64::MAX),
+        nanos: (after_ms % 1000) as i32 * 1_000_000, // below a second
+    };
+    any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay: Some(delay) })
+}
+
+fn any(name: &str, message: &impl prost::Message) -> Any {
+    Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
+}
+
+fn bytes(details: &[Any]) -> usize {
+    details.iter().map(Any::encoded_len).sum()
+}
+
+fn status(code: Code, message: String, details: Vec<Any>) -> Status {
+    if details.is_empty() {
+        return Status::new(code, message);
+    }
+    let whole = pb::Status { code: code as i32, message: message.clone(), details };
+    Status::with_details(code, message, whole.encode_to_vec().into())
+}
