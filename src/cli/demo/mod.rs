@@ -63,7 +63,7 @@ fn stay(stage: &Stage, teller: &Teller) -> anyhow::Result<()> {
     println!(
         "echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'"
     );
-    println!("{program} ledger prove 1 --key '{}'", place.verifier_key);
+    println!("{program} ledger prove 1 --ledger-key '{}'", place.verifier_key);
     println!("{program} catalogue show");
     println!("{}", place.shell("hub/operator")?);
     println!("{program} dead-letters list");
