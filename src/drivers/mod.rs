@@ -27,6 +27,8 @@ use crate::{
 
 /// Deliveries in one batch at most.
 pub const BATCH_MAX: usize = 64;
+/// Bytes of records in one batch, unless one alone has more: a message that any gRPC client takes (4 MiB).
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Batches that wait in a port at most; the relay opens no more for it until the driver has taken one.
 pub(crate) const BATCHES_WAITING_MAX: usize = 4;
 

@@ -31,7 +31,7 @@ use crate::{
         agency::{AgencyId, AgencyKey, SystemId},
         transfer::TransferId,
     },
-    drivers::{BATCH_MAX, LinkId, Notice, Outbound, Outcome, Report, Reports},
+    drivers::{BATCH_BYTES_MAX, BATCH_MAX, LinkId, Notice, Outbound, Outcome, Report, Reports},
     store::PendingDelivery,
     vault::Random,
 };
@@ -303,14 +303,22 @@ impl Worker {
     fn hand_over(&mut self) {
         while let Some((link, to, share)) = self.links.best(self.staged.len()) {
             let until = Instant::now() + to.terms.report_within;
-            let mut batch = Vec::with_capacity(share);
+            let (mut batch, mut bytes) = (Vec::with_capacity(share), 0);
             while batch.len() < share
                 && let Some(content) = self.staged.pop_front()
             {
+                bytes += content.payload.len();
+                if bytes > BATCH_BYTES_MAX && !batch.is_empty() {
+                    self.staged.push_front(content);
+                    break;
+                }
                 // It may have ended while it was opened.
                 if let Some(attempt) = self.book.attempt(content.index) {
                     batch.push(Outbound { content, attempt });
                 }
+            }
+            if batch.is_empty() {
+                continue;
             }
             let indices: Vec<u64> = batch.iter().map(|one| one.content.index).collect();
             if to.batches.try_send(batch).is_ok() {

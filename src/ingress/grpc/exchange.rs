@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use waybill_proto::v1::{self, exchange_service_server::ExchangeService};
 
-use super::{GrpcLimits, peer, provide, read, status, submit_stream, write};
+use super::{GrpcLimits, peer, provide, read, receive, status, submit_stream, write};
 use crate::{
     desk::{AnswerOutcome, Desk, Evidence, NoRecord, Receipt, ReceiptDetail, RequestOutcome},
     ledger::Kind,
+    relay::Registry,
 };
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -19,6 +20,7 @@ type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub desk: Arc<Desk>,
+    pub relay: Arc<Registry>,
     pub limits: GrpcLimits,
     pub stopping: CancellationToken,
 }
@@ -70,16 +72,17 @@ impl ExchangeService for Exchange {
 
     async fn receive(
         &self,
-        _request: Request<Streaming<v1::ReceiveRequest>>,
+        request: Request<Streaming<v1::ReceiveRequest>>,
     ) -> Result<Response<Self::ReceiveStream>, Status> {
-        Err(Status::unimplemented("deliveries"))
+        let deliveries = receive::open(&self.desk, &self.relay, request).await?;
+        Ok(Response::new(Box::pin(deliveries)))
     }
 
     async fn get_transfer(
         &self,
-        _request: Request<v1::GetTransferRequest>,
+        request: Request<v1::GetTransferRequest>,
     ) -> Result<Response<v1::GetTransferResponse>, Status> {
-        Err(Status::unimplemented("transfers"))
+        Ok(Response::new(receive::transfer(&self.desk, request).await?))
     }
 }
 

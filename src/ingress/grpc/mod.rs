@@ -6,7 +6,7 @@
 //! | who calls | `peer.rs` |
 //! | which gRPC code | `status.rs` |
 //! | what does a message mean | `read.rs`, what can be wrong with it `faults.rs`; answers are written by `write.rs` |
-//! | push, ask, provide, receive | `exchange.rs`, `submit_stream.rs`, `provide.rs` |
+//! | push, ask, provide, receive | `exchange.rs`, `submit_stream.rs`, `provide.rs`, `receive.rs` |
 //! | consent | `consent.rs` |
 //! | proofs, audit | `ledger.rs` |
 
@@ -19,6 +19,7 @@ mod limits;
 mod peer;
 mod provide;
 mod read;
+mod receive;
 mod server;
 mod status;
 mod submit_stream;

@@ -60,7 +60,8 @@ impl GrpcServer {
     }
 
     /// Serves `incoming` (each connection says who its peer is, see [`crate::tls::PeerInfo`]) until `stopping`; then
-    /// takes no more calls, ends the streams, and waits for what is under way, at most the time allowed for it.
+    /// takes no more calls, ends the streams, and waits for what is under way, at most the time allowed for it (what is
+    /// still open then ends with the runtime).
     pub async fn serve<IO>(
         self,
         incoming: impl Stream<Item = std::io::Result<IO>>,
@@ -78,8 +79,7 @@ impl GrpcServer {
             .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
         let reporting = health::report(reporter, SERVICES, condition, stopping.clone());
         let out_of_time = async {
-            reporting.await;
-            stopping.cancelled().await;
+            reporting.await; // until `stopping`
             tokio::time::sleep(limits.drain_max).await;
         };
         tokio::select! {
@@ -92,9 +92,9 @@ impl GrpcServer {
     }
 
     fn routes(self, reporter: HealthReporter, stopping: &CancellationToken) -> Routes {
-        let GrpcParts { desk, verifier, limits, .. } = self.parts;
+        let GrpcParts { desk, relay, verifier, limits, .. } = self.parts;
         let bytes_max = limits.grpc_message_bytes_max;
-        let exchange = Exchange { desk: Arc::clone(&desk), limits, stopping: stopping.clone() };
+        let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping: stopping.clone() };
         let exchange = ExchangeServiceServer::new(exchange).max_decoding_message_size(bytes_max);
         let consents = Consents { desk: Arc::clone(&desk) };
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);

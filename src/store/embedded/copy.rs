@@ -39,7 +39,7 @@ impl LedgerCopy {
         if !database.join("version").exists() {
             return Err(StoreError::Foreign(format!("{} holds no store", folder.display())));
         }
-        Ok(Self { keyspaces: Keyspaces::open(&database, CACHE_BYTES)? })
+        Ok(Self { keyspaces: Keyspaces::open_again(&database, CACHE_BYTES)? })
     }
 
     /// Size and newest signed checkpoint.

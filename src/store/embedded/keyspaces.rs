@@ -1,13 +1,17 @@
 //! The LSM's keyspaces and how each is tuned. What their rows hold is written in the file that reads and writes them.
 
-use std::path::Path;
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+};
 
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions,
     config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, RestartIntervalPolicy},
 };
 
-use super::{StoreError, options::JOURNAL_BYTES_MAX};
+use super::{StoreError, journal, options::JOURNAL_BYTES_MAX};
 
 /// The database and its keyspaces. Cheap to clone.
 #[derive(Clone)]
@@ -60,6 +64,14 @@ fn random(memtable_bytes: u64) -> KeyspaceCreateOptions {
 }
 
 impl Keyspaces {
+    /// Opens a database that was open before, and perhaps did not end well.
+    pub(super) fn open_again(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let lock = lock(folder)?;
+        journal::mend(folder)?;
+        drop(lock);
+        Self::open(folder, cache_bytes)
+    }
+
     /// Opens the database in `folder`, which takes its lock: a second process, or a second store in this one, gets
     /// [`fjall::Error::Locked`]. Makes what is not there; whether that is wanted was decided before.
     pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
@@ -85,8 +97,19 @@ impl Keyspaces {
     }
 }
 
+/// Takes the LSM's own lock, so that nobody's journal is mended while it is being written.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let failed = |e: io::Error| StoreError::Read(format!("the store's lock cannot be taken: {e}"));
+    let file = File::options().read(true).write(true).open(database.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(in_use()),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
 /// Somebody else has it open.
-pub(super) fn in_use() -> StoreError {
+fn in_use() -> StoreError {
     StoreError::Foreign("the store is already open, here or in another process".to_owned())
 }
 

@@ -2,7 +2,7 @@
 //! opening.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     os::unix::fs::DirBuilderExt,
     path::Path,
@@ -21,8 +21,7 @@ use super::{
     health::Health,
     history::{History, commit_key},
     index::{FLUSHED, Flusher, Index},
-    journal,
-    keyspaces::{Keyspaces, fatal, in_use, read},
+    keyspaces::{Keyspaces, fatal, read},
     known::KnownCalls,
     people::People,
     random::random,
@@ -83,10 +82,7 @@ impl EmbeddedStore {
         if !database.join("version").exists() {
             return Err(StoreError::Foreign("the folder holds no store: create one first".to_owned()));
         }
-        let lock = lock(&database)?;
-        journal::mend(&database)?;
-        drop(lock);
-        let keyspaces = Keyspaces::open(&database, options.memory.block_bytes)?;
+        let keyspaces = Keyspaces::open_again(&database, options.memory.block_bytes)?;
         check_identity(&keyspaces, &options)?;
 
         let slot_file = options.path.join(KEYS).join(SLOTS);
@@ -120,17 +116,6 @@ impl EmbeddedStore {
                 keyspaces,
             }),
         })
-    }
-}
-
-/// Takes the LSM's own lock, so that nobody's journal is mended while it is being written.
-fn lock(database: &Path) -> Result<File, StoreError> {
-    let failed = |e: io::Error| StoreError::Read(format!("the store's lock cannot be taken: {e}"));
-    let file = File::options().read(true).write(true).open(database.join("lock")).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(in_use()),
-        Err(TryLockError::Error(e)) => Err(failed(e)),
     }
 }
 

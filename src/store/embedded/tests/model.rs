@@ -219,7 +219,7 @@ async fn run(steps: &[Step], recent_bytes: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_with_restarts_agrees_with_the_model(steps in steps(), recent in prop_oneof![Just(1), Just(20_000)]) {
