@@ -20,8 +20,10 @@ mod keys;
 mod output;
 mod receipt;
 mod refused;
+mod serve;
 mod shell;
 mod subject;
+mod submit;
 
 use std::process::ExitCode;
 
@@ -43,11 +45,17 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// See the main job done: a hub, three agencies, a thousand invented citizens
+    Demo(demo::DemoArgs),
+    /// Run a hub
+    Serve(serve::Serve),
     /// Check a configuration or a catalogue, without starting anything
     Check(check::Check),
     /// Make keys and certificates
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Push a record, or a file of records, to every agency that an agreement names
+    Submit(Box<submit::Submit>),
     /// Print completions for a shell
     Completions(shell::Completions),
     /// Write manual pages
@@ -69,12 +77,27 @@ impl Cli {
 impl Command {
     async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(args) => {
+                demo::run(args).await.map_err(|error| Failure::Fault(format!("{error:#}")))?;
+                Ok(Exit::Ok)
+            }
+            Self::Serve(command) => command.run().await,
             Self::Check(command) => command.run(out),
             Self::Keys(command) => command.run(out),
+            Self::Submit(command) => command.run(out).await,
             Self::Completions(command) => command.run(Cli::command(), out),
             Self::Man(command) => command.run(Cli::command(), out),
         }
     }
+}
+
+/// What to say of a call that may or may not have been executed: the key with which it can be given again.
+fn undecided(status: tonic::Status, key: &str) -> Failure {
+    let mut failure = Failure::from(status);
+    if let Failure::Busy(busy) = &mut failure {
+        busy.repeat_with = Some(key.to_owned());
+    }
+    failure
 }
 
 /// A machine finds the failure on the same output as all else; a person beside it.

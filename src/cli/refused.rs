@@ -40,6 +40,8 @@ pub(super) struct Busy {
     pub(super) retry_after: Option<Duration>,
     /// The entry, where one was made all the same.
     pub(super) receipt: Option<v1::Receipt>,
+    /// The idempotency key under which the call is executed once, however often it is given.
+    pub(super) repeat_with: Option<String>,
 }
 
 impl From<v1::Refusal> for Refused {
@@ -117,6 +119,7 @@ impl Busy {
         json!({
             "message": self.message,
             "retry_after_ms": self.retry_after.map(|wait| wait.as_millis() as u64),
+            "idempotency_key": self.repeat_with,
             "ledger_index": self.receipt.as_ref().map(|receipt| receipt.index),
         })
     }
@@ -128,9 +131,13 @@ impl fmt::Display for Busy {
         if let Some(receipt) = &self.receipt {
             write!(f, "\n  recorded in the ledger at index {}", receipt.index)?;
         }
-        match self.retry_after {
-            Some(wait) => write!(f, "\n  next: give the command again in {} ms", wait.as_millis()),
-            None => write!(f, "\n  next: give the command again"),
+        write!(f, "\n  next: give the command again")?;
+        if let Some(wait) = self.retry_after {
+            write!(f, " in {} ms", wait.as_millis())?;
+        }
+        match &self.repeat_with {
+            Some(key) => write!(f, ", with --idempotency-key {key}, so that it is executed once"),
+            None => Ok(()),
         }
     }
 }
@@ -144,7 +151,7 @@ impl From<Status> for Failure {
         match status.code() {
             Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted => {
                 let receipt = refusal.and_then(|refusal| refusal.receipt);
-                Self::Busy(Box::new(Busy { message: message_of(&status), retry_after, receipt }))
+                Self::Busy(Box::new(Busy { message: message_of(&status), retry_after, receipt, repeat_with: None }))
             }
             code => match refusal.map(Refused::from).or_else(|| from_error_info(&status)) {
                 Some(refused) => Self::Refused(Box::new(refused)),
@@ -242,7 +249,8 @@ mod tests {
 
     #[test]
     fn standard_details_alone_are_a_refusal_too() {
-        let mut details = tonic_types::ErrorDetails::with_error_info("peer.unknown", "waybill", Vec::new());
+        let mut details =
+            tonic_types::ErrorDetails::with_error_info("peer.unknown", "waybill", std::collections::HashMap::new());
         details.add_bad_request_violation("/subject", "minItems");
         let failure = Failure::from(Status::with_error_details(Code::PermissionDenied, "who?", details));
         let Failure::Refused(refused) = failure else { panic!("{failure}") };

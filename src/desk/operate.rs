@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
 use crate::{
-    catalogue::{Catalogue, Digest},
+    catalogue::{Catalogue, Digest, System},
     domain::{agency::Role, refusal::RefusalCode},
     exchange::{
         authenticate,
@@ -89,6 +89,16 @@ impl Desk {
                 Err(RefusalCode::CatalogueRefused.into())
             }
         }
+    }
+
+    /// The system that calls, with the catalogue that knows it; somebody unknown is refused, as an entry.
+    pub async fn known_system(&self, peer: Peer<'_>) -> Result<(Arc<Catalogue>, System), CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let trace = Trace::new(Kind::Refusal, self.new_id());
+        let found = authenticate::system(&catalogue, peer).cloned().map_err(Stop::from);
+        let system = self.settle(&admitted, trace, found).await?;
+        Ok((catalogue, system))
     }
 
     /// Digest and schemas of the catalogue published last, from its entry.

@@ -207,7 +207,7 @@ mod tests {
         System { ca: ca.clone(), system, out: ca.join("tax"), days: Days { days: 5 } }.run(&mut quiet()).unwrap();
         let certificate = ca.join("tax/tax-registry.pem");
         let der = CertificateDer::from_pem_file(&certificate).unwrap();
-        assert_eq!(crate::tls::san_uri(&der).unwrap(), "urn:waybill:system:tax:registry");
+        assert_eq!(&*crate::tls::san_uri(&der).unwrap(), "urn:waybill:system:tax:registry");
         for certificates in [vec![certificate], Vec::new()] {
             let revoke = Revoke { ca: ca.clone(), certificates, list: None, days: Days { days: 5 } };
             revoke.run(&mut quiet()).unwrap();

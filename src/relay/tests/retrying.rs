@@ -52,7 +52,7 @@ async fn what_a_lost_link_had_out_comes_again_on_another() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_an_earlier_attempt_does_not_disturb_the_one_that_is_out() {
     let scene = Scene::new();
-    let (mut one, mut two) = (scene.connect(1), scene.connect(1));
+    let (mut one, two) = (scene.connect(1), scene.connect(1));
     scene.quiet().await;
     scene.hub.commit(&[7]);
     let (mut first, mut second) = if one.get().await.is_empty() { (two, one) } else { (one, two) };

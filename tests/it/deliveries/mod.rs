@@ -1,0 +1,6 @@
+//! Deliveries on the real store: from a durable transfer to its acknowledgement, as an entry.
+
+mod ends;
+mod over_grpc;
+mod scene;
+mod told;
