@@ -3,7 +3,7 @@
 mod entry;
 mod prove;
 mod search;
-mod sentence;
+pub(super) mod sentence;
 #[cfg(test)]
 mod sentence_tests;
 mod verify;

@@ -327,7 +327,7 @@ fn representative(acting_for: &Value) -> Option<String> {
 }
 
 /// An entry that a hub shows, for a person.
-pub(super) fn text(entry: &v1::EntryView) -> String {
+pub(in crate::cli) fn text(entry: &v1::EntryView) -> String {
     let time = show(entry.time).unwrap_or_default();
     let head = format!("#{}  {time}", entry.index);
     if entry.erased {

@@ -70,7 +70,12 @@ impl Scene {
         SystemRandom::default().fill(&mut random);
         let (master, seed) = random.split_first_chunk().context("64 bytes begin with 32")?;
         MasterKeyFile::write(&keys.join("master.key"), master)?;
-        LedgerIdentity::create(&keys.join("ledger.key"), HUB, Environment::Test, seed.first_chunk().context("32 follow")?)?;
+        LedgerIdentity::create(
+            &keys.join("ledger.key"),
+            HUB,
+            Environment::Test,
+            seed.first_chunk().context("32 follow")?,
+        )?;
 
         let scene = Self { folder: folder.to_owned(), hub, echo, growing, metrics, people };
         fs::write(scene.config(Hub::Compared), config("data", hub, metrics, ""))?;

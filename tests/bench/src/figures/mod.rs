@@ -246,7 +246,10 @@ mod tests {
     #[test]
     fn a_figure_is_a_line_of_name_ratio_both_sides_and_spread() {
         let figure = Figure::of("unary_accept", Bar::AtLeast(0.5), &[(4.0, 10.0), (5.0, 10.0), (3.0, 10.0)]);
-        assert_eq!(figure.with("hub_us", 31.25).to_string(), "unary_accept 0.400 4.000 10.0 0.500 BELOW at_least=0.5 hub_us=31.2");
+        assert_eq!(
+            figure.with("hub_us", 31.25).to_string(),
+            "unary_accept 0.400 4.000 10.0 0.500 BELOW at_least=0.5 hub_us=31.2"
+        );
         let figure = Figure::of("decide", Bar::AtMost(7.0), &[(12_000.0, 2_000.0)]);
         assert_eq!(figure.to_string(), "decide 6.000 12000 2000 0.000");
     }

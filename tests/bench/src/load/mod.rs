@@ -140,7 +140,9 @@ impl Client {
                 unary::closed(self.target(to).await?, self, in_flight, seconds).await
             }
             Job::Paced { to, rate, seconds } => paced::run(self.target(to).await?, self, rate, seconds).await,
-            Job::Stream { to, seconds } => stream::run(self.target(to).await?, self, stream::Until::Time(seconds)).await,
+            Job::Stream { to, seconds } => {
+                stream::run(self.target(to).await?, self, stream::Until::Time(seconds)).await
+            }
             Job::Fill { to, records } => stream::run(self.target(to).await?, self, stream::Until::Count(records)).await,
             Job::Everybody { to } => stream::run(self.target(to).await?, self, stream::Until::Everybody).await,
             Job::Delivered { in_flight, seconds } => {

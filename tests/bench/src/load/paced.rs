@@ -41,7 +41,8 @@ pub(super) async fn run(target: Target, client: &Client, rate: f64, seconds: f64
         let records = Arc::clone(&client.records);
         tokio::spawn(async move {
             while let Some(at) = due.recv().await {
-                let (mut target, records, person, done) = (target.clone(), records.clone(), people.next(), done.clone());
+                let (mut target, records, person, done) =
+                    (target.clone(), records.clone(), people.next(), done.clone());
                 tokio::spawn(async move {
                     let answer = call(&mut target, &records, person).await;
                     let _ = done.send((at, Instant::now(), answer)); // nobody counts after an error

@@ -102,8 +102,7 @@ async fn submissions(
     mut meter: Meter,
 ) -> anyhow::Result<Outcome> {
     let (sender, out) = mpsc::channel(WINDOW / CHUNK);
-    let first =
-        v1::SubmitStreamRequest { receipt_detail: v1::ReceiptDetail::Index.into(), submissions: Vec::new() };
+    let first = v1::SubmitStreamRequest { receipt_detail: v1::ReceiptDetail::Index.into(), submissions: Vec::new() };
     sender.send(first).await?;
     let mut answers = hub.submit_stream(ReceiverStream::new(out)).await?.into_inner();
     let window = answers.message().await?.map_or(WINDOW, |first| first.window as usize).min(WINDOW);

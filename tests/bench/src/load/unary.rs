@@ -21,12 +21,7 @@ struct Calls {
     times: Histogram<u64>,
 }
 
-pub(super) async fn closed(
-    target: Target,
-    client: &Client,
-    in_flight: usize,
-    seconds: f64,
-) -> anyhow::Result<Outcome> {
+pub(super) async fn closed(target: Target, client: &Client, in_flight: usize, seconds: f64) -> anyhow::Result<Outcome> {
     let begin = Instant::now() + BEGIN;
     let end = begin + Duration::from_secs_f64(seconds);
     let mut callers = Vec::with_capacity(in_flight);
