@@ -1,6 +1,7 @@
 //! The public contract of Waybill, generated from `waybill/v1/*.proto`.
 //!
-//! Agency systems need nothing else to talk to a hub: see the comments in the `.proto` files for units, bounds and errors.
+//! Agency systems need nothing else to talk to a hub: see the comments in the `.proto` files for units, bounds and
+//! errors.
 #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated; the .proto files carry the documentation")]
 
 /// Package `waybill.v1`.

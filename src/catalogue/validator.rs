@@ -75,8 +75,8 @@ impl RecordValidator {
 
     /// What is wrong with `record`, the first `violations_max` faults; empty when it is valid.
     ///
-    /// Ask [`Self::is_valid`] first: this builds every error before it cuts. Each is small, since it holds no value, and
-    /// their number is bounded by the record's values times the schema's static cost.
+    /// Ask [`Self::is_valid`] first: this builds every error before it cuts. Each is small, since it holds no value,
+    /// and their number is bounded by the record's values times the schema's static cost.
     pub fn violations(&self, record: &Value<'_>, violations_max: usize) -> Vec<Violation> {
         self.validator
             .iter_errors(record)

@@ -3,7 +3,8 @@
 //!
 //! What [`View`](crate::domain::view::View) delivers whole keeps its schema, every keyword of it. On the way there, the
 //! schema says only what survives the cut:
-//! - `properties` are the agreed ones and no others; a place that leads on is an object, or an array where the path has `*`;
+//! - `properties` are the agreed ones and no others; a place that leads on is an object, or an array where the path has
+//!   `*`;
 //! - `required` keeps an agreed property if a valid record cannot be without something to deliver in it;
 //! - `maxItems` stays, since items keep their places, and so does `minItems` where no hole can stand for the array;
 //! - everything else goes (`anyOf`, `oneOf`, `not`, `if`, `dependentRequired`, `dependentSchemas`, `uniqueItems`,

@@ -1,5 +1,5 @@
-//! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands who
-//! reads, in which case, and why.
+//! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands
+//! who reads, in which case, and why.
 
 use super::{Audience, CallError, Desk, Receipt, call::Stop, refuse::Trace, sealing::About};
 use crate::{

@@ -1,5 +1,6 @@
-//! The desk: one file a use case. It reads what the pure stages of [`crate::exchange`] need, runs them, proposes what they
-//! decide to the sequencer, and hands back receipts. Every way in (gRPC, Kafka, …) comes here; none decides by itself.
+//! The desk: one file a use case. It reads what the pure stages of [`crate::exchange`] need, runs them, proposes what
+//! they decide to the sequencer, and hands back receipts. Every way in (gRPC, Kafka, …) comes here; none decides by
+//! itself.
 //!
 //! | use case | file |
 //! |---|---|

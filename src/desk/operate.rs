@@ -1,5 +1,5 @@
-//! Operating: publishing a catalogue. Each publication is an entry with the digest; calls that are under way end under the
-//! one they began under.
+//! Operating: publishing a catalogue. Each publication is an entry with the digest; calls that are under way end under
+//! the one they began under.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
 use crate::{
-    catalogue::{Catalogue, Digest},
+    catalogue::{Catalogue, Digest, System},
     domain::{agency::Role, refusal::RefusalCode},
     exchange::{
         authenticate,
@@ -32,8 +32,8 @@ pub struct Published {
 }
 
 impl Desk {
-    /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published must
-    /// not have changed.
+    /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published
+    /// must not have changed.
     pub async fn publish(&self, catalogue: Arc<Catalogue>) -> Result<Published, CallError> {
         let digest = catalogue.digest();
         let last = self.last_published().await?;
@@ -89,6 +89,16 @@ impl Desk {
                 Err(RefusalCode::CatalogueRefused.into())
             }
         }
+    }
+
+    /// The system that calls, with the catalogue that knows it; somebody unknown is refused, as an entry.
+    pub async fn known_system(&self, peer: Peer<'_>) -> Result<(Arc<Catalogue>, System), CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let trace = Trace::new(Kind::Refusal, self.new_id());
+        let found = authenticate::system(&catalogue, peer).cloned().map_err(Stop::from);
+        let system = self.settle(&admitted, trace, found).await?;
+        Ok((catalogue, system))
     }
 
     /// Digest and schemas of the catalogue published last, from its entry.

@@ -1,4 +1,5 @@
-//! Answers a repeated call from the entries that it made: the same entries and indices; proof and checkpoint may be newer.
+//! Answers a repeated call from the entries that it made: the same entries and indices; proof and checkpoint may be
+//! newer.
 
 use super::{
     CallError, Desk, RecipientOutcome, Refused, SubmitOutcome,

@@ -1,5 +1,5 @@
-//! RFC 8785 (JSON Canonicalization Scheme) for the values that records have. No numbers but integers, so §3.2.2.3 is plain
-//! decimal digits.
+//! RFC 8785 (JSON Canonicalization Scheme) for the values that records have. No numbers but integers, so §3.2.2.3 is
+//! plain decimal digits.
 
 use std::cmp::Ordering;
 

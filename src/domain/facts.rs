@@ -1,4 +1,5 @@
-//! Facts about a subject — consents, restrictions, interests — and what they allow. Read as one snapshot, checked again in the commit.
+//! Facts about a subject — consents, restrictions, interests — and what they allow. Read as one snapshot, checked again
+//! in the commit.
 
 use super::{
     agency::AgencyId,
@@ -122,7 +123,8 @@ impl Fact {
 
     fn interests(&self, agreement: &Agreement) -> bool {
         self.agency == agreement.recipient
-            && matches!(&self.scope, FactScope::Interest { record_types } if covers(record_types, &agreement.record_type))
+            && matches!(&self.scope, FactScope::Interest { record_types: types }
+                if covers(types, &agreement.record_type))
     }
 
     fn consents(&self, wanted: &Agreement) -> bool {

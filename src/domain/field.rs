@@ -1,4 +1,5 @@
-//! Fields: instance paths into a record, `*` for any item of an array (`/names/*/given`). Syntax only; what a path selects is minimisation's.
+//! Fields: instance paths into a record, `*` for any item of an array (`/names/*/given`). Syntax only; what a path
+//! selects is minimisation's.
 
 use std::fmt;
 

@@ -6,8 +6,8 @@
 //!   the path goes on with `*`), whatever it was, so that its place is told and not its kind.
 //! - A property on the way to a field that turns out to hold none (an object without it, an array of such, an empty
 //!   container, another kind of value) is left out and withheld: its bare presence was not agreed either.
-//! - The delivered text is built in the order of RFC 8785, so that it is canonical, and each field's canonical form is a
-//!   range of it.
+//! - The delivered text is built in the order of RFC 8785, so that it is canonical, and each field's canonical form is
+//!   a range of it.
 
 mod projection;
 

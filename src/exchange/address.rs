@@ -1,4 +1,5 @@
-//! What a call is about: record type, schema version, and the agreements that apply. No fact about a person is looked at.
+//! What a call is about: record type, schema version, and the agreements that apply. No fact about a person is looked
+//! at.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The path of a record: each stage is a pure function that consumes what the stage before it made, so that skipping one
-//! does not compile. Facts come in as snapshots, randomness and time as arguments; reading and writing is the desk's.
+//! The path of a record: each stage is a pure function that consumes what the stage before it made, so that skipping
+//! one does not compile. Facts come in as snapshots, randomness and time as arguments; reading and writing is the
+//! desk's.
 //!
 //! ```text
 //! Submission ─authenticate─▶ Authenticated ─address─▶ Addressed ─validate─▶ Valid ─permit─▶ Permitted

@@ -13,8 +13,8 @@ use crate::domain::{
     value::{INTEGER_MAX, Member, Value},
 };
 
-/// The deepest nesting that can be configured. A level costs about 10 KB of stack without optimisation, so that this is a
-/// third of a thread's 2 MiB.
+/// The deepest nesting that can be configured. A level costs about 10 KB of stack without optimisation, so that this is
+/// a third of a thread's 2 MiB.
 pub const DEPTH_MAX: u8 = 64;
 
 /// What a record may be at most.
@@ -73,7 +73,8 @@ pub fn parse<'a>(bytes: &'a [u8], limits: &RecordLimits) -> Result<Value<'a>, Un
     })
 }
 
-/// What sonic-rs found itself. It tells a number beyond f64 from other faults only in its text (a test holds it to that).
+/// What sonic-rs found itself. It tells a number beyond f64 from other faults only in its text (a test holds it to
+/// that).
 fn fault_of(error: &sonic_rs::Error) -> RefusalCode {
     if error.to_string().starts_with("Float number must be finite") {
         RefusalCode::RecordNumber

@@ -1,8 +1,9 @@
 //! The trail of an entry: what it says, kept beside the ledger under the entry's secret. With the secret, every
 //! commitment of the entry can be made again and any one of them opened.
 //!
-//! Plain form: version u8 = 1; u16 count of attributes, each u16 number, u32 length, RFC 8785 value; u16 count of fields,
-//! each u16 length, instance path, 32-byte commitment. Integers big-endian. Field values are not in it: they are payload.
+//! Plain form: version u8 = 1; u16 count of attributes, each u16 number, u32 length, RFC 8785 value; u16 count of
+//! fields, each u16 length, instance path, 32-byte commitment. Integers big-endian. Field values are not in it: they
+//! are payload.
 
 use crate::{
     domain::view::Projection,

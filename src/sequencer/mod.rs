@@ -1,8 +1,8 @@
 //! The only writer of the ledger: it drains its queue into group commits, so that one sync and one signature serve many
 //! calls, and everything that changes has one total order. What the calls mean is not its matter.
 //!
-//! A [`Proposal`] says what to write and what must still hold. Nothing is decided here: a proposal whose expectations no
-//! longer hold comes back as [`SequencerError::Stale`] and is decided again by whoever made it.
+//! A [`Proposal`] says what to write and what must still hold. Nothing is decided here: a proposal whose expectations
+//! no longer hold comes back as [`SequencerError::Stale`] and is decided again by whoever made it.
 
 mod batch;
 mod clock;

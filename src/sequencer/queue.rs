@@ -1,4 +1,5 @@
-//! The fair queue before the sequencer: each system has its own line, and lines take turns. It bounds, it does not decide.
+//! The fair queue before the sequencer: each system has its own line, and lines take turns. It bounds, it does not
+//! decide.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,8 +1,10 @@
-//! The store: what is atomic and what is durable. The comments on the two traits are the contract; `embedded/` keeps it.
+//! The store: what is atomic and what is durable. The comments on the two traits are the contract; `embedded/` keeps
+//! it.
 //!
 //! Writing takes two steps, so that every decision is made under the lock of the ledger's head and in entry order:
-//! [`Store::lock_head`] returns the head and what the keys in question say now; [`Guard::commit`] writes one [`Commit`].
-//! Everything in a commit becomes durable together or not at all, and is shown to nobody before it is durable.
+//! [`Store::lock_head`] returns the head and what the keys in question say now; [`Guard::commit`] writes one
+//! [`Commit`]. Everything in a commit becomes durable together or not at all, and is shown to nobody before it is
+//! durable.
 
 pub mod embedded;
 mod types;
@@ -49,7 +51,8 @@ pub enum StoreError {
     Read(String),
 }
 
-/// A hub's durable state. Every method may be called from any task; reads see only what is durable.
+/// A hub's durable state. Every method may be called from any task; reads see only what is durable. After one
+/// [`StoreError::Fatal`] every method answers with it, reads too: what is durable is then unknown.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Takes the one lock under which the ledger grows, and reads what `expects` and `keys` ask about, as one snapshot.
@@ -110,14 +113,16 @@ pub trait Guard: Send {
     /// The head that the next entry follows.
     fn head(&self) -> &Head;
 
-    /// Whether `expect`, one of those that the lock was taken with, holds.
+    /// Whether `expect`, one of those that the lock was taken with, holds; any other does not. [`Expect::Before`] is judged
+    /// by the head's time: the caller compares the time of its own entry, which is not earlier.
     fn holds(&self, expect: &Expect) -> bool;
 
     /// What an earlier commit did under this key, one of those that the lock was taken with.
     fn known(&self, system: SystemKey, key: IdempotencyKey) -> Option<Known>;
 
     /// Writes everything in `commit` atomically and durably, new key slots first. When it returns an error, nothing of
-    /// the commit may be shown; after [`StoreError::Fatal`] nothing may be written again by this process.
+    /// the commit may be shown; after [`StoreError::Fatal`] nothing may be written again by this process, after any other
+    /// nothing was written. It may block until the disk has synced, so it is called where that holds up nobody else.
     async fn commit(self: Box<Self>, commit: Commit) -> Result<(), StoreError>;
 }
 

@@ -107,8 +107,13 @@ pub enum Expect {
         /// Which version the decision saw.
         version: u64,
     },
-    /// The identifier still points to nobody.
-    Unlinked(IdentifierHash),
+    /// The identifier points to nobody, or to this subject, about whom there are no facts yet.
+    Newcomer {
+        /// The identifier.
+        identifier: IdentifierHash,
+        /// Whom it will point to.
+        subject: SubjectId,
+    },
     /// The entry's time is before this moment: a fact that the decision rests on ends then.
     Before(Moment),
     /// No entry with this term has been committed at or after this index.
@@ -231,13 +236,16 @@ pub enum SubjectChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryChange {
     /// Every delivery of the recipient below `horizon` that is due becomes claimed: from now on it may have been received.
+    /// Those of the same commit's entries included; none beyond the head. What is claimed and has not ended is held in
+    /// memory and in one row of the recipient's, so the relay bounds it.
     Claim {
         /// Whose.
         recipient: AgencyKey,
         /// Up to where, exclusive.
         horizon: u64,
     },
-    /// The delivery of the entry at `index` has ended.
+    /// The delivery of the entry at `index` has ended. One that was acknowledged stays so, whatever comes later; any other
+    /// end may be followed by another, so that a cancelled one which was received after all is acknowledged.
     Settle {
         /// Whose.
         recipient: AgencyKey,
@@ -248,7 +256,7 @@ pub enum DeliveryChange {
         /// How often it was handed over.
         attempts: u32,
     },
-    /// A dead letter is due again.
+    /// A dead letter is due again, until the next claim that reaches it; then it is claimed.
     Replay {
         /// Whose.
         recipient: AgencyKey,
@@ -264,11 +272,11 @@ pub struct Commit {
     pub time: Moment,
     /// The entries, in order; the first follows the head.
     pub entries: Vec<NewEntry>,
-    /// Tiles that these entries made full.
+    /// Tiles that these entries made full; none without entries.
     pub tiles: Vec<(TileId, FullTile)>,
     /// The signed checkpoint of the new size; empty only when there are no entries.
     pub checkpoint: Bytes,
-    /// Calls that must not be executed again.
+    /// Calls that must not be executed again; none without entries, since each has one at least.
     pub known: Vec<(SystemKey, IdempotencyKey, Known)>,
     /// Changes to people, in order.
     pub subjects: Vec<SubjectChange>,

@@ -1,4 +1,5 @@
-//! Accepts connections and shakes hands, many at once but bounded. Not the HTTP/2 above it: tonic serves what comes out.
+//! Accepts connections and shakes hands, many at once but bounded. Not the HTTP/2 above it: tonic serves what comes
+//! out.
 
 use std::io;
 use std::net::SocketAddr;

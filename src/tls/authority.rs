@@ -242,8 +242,8 @@ impl Authority {
         Ok(Issued { certificate_pem, key_pem: Zeroizing::new(key.serialize_pem()), serial })
     }
 
-    /// A revocation list (PEM): what `previous` lists, and `revoked` from `validity.from` on. The next edition is due at
-    /// `validity.until`. Without `previous` and `revoked`, an empty first edition.
+    /// A revocation list (PEM): what `previous` lists, and `revoked` from `validity.from` on. The next edition is due
+    /// at `validity.until`. Without `previous` and `revoked`, an empty first edition.
     pub fn revoke(
         &self,
         previous: Option<&str>,

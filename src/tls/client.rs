@@ -1,4 +1,5 @@
-//! The client's side of mutual TLS: the CLI, the demo, tests and the bench connect with it. Not the server's (`server`).
+//! The client's side of mutual TLS: the CLI, the demo, tests and the bench connect with it. Not the server's
+//! (`server`).
 
 use std::error::Error;
 use std::io;

@@ -1,7 +1,7 @@
 //! The key hierarchy: what seals, what hashes, what can be erased. Pure: random bytes come in as arguments.
 //!
 //! ```text
-//! master key ─HKDF─┬─ slot-wrapping key ── wraps each slot key (subject, agency, class); erasing a slot erases what it opens
+//! master key ─HKDF─┬─ slot-wrapping key ── wraps each slot key (subject, agency, class); erasing it erases all below
 //!                  ├─ row key ──────────── seals the routing header of stored rows
 //!                  ├─ identifier key ───── HMAC: under which an identifier is looked up
 //!                  ├─ term key ─────────── HMAC: under which entries are searched

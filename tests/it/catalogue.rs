@@ -1,4 +1,5 @@
-//! The demo's catalogue over the shared schemas and their examples: every view of every valid record obeys its view schema.
+//! The demo's catalogue over the shared schemas and their examples: every view of every valid record obeys its view
+//! schema.
 
 use std::{fs, path::Path};
 

@@ -1,5 +1,5 @@
-//! Tests of the validator: that it decides as jsonschema does on serde_json, what it tells of faults, what it refuses to
-//! compile.
+//! Tests of the validator: that it decides as jsonschema does on serde_json, what it tells of faults, what it refuses
+//! to compile.
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};

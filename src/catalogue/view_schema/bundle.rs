@@ -64,7 +64,8 @@ impl<'s, 'r> Bundle<'s, 'r> {
         Some(all)
     }
 
-    /// Where a reference leads: `#/…` within the document, or an `$id` of the catalogue with or without such a fragment.
+    /// Where a reference leads: `#/…` within the document, or an `$id` of the catalogue with or without such a
+    /// fragment.
     fn target(&self, document: &'s Schema, reference: &str) -> Option<Place<'s>> {
         let (id, pointer) = reference.split_once('#').unwrap_or((reference, ""));
         let is_own = id.is_empty() || document.get("$id").and_then(Schema::as_str) == Some(id);
@@ -118,7 +119,8 @@ impl<'s, 'r> Bundle<'s, 'r> {
         format!("#/$defs/{}", name.replace('~', "~0").replace('/', "~1")).into()
     }
 
-    /// A name for a definition: the last step of the reference (`record` for a whole document), numbered if another has it.
+    /// A name for a definition: the last step of the reference (`record` for a whole document), numbered if another has
+    /// it.
     fn name(&mut self, target: Place<'s>, reference: &str) -> String {
         let stem = reference.rsplit(['/', '#']).next().filter(|stem| !stem.is_empty()).unwrap_or("record");
         let taken = |name: &str| self.named.iter().any(|(_, known)| known == name);

@@ -1,5 +1,97 @@
-//! `waybill demo`: the main job, told as it happens.
+//! `waybill demo`: the main job, told as it happens. The hub is the real one; the agencies are clients of the public protos.
 
 pub mod population;
+mod proof;
+mod say;
 mod setup;
+mod story;
 mod systems;
+
+use std::path::PathBuf;
+
+use self::{population::Population, say::Teller, setup::Place, story::Stage};
+use crate::app;
+
+/// What `waybill demo` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoArgs {
+    /// How many citizens there are
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
+    pub citizens: u32,
+    /// How many changes are pushed through in step 5
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub changes: u32,
+    /// The seed of the population: the same seed, the same people
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Leave the hub running afterwards, and say what to try next
+    #[arg(long)]
+    pub keep: bool,
+    /// The demo's folder; by default a new one that is removed at the end, unless --keep
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+/// Runs the demo. An error says which step did not do what it should.
+pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    let teller = Teller::new();
+    let folder = Folder::new(&args)?;
+    println!("Waybill, environment demo: invented people, development certificates");
+    let place = Place::lay_out(folder.path())?;
+    teller.say(&format!("A hub starts on {} with its data in {}", place.address, place.folder.display()));
+    let hub = app::Hub::start(place.config.clone(), app::Surroundings::default()).await?;
+    let people = Population::generate(args.seed, args.citizens as usize);
+    let mut stage = Stage::set(place, people, args.changes as usize).await?;
+    stage.play(&teller).await?;
+    if args.keep {
+        stay(&stage, &teller)?;
+        tokio::signal::ctrl_c().await?;
+    }
+    drop(stage);
+    hub.stop().await
+}
+
+/// Says what can be tried while the hub goes on running. A test runs each line as printed.
+fn stay(stage: &Stage, teller: &Teller) -> anyhow::Result<()> {
+    let place = &stage.place;
+    let program = std::env::current_exe()?;
+    let program = program.display();
+    let she = stage.she()?;
+    let (scheme, value) = she.identifier();
+    teller.title("The hub goes on running; Ctrl-C stops it. To try next, in another terminal:");
+    println!("{}", place.shell("hub/dpo")?);
+    println!(
+        "echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'"
+    );
+    println!("{program} ledger prove 1 --ledger-key '{}'", place.verifier_key);
+    println!("{program} catalogue show");
+    println!("{}", place.shell("hub/operator")?);
+    println!("{program} dead-letters list");
+    println!("{program} check --config {}", place.config_file.display());
+    Ok(())
+}
+
+/// The demo's folder: the user's, or one of its own.
+enum Folder {
+    Named(PathBuf),
+    Own(tempfile::TempDir),
+}
+
+impl Folder {
+    fn new(args: &DemoArgs) -> anyhow::Result<Self> {
+        match &args.data {
+            Some(path) => Ok(Self::Named(path.clone())),
+            None => {
+                let own = tempfile::Builder::new().prefix("waybill-demo-").tempdir()?;
+                Ok(if args.keep { Self::Named(own.keep()) } else { Self::Own(own) })
+            }
+        }
+    }
+
+    fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Named(path) => path,
+            Self::Own(folder) => folder.path(),
+        }
+    }
+}

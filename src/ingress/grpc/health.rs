@@ -6,31 +6,38 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::sequencer::Condition;
 
-/// Keeps the status of `services` (and of the hub as a whole, the empty name) up to date, until the hub stops.
+/// Keeps the status of `services` up to date until the hub stops.
 pub(super) async fn report(
-    reporter: HealthReporter,
+    mut reporter: HealthReporter,
     services: &[&'static str],
     mut condition: watch::Receiver<Condition>,
     stopping: CancellationToken,
 ) {
-    loop {
-        let serving = *condition.borrow_and_update() == Condition::Serving && !stopping.is_cancelled();
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for service in services {
-            reporter.set_service_status(service, status).await;
-        }
-        if stopping.is_cancelled() {
-            return;
-        }
+    let mut writer_lives = true;
+    let mut told = None;
+    while !stopping.is_cancelled() {
+        // A writer that has gone without a word leaves a condition that is not true any more.
+        let serving = writer_lives && *condition.borrow_and_update() == Condition::Serving;
+        tell(&reporter, services, serving, &mut told).await;
         tokio::select! {
             () = stopping.cancelled() => {}
-            changed = condition.changed() => if changed.is_err() {
-                // The sequencer has gone without a word: the last condition is not true any more.
-                for service in services {
-                    reporter.set_service_status(service, ServingStatus::NotServing).await;
-                }
-                return;
-            }
+            changed = condition.changed(), if writer_lives => writer_lives = changed.is_ok(),
         }
+    }
+    tell(&reporter, services, false, &mut told).await;
+    // Whoever watches has been told; a watch that stays open would hold up the end of its connection.
+    for service in services {
+        reporter.clear_service_status(service).await;
+    }
+}
+
+/// Says how it stands, unless that was said last.
+async fn tell(reporter: &HealthReporter, services: &[&'static str], serving: bool, told: &mut Option<bool>) {
+    if told.replace(serving) == Some(serving) {
+        return;
+    }
+    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    for service in services {
+        reporter.set_service_status(service, status).await;
     }
 }

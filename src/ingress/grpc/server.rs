@@ -15,20 +15,25 @@ use waybill_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         consent_service_server::ConsentServiceServer, exchange_service_server::ExchangeServiceServer,
-        ledger_service_server::LedgerServiceServer,
+        ledger_service_server::LedgerServiceServer, operator_service_server::OperatorServiceServer,
     },
 };
 
-use super::{GrpcLimits, consent::Consents, exchange::Exchange, health, ledger::Ledger};
-use crate::{desk::Desk, ledger::VerifierKey, relay::Registry};
+use super::{GrpcLimits, consent::Consents, exchange::Exchange, health, ledger::Ledger, operator::Operator};
+use crate::{
+    desk::{Desk, LoadCatalogue},
+    ledger::VerifierKey,
+    relay::Registry,
+};
 
 /// What the gRPC ingress works with.
-#[derive(Debug)]
 pub struct GrpcParts {
     /// Who decides.
     pub desk: Arc<Desk>,
-    /// Where recipients connect.
+    /// Where Receive streams connect.
     pub relay: Arc<Registry>,
+    /// Reads the catalogue's folder again.
+    pub load: LoadCatalogue,
     /// The key that checkpoints verify under.
     pub verifier: VerifierKey,
     /// Bounds.
@@ -36,7 +41,6 @@ pub struct GrpcParts {
 }
 
 /// The gRPC ingress.
-#[derive(Debug)]
 pub struct GrpcServer {
     parts: GrpcParts,
 }
@@ -47,6 +51,7 @@ const SERVICES: &[&str] = &[
     ExchangeServiceServer::<Exchange>::NAME,
     ConsentServiceServer::<Consents>::NAME,
     LedgerServiceServer::<Ledger>::NAME,
+    OperatorServiceServer::<Operator>::NAME,
 ];
 
 impl GrpcServer {
@@ -56,7 +61,8 @@ impl GrpcServer {
     }
 
     /// Serves `incoming` (each connection says who its peer is, see [`crate::tls::PeerInfo`]) until `stopping`; then
-    /// takes no more calls, ends the streams, and waits for what is under way, at most the time allowed for it.
+    /// takes no more calls, ends the streams, and waits for what is under way, at most the time allowed for it (what is
+    /// still open then ends with the runtime).
     pub async fn serve<IO>(
         self,
         incoming: impl Stream<Item = std::io::Result<IO>>,
@@ -74,8 +80,7 @@ impl GrpcServer {
             .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
         let reporting = health::report(reporter, SERVICES, condition, stopping.clone());
         let out_of_time = async {
-            reporting.await;
-            stopping.cancelled().await;
+            reporting.await; // until `stopping`
             tokio::time::sleep(limits.drain_max).await;
         };
         tokio::select! {
@@ -88,12 +93,14 @@ impl GrpcServer {
     }
 
     fn routes(self, reporter: HealthReporter, stopping: &CancellationToken) -> Routes {
-        let GrpcParts { desk, relay, verifier, limits } = self.parts;
+        let GrpcParts { desk, relay, load, verifier, limits } = self.parts;
         let bytes_max = limits.grpc_message_bytes_max;
         let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping: stopping.clone() };
         let exchange = ExchangeServiceServer::new(exchange).max_decoding_message_size(bytes_max);
         let consents = Consents { desk: Arc::clone(&desk) };
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);
+        let operator = OperatorServiceServer::new(Operator { desk: Arc::clone(&desk), load });
+        let operator = operator.max_decoding_message_size(bytes_max);
         let ledger = LedgerServiceServer::new(Ledger { desk, verifier }).max_decoding_message_size(bytes_max);
         let health = tonic_health::server::HealthService::from_health_reporter(reporter);
         let reflection = tonic_reflection::server::Builder::configure()
@@ -105,6 +112,7 @@ impl GrpcServer {
             .add_service(exchange)
             .add_service(consents)
             .add_service(ledger)
+            .add_service(operator)
             .add_service(tonic_health::pb::health_server::HealthServer::new(health))
             .add_service(reflection)
             .prepare()

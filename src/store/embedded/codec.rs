@@ -20,6 +20,11 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
+    /// A reader of the same rest, to look ahead.
+    pub(super) const fn fork(&self) -> Self {
+        Self(self.0)
+    }
+
     /// The next `length` bytes.
     pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
@@ -71,7 +76,8 @@ impl<'a> Reader<'a> {
         Err(Malformed)
     }
 
-    /// A count of things that take at least `bytes_each`: more than the row can hold is malformed, and allocates nothing.
+    /// A count of things that take at least `bytes_each`: more than the row can hold is malformed, and allocates
+    /// nothing.
     pub(super) fn count(&mut self, bytes_each: usize) -> Result<usize, Malformed> {
         let count = usize::try_from(self.varint()?).map_err(|_| Malformed)?;
         if count.checked_mul(bytes_each).is_some_and(|bytes| bytes <= self.0.len()) {
@@ -130,7 +136,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn varints_and_gaps_round_trip(value in any::<u64>(), mut numbers in proptest::collection::vec(any::<u32>(), 0..50)) {
+        fn varints_and_gaps_round_trip(
+            value in any::<u64>(),
+            mut numbers in proptest::collection::vec(any::<u32>(), 0..50),
+        ) {
             let mut out = Vec::new();
             put_varint(&mut out, value);
             prop_assert_eq!(Reader::new(&out).varint(), Ok(value));

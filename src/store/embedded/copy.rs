@@ -1,5 +1,5 @@
-//! A ledger read from a data folder without its keys, by somebody who does not trust the hub: entries, tiles and the newest
-//! checkpoint are in the clear. The folder must not be in use; opening it replays its journal, so take a copy.
+//! A ledger read from a data folder without its keys, by somebody who does not trust the hub: entries, tiles and the
+//! newest checkpoint are in the clear. The folder must not be in use; opening it replays its journal, so take a copy.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ impl LedgerCopy {
         if !database.join("version").exists() {
             return Err(StoreError::Foreign(format!("{} holds no store", folder.display())));
         }
-        Ok(Self { keyspaces: Keyspaces::open(&database, CACHE_BYTES)? })
+        Ok(Self { keyspaces: Keyspaces::open_again(&database, CACHE_BYTES)? })
     }
 
     /// Size and newest signed checkpoint.
@@ -66,8 +66,8 @@ impl LedgerCopy {
         })
     }
 
-    /// Changes one bit of the entry at `index`, as somebody who has the disk and a program like this could. For exercises:
-    /// a verifier that has never seen a fault proves little.
+    /// Changes one bit of the entry at `index`, as somebody who has the disk and a program like this could. For
+    /// exercises: a verifier that has never seen a fault proves little.
     pub fn falsify(&self, index: u64) -> Result<(), StoreError> {
         let pair = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back();
         let (key, row) = match pair.map(fjall::Guard::into_inner) {

@@ -1,4 +1,5 @@
-//! A subject's facts as bytes: protobuf, so that a later version may add fields. A codec; `people.rs` seals and stores it.
+//! A subject's facts as bytes: protobuf, so that a later version may add fields. A codec; `people.rs` seals and stores
+//! it.
 
 use prost::Message;
 use uuid::Uuid;

@@ -1,4 +1,5 @@
-//! The ledger's entries as stored: the newest commits in memory, all of them in the LSM; payloads and tiles beside them.
+//! The ledger's entries as stored: the newest commits in memory, all of them in the LSM; payloads and tiles beside
+//! them.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -29,14 +30,15 @@ pub(super) struct History {
 /// The newest commits without a gap, oldest first.
 #[derive(Default)]
 struct Recent {
-    commits: VecDeque<Arc<Committed>>,
+    /// Each with the bytes that it takes.
+    commits: VecDeque<(Arc<Committed>, usize)>,
     bytes: usize,
 }
 
 impl Recent {
     fn containing(&self, index: u64) -> Option<Arc<Committed>> {
-        let at = self.commits.partition_point(|commit| commit.end() <= index);
-        self.commits.get(at).filter(|commit| commit.first <= index).cloned()
+        let at = self.commits.partition_point(|(commit, _)| commit.end() <= index);
+        self.commits.get(at).map(|(commit, _)| commit).filter(|commit| commit.first <= index).cloned()
     }
 }
 
@@ -47,13 +49,18 @@ impl History {
 
     /// Adds the newest commit, once it is durable; the oldest make room. The newest stays, however large.
     pub(super) fn push(&self, commit: Arc<Committed>) {
+        let bytes = commit.bytes();
+        // Dropped only when the lock is let go: taking a commit apart takes as long as everything else here.
+        let mut gone = Vec::new();
         let mut recent = self.recent.write();
-        recent.bytes += commit.bytes();
-        recent.commits.push_back(commit);
+        recent.bytes += bytes;
+        recent.commits.push_back((commit, bytes));
         while recent.bytes > self.recent_bytes_max && recent.commits.len() > 1 {
-            let bytes = recent.commits.pop_front().map_or(0, |oldest| oldest.bytes());
+            let Some((oldest, bytes)) = recent.commits.pop_front() else { break };
             recent.bytes -= bytes;
+            gone.push(oldest);
         }
+        drop(recent);
     }
 
     /// The commit with the entry at `index`, which must be below the head's size.
@@ -68,7 +75,7 @@ impl History {
 
     /// Whether the entry at `index` is among the newest in memory.
     pub(super) fn is_recent(&self, index: u64) -> bool {
-        self.recent.read().commits.front().is_some_and(|oldest| oldest.first <= index)
+        self.recent.read().commits.front().is_some_and(|(oldest, _)| oldest.first <= index)
     }
 
     /// The time of the entry at `index`.

@@ -1,13 +1,17 @@
 //! The LSM's keyspaces and how each is tuned. What their rows hold is written in the file that reads and writes them.
 
-use std::path::Path;
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+};
 
 use fjall::{
     Database, Keyspace, KeyspaceCreateOptions,
     config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, RestartIntervalPolicy},
 };
 
-use super::{StoreError, options::JOURNAL_BYTES_MAX};
+use super::{StoreError, journal, options::JOURNAL_BYTES_MAX};
 
 /// The database and its keyspaces. Cheap to clone.
 #[derive(Clone)]
@@ -37,6 +41,9 @@ pub(super) struct Keyspaces {
 
 const MIB: u64 = 1 << 20;
 
+/// Threads that flush and compact. With two, one spins while the other flushes: it hands on compactions without end.
+const WORKERS: usize = 3;
+
 /// Rows that are written once, in the order of their keys: tables never overlap, so compaction moves them without
 /// rewriting. Nearly every row fills a block of its own, and look-ups are for keys that exist, so no filters.
 fn appended(memtable_bytes: u64) -> KeyspaceCreateOptions {
@@ -57,16 +64,22 @@ fn random(memtable_bytes: u64) -> KeyspaceCreateOptions {
 }
 
 impl Keyspaces {
+    /// Opens a database that was open before, and perhaps did not end well.
+    pub(super) fn open_again(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        let lock = lock(folder)?;
+        journal::mend(folder)?;
+        drop(lock);
+        Self::open(folder, cache_bytes)
+    }
+
     /// Opens the database in `folder`, which takes its lock: a second process, or a second store in this one, gets
     /// [`fjall::Error::Locked`]. Makes what is not there; whether that is wanted was decided before.
     pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let db =
-            Database::builder(folder).cache_size(cache_bytes).max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(
-                |e| match e {
-                    fjall::Error::Locked => StoreError::Foreign("another process has the store open".to_owned()),
-                    e => read(e),
-                },
-            )?;
+        let builder = Database::builder(folder).cache_size(cache_bytes).worker_threads(WORKERS);
+        let db = builder.max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(|e| match e {
+            fjall::Error::Locked => in_use(),
+            e => read(e),
+        })?;
         let keyspace = |name, options: fn() -> KeyspaceCreateOptions| db.keyspace(name, options).map_err(read);
         Ok(Self {
             meta: keyspace("meta", || random(MIB))?,
@@ -84,12 +97,30 @@ impl Keyspaces {
     }
 }
 
+/// Takes the LSM's own lock, so that nobody's journal is mended while it is being written.
+fn lock(database: &Path) -> Result<File, StoreError> {
+    let failed = |e: io::Error| StoreError::Read(format!("the store's lock cannot be taken: {e}"));
+    let file = File::options().read(true).write(true).open(database.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(in_use()),
+        Err(TryLockError::Error(e)) => Err(failed(e)),
+    }
+}
+
+/// Somebody else has it open.
+fn in_use() -> StoreError {
+    StoreError::Foreign("the store is already open, here or in another process".to_owned())
+}
+
 /// A failed read.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn read(error: fjall::Error) -> StoreError {
     StoreError::Read(error.to_string())
 }
 
 /// A failed write or sync: what is durable is unknown.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn fatal(error: fjall::Error) -> StoreError {
     StoreError::Fatal(error.to_string())
 }

@@ -1,4 +1,5 @@
-//! Idempotency keys: which calls were committed, and what they did. Whether a key's time is in the window is not asked here.
+//! Idempotency keys: which calls were committed, and what they did. Whether a key's time is in the window is not asked
+//! here.
 //!
 //! A commit writes one sorted run for each second that its keys (UUIDv7) name: mostly one or two. Look-ups go through
 //! whole seconds held in memory, so that a run is read back only when somebody comes with a key of a second gone cold.
@@ -6,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bytes::{BufMut, Bytes};
-use fjall::OwnedWriteBatch;
+use fjall::{OwnedWriteBatch, PersistMode};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -126,19 +127,20 @@ impl KnownCalls {
         }
     }
 
-    /// Removes up to `limit` runs of keys from before `moment`, which must have left the window; says how many there were.
+    /// Removes up to `limit` runs of keys from before `moment`, which must have left the window; says how many there
+    /// were.
     pub(super) fn forget_before(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
         let end = moment.as_secs();
         let start = self.cache.lock().forgotten;
         if start >= end {
             return Ok(0);
         }
-        let mut batch = self.keyspaces.db.batch();
+        // Synced, like every batch: only a journal's last may be torn by a crash (`journal.rs`).
+        let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
         for row in self.keyspaces.known.range(start.to_be_bytes()..end.to_be_bytes()).take(limit) {
             batch.remove(&self.keyspaces.known, row.key().map_err(read)?);
         }
         let removed = batch.len();
-        // Not synced: a run that a crash brings back is only forgotten again.
         batch.commit().map_err(fatal)?;
         let mut cache = self.cache.lock();
         if removed < limit {

@@ -3,7 +3,7 @@
 //! | question | file |
 //! |---|---|
 //! | in which order does a commit become durable? | `commit.rs` |
-//! | whose store is it, and is it whole? | `open.rs` |
+//! | whose store is it, and is it whole? | `open.rs`, after a power cut: `journal.rs` |
 //! | how is an entry stored and read? | `rows.rs`, `routing.rs`, `history.rs` |
 //! | was this call made before? | `known.rs` |
 //! | who is this, and what is known of them? | `people.rs`, `facts_row.rs` |
@@ -23,6 +23,7 @@ mod health;
 mod history;
 mod hook;
 mod index;
+mod journal;
 mod keyspaces;
 mod known;
 mod open;
@@ -83,7 +84,8 @@ struct Inner {
     health: Arc<health::Health>,
     hook: Arc<dyn CommitHook>,
     origin: String,
-    /// What is shown. Written under the lock of the head, when a commit is durable and everything else has been updated.
+    /// What is shown. Written under the lock of the head, when a commit is durable and everything else has been
+    /// updated.
     head: RwLock<Head>,
     head_lock: tokio::sync::Mutex<()>,
     rows_key: Arc<SlotKey>,

@@ -82,7 +82,7 @@ impl EmbeddedStore {
         if !database.join("version").exists() {
             return Err(StoreError::Foreign("the folder holds no store: create one first".to_owned()));
         }
-        let keyspaces = Keyspaces::open(&database, options.memory.block_bytes)?;
+        let keyspaces = Keyspaces::open_again(&database, options.memory.block_bytes)?;
         check_identity(&keyspaces, &options)?;
 
         let slot_file = options.path.join(KEYS).join(SLOTS);
@@ -138,18 +138,19 @@ fn encode_identity(options: &EmbeddedOptions) -> Vec<u8> {
 fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<(), StoreError> {
     let foreign = |why: &str| Err(StoreError::Foreign(why.to_owned()));
     let Some(row) = keyspaces.meta.get(IDENTITY).map_err(read)? else {
-        return foreign("the store's creation was interrupted: remove it and create it again");
+        return foreign(
+            "the store's creation was interrupted: remove its db folder and key slots, and create it again",
+        );
     };
     let mut reader = Reader::new(&row);
-    let mut fields = || -> Result<(u8, &[u8], &[u8], &[u8]), Malformed> {
-        let format = reader.u8()?;
-        let environment = reader.u16()?;
-        let environment = reader.bytes(environment.into())?;
-        let origin = reader.u16()?;
-        let origin = reader.bytes(origin.into())?;
-        Ok((format, environment, origin, reader.bytes(reader.left())?))
+    let format = reader.u8().map_err(corrupt("meta"))?;
+    let mut text = || {
+        let length = reader.u16()?;
+        reader.bytes(length.into())
     };
-    let (format, environment, origin, sealed) = fields().map_err(corrupt("meta"))?;
+    let environment = text().map_err(corrupt("meta"))?;
+    let origin = text().map_err(corrupt("meta"))?;
+    let sealed = reader.bytes(reader.left()).map_err(corrupt("meta"))?;
     if format != FORMAT {
         return foreign("the store was written by another version of the program");
     }

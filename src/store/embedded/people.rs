@@ -153,7 +153,7 @@ impl People {
                 }
                 SubjectChange::Facts { subject, facts } => {
                     let before = match prepared.subjects.get(subject) {
-                        Some(changed) => changed.facts.version,
+                        Some(newer) => newer.facts.version,
                         None => self.subject(*subject)?.map_or(0, |known| known.facts.version),
                     };
                     if facts.version != before + 1 {

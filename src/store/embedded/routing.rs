@@ -16,7 +16,9 @@ pub(super) fn encode(routing: &Routing, out: &mut Vec<u8>) {
     out.put_u16(routing.kind.number());
     out.put_slice(routing.id.as_bytes());
     put_varint(out, routing.terms.len() as u64);
-    routing.terms.iter().for_each(|term| out.put_u64(term.0));
+    for term in &routing.terms {
+        out.put_u64(term.0);
+    }
     put_varint(out, routing.secrets.len() as u64);
     for secret in &routing.secrets {
         put_varint(out, secret.slot.0);

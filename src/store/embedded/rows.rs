@@ -1,4 +1,5 @@
-//! The packed rows of a commit: one for its entries, sealed routing and trails, one for its sealed payloads. A codec, no I/O.
+//! The packed rows of a commit: one for its entries, sealed routing and trails, one for its sealed payloads. A codec,
+//! no I/O.
 //!
 //! ```text
 //! commit row   0x01 · time u64 · count u32 · entry lengths u16 each · trail lengths u32 each · routing length u32
@@ -68,7 +69,9 @@ fn aad(first: u64) -> [u8; 14] {
 /// Packs a commit's row. `nonce` is random: an index that is used again after a crash must not bring its nonce back.
 pub(super) fn encode_commit(first: u64, time: Moment, entries: &[NewEntry], key: &SlotKey, nonce: [u8; 12]) -> Bytes {
     let mut plain = Vec::with_capacity(entries.len() * 320);
-    entries.iter().for_each(|entry| routing::encode(&entry.routing, &mut plain));
+    for entry in entries {
+        routing::encode(&entry.routing, &mut plain);
+    }
     let sealed = key.seal_row(&plain, nonce, &aad(first));
 
     let body: usize = entries.iter().map(|e| e.entry.len() + e.trail.len()).sum();
@@ -76,12 +79,20 @@ pub(super) fn encode_commit(first: u64, time: Moment, entries: &[NewEntry], key:
     row.put_u8(VERSION);
     row.put_u64(time.0);
     row.put_u32(entries.len() as u32);
-    entries.iter().for_each(|e| row.put_u16(e.entry.len() as u16));
-    entries.iter().for_each(|e| row.put_u32(e.trail.len() as u32));
+    for e in entries {
+        row.put_u16(e.entry.len() as u16);
+    }
+    for e in entries {
+        row.put_u32(e.trail.len() as u32);
+    }
     row.put_u32(sealed.len() as u32);
-    entries.iter().for_each(|e| row.put_slice(&e.entry));
+    for e in entries {
+        row.put_slice(&e.entry);
+    }
     row.put_slice(&sealed);
-    entries.iter().for_each(|e| row.put_slice(&e.trail));
+    for e in entries {
+        row.put_slice(&e.trail);
+    }
     row.into()
 }
 
@@ -156,8 +167,12 @@ pub(super) fn encode_payloads(entries: &[NewEntry]) -> Option<Bytes> {
     let mut row = Vec::with_capacity(5 + 4 * entries.len() + body);
     row.put_u8(VERSION);
     row.put_u32(entries.len() as u32);
-    entries.iter().for_each(|e| row.put_u32(e.payload.len() as u32));
-    entries.iter().for_each(|e| row.put_slice(&e.payload));
+    for e in entries {
+        row.put_u32(e.payload.len() as u32);
+    }
+    for e in entries {
+        row.put_slice(&e.payload);
+    }
     Some(row.into())
 }
 

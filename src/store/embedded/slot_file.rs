@@ -1,5 +1,5 @@
-//! The file of key slots: fixed records outside the LSM, overwritten in place, so that what is erased is gone. Whose slot
-//! is whose: `slots.rs`.
+//! The file of key slots: fixed records outside the LSM, overwritten in place, so that what is erased is gone. Whose
+//! slot is whose: `slots.rs`.
 //!
 //! ```text
 //! record, 64 bytes   state u8 · wrapped key 60 (nonce 12, key 32, tag 16; AAD "slot" and the number) · 3 zero bytes
@@ -132,6 +132,8 @@ fn damaged(number: SlotNumber) -> StoreError {
     StoreError::Corrupt(format!("key slot {} is not readable", number.0))
 }
 
+/// A failed write or sync of the file.
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 pub(super) fn fatal(error: io::Error) -> StoreError {
     StoreError::Fatal(format!("key slots: {error}"))
 }

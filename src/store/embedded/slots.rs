@@ -1,7 +1,8 @@
 //! Key slots by owner: hands them out, opens them, erases them. The bytes of a slot: `slot_file.rs`.
 //!
-//! The order that keeps a key from being lost: a slot's record is synced, then the row that maps its owner to it becomes
-//! durable in the same batch as what the key seals. A crash in between leaves a record without a row, which costs 64 bytes.
+//! The order that keeps a key from being lost: a slot's record is synced, then the row that maps its owner to it
+//! becomes durable in the same batch as what the key seals. A crash in between leaves a record without a row, which
+//! costs 64 bytes.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -63,14 +64,14 @@ impl Slots {
         }
         // One at a time, so that two callers who want the same new slot get the same one.
         let mut pending = self.pending.lock();
-        let mut owned = match pending.rows.get(&owner) {
-            Some((owned, _)) => Owned::clone(owned),
+        let mut list = match pending.rows.get(&owner) {
+            Some((pending, _)) => Owned::clone(pending),
             None => self.load(owner)?,
         };
         let mut slots = Vec::with_capacity(wants.len());
         let mut made = false;
         for (agency, class) in wants {
-            let known = find(&owned, *agency, *class);
+            let known = find(&list, *agency, *class);
             if let Some(number) = known
                 && let Some(key) = self.key(number)?
             {
@@ -79,17 +80,17 @@ impl Slots {
             }
             let (number, key) = self.file.write().allocate()?;
             self.keys.insert(number, Arc::clone(&key));
-            owned.retain(|(a, c, _)| (a, c) != (agency, class));
-            owned.push((*agency, *class, number));
+            list.retain(|(a, c, _)| (a, c) != (agency, class));
+            list.push((*agency, *class, number));
             slots.push(Slot { number, key });
             made = true;
         }
-        let owned = Arc::new(owned);
+        let list = Arc::new(list);
         if made {
             let round = pending.round;
-            pending.rows.insert(owner, (Arc::clone(&owned), round));
+            pending.rows.insert(owner, (Arc::clone(&list), round));
         }
-        self.owners.insert(owner, owned);
+        self.owners.insert(owner, list);
         Ok(slots)
     }
 
@@ -139,8 +140,8 @@ impl Slots {
         unsynced.map_or(Ok(()), |file| file.sync_data().map_err(fatal))
     }
 
-    /// Adds the rows of owners with new slots to a commit's batch. To be called before [`Self::sync`], so that no row is
-    /// written whose slot came after the sync. Returns the round to publish.
+    /// Adds the rows of owners with new slots to a commit's batch. To be called before [`Self::sync`], so that no row
+    /// is written whose slot came after the sync. Returns the round to publish.
     pub(super) fn write(&self, batch: &mut OwnedWriteBatch) -> u64 {
         let mut pending = self.pending.lock();
         for (owner, (owned, _)) in &pending.rows {

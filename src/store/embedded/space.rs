@@ -1,4 +1,5 @@
-//! Free disk space: below the reserve nothing is written, since the LSM does not recover from a full disk while it runs.
+//! Free disk space: below the reserve nothing is written, since the LSM does not recover from a full disk while it
+//! runs.
 
 use std::{
     io,

@@ -59,7 +59,9 @@ proptest! {
     }
 
     #[test]
-    fn nor_does_a_certificate_with_bytes_changed(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+    fn nor_does_a_certificate_with_bytes_changed(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
         static GOOD: std::sync::LazyLock<CertificateDer<'static>> = std::sync::LazyLock::new(|| with_uris(&["urn:a"]));
         let mut bytes = GOOD.to_vec();
         for (place, byte) in changes {

@@ -1,4 +1,5 @@
-//! Mutual TLS over loopback: one scene, and a file for each concern. The handshake's refusals are in `acceptor/tests.rs`.
+//! Mutual TLS over loopback: one scene, and a file for each concern. The handshake's refusals are in
+//! `acceptor/tests.rs`.
 
 mod authority;
 mod files;

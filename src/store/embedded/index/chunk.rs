@@ -47,8 +47,8 @@ pub(super) fn deliveries_key(chunk: u64, recipient: AgencyKey) -> [u8; 17] {
     key
 }
 
-/// All rows of a chunk, in the order of their keys. The same entries always make the same rows, so that a chunk of which
-/// a crash left a part is simply written again.
+/// All rows of a chunk, in the order of their keys. The same entries always make the same rows, so that a chunk of
+/// which a crash left a part is simply written again.
 pub(super) fn rows(chunk: u64, segments: &[Arc<Segment>]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let base = chunk * CHUNK_ENTRIES;
     // By page first: each page is then small enough to be sorted in the processor's cache.
@@ -91,8 +91,12 @@ fn page(pairs: &[(u64, u32)]) -> Vec<u8> {
     let mut row = Vec::with_capacity(5 + 12 * terms.len() + postings.len());
     row.put_u8(VERSION);
     row.put_u32(terms.len() as u32);
-    terms.iter().for_each(|term| row.put_u64(*term));
-    ends.iter().for_each(|end| row.put_u32(*end));
+    for term in &terms {
+        row.put_u64(*term);
+    }
+    for end in &ends {
+        row.put_u32(*end);
+    }
     row.put_slice(&postings);
     row
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
+use fjall::PersistMode;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
@@ -10,8 +11,8 @@ use super::{
 };
 use crate::store::embedded::{health::Health, keyspaces::fatal};
 
-/// Rows of one batch: small, since a commit waits while one is written.
-const BATCH_ROWS: usize = 16;
+/// Rows of one batch, some 2 MB: a commit waits while one is written and synced, so neither long nor often.
+const BATCH_ROWS: usize = 64;
 /// The row of `meta` that says how many chunks are flushed.
 pub(in crate::store::embedded) const FLUSHED: &str = "index-chunks";
 /// Chunks that may wait for the thread before a commit waits for it: bounds the memory of the tail.
@@ -103,16 +104,21 @@ impl Index {
         if segments.len() < CHUNK_SEGMENTS {
             return Ok(());
         }
-        for rows in chunk::rows(chunk, &segments).chunks(BATCH_ROWS) {
-            let mut batch = self.keyspaces.db.batch();
-            for (key, value) in rows {
+        let rows = chunk::rows(chunk, &segments);
+        let mut rest = rows.as_slice();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(BATCH_ROWS.min(rest.len()));
+            // Synced: only a journal's last batch may be torn by a crash (`journal.rs`).
+            let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
+            for (key, value) in now {
                 batch.insert(&self.keyspaces.index, key.as_slice(), value.as_slice());
             }
+            if later.is_empty() {
+                batch.insert(&self.keyspaces.meta, FLUSHED, (chunk + 1).to_be_bytes());
+            }
             batch.commit().map_err(fatal)?;
+            rest = later;
         }
-        let mut batch = self.keyspaces.db.batch();
-        batch.insert(&self.keyspaces.meta, FLUSHED, (chunk + 1).to_be_bytes());
-        batch.commit().map_err(fatal)?;
 
         let mut tail = self.tail.write();
         tail.flushed += 1;

@@ -1,5 +1,5 @@
-//! The index: where terms and recipients occur. Derived: the newest entries in memory, older ones flushed by chunk, and all
-//! of it can be built again from `commits`. What is searched stays a keyed hash.
+//! The index: where terms and recipients occur. Derived: the newest entries in memory, older ones flushed by chunk, and
+//! all of it can be built again from `commits`. What is searched stays a keyed hash.
 //!
 //! | question | file |
 //! |---|---|
@@ -167,7 +167,8 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<u64>, StoreError> {
         let mut found = Vec::new();
-        // What lies in the tail now, before the chunks before it: a chunk that is flushed meanwhile is in both, not in none.
+        // What lies in the tail now, before the chunks before it: a chunk that is flushed meanwhile is in both, not in
+        // none.
         let mut newest = Vec::new();
         let tail_first = {
             let tail = self.tail.read();

@@ -102,7 +102,9 @@ impl Segment {
         let room = SEGMENT_ENTRIES - self.end() % SEGMENT_ENTRIES;
         let room = if self.is_full() { 0 } else { usize::try_from(room).unwrap_or(usize::MAX) };
         let (now, later) = entries.split_at(room.min(entries.len()));
-        now.iter().for_each(|entry| self.push(&entry.routing));
+        for entry in now {
+            self.push(&entry.routing);
+        }
         later
     }
 }

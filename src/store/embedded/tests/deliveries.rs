@@ -10,6 +10,8 @@ use crate::{
     store::{DeadLetter, Store, StoreError},
 };
 
+type Step = fn(super::scene::Builder) -> super::scene::Builder;
+
 async fn states(scene: &Scene, indices: &[u64]) -> Vec<Option<DeliveryState>> {
     let mut states = Vec::new();
     for index in indices {
@@ -140,7 +142,6 @@ async fn a_replayed_dead_letter_is_due_until_the_next_claim_and_then_claimed() {
 async fn steps_that_make_no_sense_are_refused_whole() {
     let scene = ten().await;
     scene.commit(|c| c.claim(TAX, 10).settle(TAX, 0, Rejected)).await.unwrap();
-    type Step = fn(super::scene::Builder) -> super::scene::Builder;
     let steps: [(&str, Step); 6] = [
         ("another's delivery", |c| c.settle(BENEFIT, 2, Acknowledged)),
         ("no delivery", |c| c.settle(TAX, 3, Acknowledged)),

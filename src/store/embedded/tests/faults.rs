@@ -152,17 +152,39 @@ async fn a_torn_batch_is_cut_off_as_a_whole() {
     let full = fs::read(journal("after")).unwrap();
     let written = full.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     let before = fs::read(journal("before")).unwrap();
-    let start = before.iter().zip(&full).position(|(a, b)| a != b).unwrap();
+    let start = before.iter().zip(&full).position(|(a, b)| a != b).unwrap_or(before.len());
     assert!(start < written, "the batch is at the journal's end");
-    for end in (start..written).step_by(97) {
+    let holes = (start..written).step_by(97).flat_map(|end| [(end, written), (start, end + 1), (end, end + 60)]);
+    for (from, to) in holes {
         let torn = base.path().join("torn");
         copy_folder(&base.path().join("after"), &torn);
         let mut bytes = full.clone();
-        bytes[end..].fill(0);
+        bytes[from..to.min(written)].fill(0);
         fs::write(torn.join("db/0.jnl"), &bytes).unwrap();
         let store = EmbeddedStore::open(options(&torn)).unwrap();
         check(&store, false).await;
         drop(store);
         fs::remove_dir_all(&torn).unwrap();
     }
+}
+
+#[tokio::test]
+async fn damage_to_what_was_synced_is_not_cut_off() {
+    let mut scene = Scene::new();
+    scene.commit_terms(&[1]).await;
+    let journal = scene.folder.path().join("db/0.jnl");
+    let first = fs::read(&journal).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    scene.commit_terms(&[2]).await;
+    scene.close();
+    let whole = fs::read(&journal).unwrap();
+    for at in [0, first / 2, first] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x40;
+        fs::write(&journal, &damaged).unwrap();
+        let opened = EmbeddedStore::open(scene.options.clone()).map(|_| ());
+        assert!(matches!(opened, Err(StoreError::Corrupt(_))), "byte {at}: {opened:?}");
+    }
+    fs::write(&journal, &whole).unwrap();
+    scene.reopen();
+    assert_eq!(scene.head().await.size, 2);
 }

@@ -10,6 +10,8 @@ use crate::{
     vault::Term,
 };
 
+type Break = fn(&mut Commit);
+
 fn terms(terms: &[u64]) -> Query {
     Query { terms: terms.iter().map(|term| Term(*term)).collect(), limit: 1000, ..Query::default() }
 }
@@ -87,7 +89,6 @@ async fn nobody_else_takes_the_head_until_it_is_let_go() {
 async fn a_commit_that_breaks_the_contract_changes_nothing_and_the_next_one_goes_through() {
     let scene = Scene::new();
     scene.commit_terms(&[1, 2]).await;
-    type Break = fn(&mut Commit);
     let breaks: [(&str, Break); 7] = [
         ("time", |c| c.time = NOON.before(std::time::Duration::from_secs(1))),
         ("checkpoint's size", |c| c.checkpoint = checkpoint("hub/test/one", 9)),
@@ -140,7 +141,7 @@ async fn a_search_goes_on_from_memory_into_the_flushed_chunks() {
     while next < entries {
         let upto = entries.min(next + 37);
         let add = |c: super::scene::Builder, index: u64| {
-            let recipient = (index % 50 == 0).then_some(BENEFIT);
+            let recipient = index.is_multiple_of(50).then_some(BENEFIT);
             c.entry(&[index % 2, 10 + index % 29, index << 50], recipient)
         };
         scene.commit(|c| (next..upto).fold(c, add)).await.unwrap();

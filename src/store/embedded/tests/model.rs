@@ -131,7 +131,7 @@ impl Model {
             let expected: Vec<u64> = self.matching(&terms, from, before).into_iter().take(5).collect();
             assert_eq!(store.search(&part).await.unwrap(), expected);
         }
-        for index in 0..self.size() + 1 {
+        for index in 0..=self.size() {
             let state = store.delivery(index).await.unwrap().map(|delivery| (delivery.recipient, delivery.state));
             assert_eq!(state, self.deliveries.get(&index).map(|(own, state, _)| (*own, *state)), "delivery {index}");
         }
@@ -219,7 +219,7 @@ async fn run(steps: &[Step], recent_bytes: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_with_restarts_agrees_with_the_model(steps in steps(), recent in prop_oneof![Just(1), Just(20_000)]) {

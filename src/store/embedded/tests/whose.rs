@@ -20,6 +20,9 @@ use crate::{
     vault::MasterKey,
 };
 
+type Change = fn(&mut EmbeddedOptions);
+type Damage = fn(&Keyspaces);
+
 #[test]
 fn nothing_is_created_by_opening_nor_opened_by_creating() {
     let folder = tempfile::tempdir().unwrap();
@@ -36,7 +39,6 @@ async fn another_environment_ledger_or_key_is_refused() {
     let mut scene = Scene::new();
     scene.commit_terms(&[1]).await;
     scene.close();
-    type Change = fn(&mut EmbeddedOptions);
     let others: [Change; 3] = [
         |o| o.environment = Environment::Production,
         |o| o.origin = "hub/test/two".to_owned(),
@@ -67,7 +69,6 @@ fn a_creation_that_was_interrupted_is_not_taken_for_a_store() {
 
 #[tokio::test]
 async fn a_gap_or_a_checkpoint_that_is_not_the_newest_entrys_refuses_to_open() {
-    type Damage = fn(&Keyspaces);
     let damages: [(&str, Damage); 4] = [
         ("newest commit missing", |k| k.commits.remove(4_u64.to_be_bytes()).unwrap()),
         ("a commit missing before it", |k| k.commits.remove(2_u64.to_be_bytes()).unwrap()),

@@ -1,7 +1,6 @@
-//! The composition root: puts the parts together. The only file that names concrete adapters (which store, which driver,
-//! which way in). Tests and the demo put the same hub together as `serve` does.
+//! The core of a hub: store, sequencer, desk. Tests and the demo put the same core together as `serve` does.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
@@ -15,11 +14,10 @@ use crate::{
         time::{Clock, SystemClock},
     },
     exchange::{parse::RecordLimits, validate::ValidateLimits},
-    ledger::{Checkpoint, LedgerReport, Note, VerifierKey, verify_ledger},
     sequencer::{Bounds, Sequencer, Signing},
     store::{
         Store,
-        embedded::{EmbeddedOptions, EmbeddedStore, LedgerCopy},
+        embedded::{EmbeddedOptions, EmbeddedStore},
     },
     vault::{MasterKey, Random, SystemRandom},
 };
@@ -47,14 +45,6 @@ pub struct Core {
     pub sequencer: Sequencer,
     /// The use cases.
     pub desk: Arc<Desk>,
-}
-
-/// Everything that decides who a ledger is.
-pub struct Identity {
-    /// Who signs, under which origin.
-    pub signing: Signing,
-    /// What opens the store.
-    pub master: Arc<MasterKey>,
 }
 
 /// The bounds of the desk, from the table of limits.
@@ -136,21 +126,6 @@ fn open_store(options: EmbeddedOptions) -> anyhow::Result<EmbeddedStore> {
         EmbeddedStore::create(&options)?;
     }
     Ok(EmbeddedStore::open(options)?)
-}
-
-/// Verifies the ledger in a data folder (a copy, or of a hub that is stopped) without any key of the hub: every entry,
-/// every tile, the newest checkpoint's signature and root.
-pub fn verify_data(folder: &Path, keys: &[VerifierKey], progress: impl FnMut(u64)) -> anyhow::Result<LedgerReport> {
-    let copy = LedgerCopy::open(folder)?;
-    let head = copy.head()?;
-    let text = String::from_utf8_lossy(&head.checkpoint);
-    let checkpoint = Checkpoint::verify(&Note::parse(&text)?, keys)?;
-    Ok(verify_ledger(copy.entries(), &copy, &checkpoint, progress))
-}
-
-/// Changes one bit of one entry in a copy of a data folder, for exercises in verifying.
-pub fn falsify_copy(folder: &Path, index: u64) -> anyhow::Result<()> {
-    Ok(LedgerCopy::open(folder)?.falsify(index)?)
 }
 
 /// The options of the embedded store, from the configuration.

@@ -1,0 +1,243 @@
+//! The composition root: puts the parts together. The only module that names concrete adapters (which store, which driver,
+//! which way in).
+
+mod chores;
+mod core;
+mod exercise;
+mod telemetry;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    core::{Core, Surroundings, desk_limits, sequencer_bounds, store_options},
+    exercise::{falsify_copy, verify_data},
+    telemetry::start_logging,
+};
+use crate::{
+    catalogue::Catalogue,
+    config::{Config, LedgerIdentity, Limits, MasterKeyFile},
+    desk::LoadCatalogue,
+    domain::environment::Environment,
+    ingress::grpc::{GrpcLimits, GrpcParts, GrpcServer},
+    relay::{Backoff, Registry, RelayLimits},
+    sequencer::{Condition, Signing},
+    tls::{Incoming, TlsFiles, TlsLimits, TlsState, system_clock},
+};
+
+/// A running hub.
+pub struct Hub {
+    core: Core,
+    relay: Arc<Registry>,
+    tls: Arc<TlsState>,
+    load: LoadCatalogue,
+    address: SocketAddr,
+    stopping: CancellationToken,
+    serving: JoinHandle<anyhow::Result<()>>,
+    chores: Vec<JoinHandle<()>>,
+    drain_max: Duration,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Reads the catalogue that the configuration names.
+pub fn load_catalogue(config: &Config) -> anyhow::Result<Catalogue> {
+    loader(config)().map_err(anyhow::Error::msg)
+}
+
+fn loader(config: &Config) -> LoadCatalogue {
+    let (catalogue, schemas) = (config.paths.catalogue.clone(), config.paths.schemas());
+    Arc::new(move || {
+        Catalogue::load(&catalogue, &schemas).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        })
+    })
+}
+
+impl Hub {
+    /// Starts a hub: nothing listens before everything that it needs has been read and checked.
+    pub async fn start(config: Config, surroundings: Surroundings) -> anyhow::Result<Self> {
+        let identity = LedgerIdentity::read(&config.keys.ledger)?;
+        let origin = identity.origin()?;
+        if origin.environment() != Some(config.environment.as_str()) || origin.hub() != Some(config.hub.as_str()) {
+            bail!(
+                "{} is the key of {origin}, not of a ledger of {} in environment {}",
+                config.keys.ledger.display(),
+                config.hub.as_str(),
+                config.environment
+            );
+        }
+        let signer = identity.signer(&config.keys.ledger)?;
+        let verifier = signer.verifier().clone();
+        let master = Arc::new(MasterKeyFile::read(&config.keys.master)?);
+        let load = loader(&config);
+        let catalogue = load().map_err(anyhow::Error::msg).context("the catalogue")?;
+        let tls = tls_state(&config)?;
+
+        let options = store_options(&config, origin.as_str(), master);
+        let random = Arc::clone(&surroundings.random);
+        let core = Core::start(options, Signing { origin, signer }, catalogue, &config.limits, surroundings).await?;
+        let relay = Registry::new(Arc::clone(&core.desk), relay_limits(&config.limits), random);
+        relay.resume().await.map_err(|error| anyhow::anyhow!("deliveries cannot be resumed: {error}"))?;
+
+        let listener = TcpListener::bind(config.grpc.listen).await;
+        let listener = listener.with_context(|| format!("listening on {}", config.grpc.listen))?;
+        let address = listener.local_addr()?;
+        let stopping = CancellationToken::new();
+        let parts = GrpcParts {
+            desk: Arc::clone(&core.desk),
+            relay: Arc::clone(&relay),
+            verifier,
+            load: Arc::clone(&load),
+            limits: grpc_limits(&config.limits),
+        };
+        let incoming = Incoming::start(listener, Arc::clone(&tls));
+        let stop = stopping.clone();
+        let serving = tokio::spawn(async move { Ok(GrpcServer::new(parts).serve(incoming, stop).await?) });
+        let chores = vec![
+            tokio::spawn(Arc::clone(&tls).watch_expiry()),
+            tokio::spawn(chores::forget_calls(
+                core.store.clone(),
+                config.limits.idempotency_back_s_max,
+                stopping.clone(),
+            )),
+        ];
+        let drain_max = config.limits.drain_s_max;
+        tracing::info!(environment = %config.environment, %address, "serving");
+        Ok(Self { core, relay, tls, load, address, stopping, serving, chores, drain_max })
+    }
+
+    /// Where systems connect.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Store, sequencer, desk.
+    pub const fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Reads certificates, revocation lists, trust anchors and the catalogue again. Each is replaced whole, or kept.
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        let tls = Arc::clone(&self.tls);
+        let reloaded = tokio::task::spawn_blocking(move || tls.reload()).await?;
+        match reloaded {
+            Ok(now) => tracing::info!(closed = now.closed, kept = now.kept, "certificates were read again"),
+            Err(error) => tracing::error!(%error, "certificates are kept as they were"),
+        }
+        let load = Arc::clone(&self.load);
+        match tokio::task::spawn_blocking(move || load()).await? {
+            Ok(catalogue) => {
+                let published = self.core.desk.publish(Arc::new(catalogue)).await?;
+                let changed = published.receipt.is_some();
+                tracing::info!(digest = %published.digest, changed, "the catalogue was read again");
+            }
+            Err(problems) => tracing::error!(%problems, "the catalogue is kept as it was"),
+        }
+        Ok(())
+    }
+
+    /// Waits until the hub can't go on: the store has failed for good, or the listener has ended.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        let mut condition = self.core.sequencer.condition();
+        let store = condition.wait_for(|now| matches!(now, Condition::Failed(_)));
+        tokio::select! {
+            failed = store => match failed.as_deref() {
+                Ok(Condition::Failed(why)) => anyhow::anyhow!("{why}"),
+                _ => anyhow::anyhow!("the sequencer has ended"),
+            },
+            ended = &mut self.serving => match ended {
+                Ok(Ok(())) => anyhow::anyhow!("the listener has ended"),
+                Ok(Err(error)) => error,
+                Err(error) => error.into(),
+            },
+        }
+    }
+
+    /// Takes no more calls, finishes what is under way, and stops.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stopping.cancel();
+        self.relay.drain().await;
+        let served = tokio::time::timeout(self.drain_max + Duration::from_secs(5), self.serving).await;
+        self.core.sequencer.drain().await;
+        for chore in self.chores {
+            chore.abort();
+        }
+        match served {
+            Ok(ended) => ended?,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// `waybill serve`: runs a hub until it is told to stop (SIGTERM, SIGINT) or cannot go on. SIGHUP reloads.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    start_logging(&config.log);
+    telemetry::start_metrics(&config.metrics)?;
+    let (mut hangup, mut terminate, mut interrupt) =
+        (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hub = Hub::start(config, Surroundings::default()).await?;
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                if let Err(error) = hub.reload().await {
+                    tracing::error!(%error, "not reloaded");
+                }
+            }
+            _ = terminate.recv() => return hub.stop().await,
+            _ = interrupt.recv() => return hub.stop().await,
+            error = hub.failed() => return Err(error.context("the hub stops; start it again, and it recovers")),
+        }
+    }
+}
+
+fn tls_state(config: &Config) -> anyhow::Result<Arc<TlsState>> {
+    let files = TlsFiles {
+        certificate: config.tls.certificate.clone(),
+        key: config.tls.key.clone(),
+        client_ca: config.tls.client_ca.clone(),
+        crls: config.tls.crls.clone(),
+    };
+    let limits = TlsLimits {
+        handshakes_max: config.limits.handshakes_max,
+        handshake_timeout: config.limits.handshake_ms_max,
+        connections_max: config.limits.connections_max,
+        connections_per_system_max: config.limits.connections_per_system_max,
+    };
+    let state = TlsState::load(files, limits, system_clock())?;
+    if config.environment == Environment::Production && state.current().uses_development_ca() {
+        bail!("environment = production refuses the certificates of a development CA");
+    }
+    Ok(state)
+}
+
+fn grpc_limits(limits: &Limits) -> GrpcLimits {
+    GrpcLimits {
+        grpc_message_bytes_max: limits.grpc_message_bytes_max,
+        // A request may wait for its whole deadline; what is beyond that is a fault.
+        grpc_call_timeout: limits.request_s_max + Duration::from_secs(10),
+        drain_max: limits.drain_s_max,
+        stream_window_max: limits.stream_window_max,
+        http2_streams_max: u32::try_from(limits.http2_streams_max).unwrap_or(u32::MAX),
+        ..GrpcLimits::default()
+    }
+}
+
+fn relay_limits(limits: &Limits) -> RelayLimits {
+    RelayLimits {
+        credit_max: limits.receive_credit_max,
+        report_within: limits.delivery_ms_max,
+        attempts_max: u32::try_from(limits.delivery_attempts_max).unwrap_or(u32::MAX),
+        backoff: Backoff { first: limits.backoff_ms_min, longest: limits.backoff_ms_max },
+        held_max: 4 * limits.receive_credit_max,
+    }
+}

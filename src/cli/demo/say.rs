@@ -1,0 +1,48 @@
+//! How the demo speaks: titles, facts, details, and a progress bar where somebody watches.
+
+use std::io::IsTerminal as _;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Prints the story.
+#[derive(Debug, Clone, Copy)]
+pub struct Teller {
+    watched: bool,
+}
+
+impl Teller {
+    /// Looks whether somebody watches.
+    pub fn new() -> Self {
+        Self { watched: std::io::stderr().is_terminal() }
+    }
+
+    /// A new step.
+    pub fn title(&self, text: &str) {
+        println!("\n{text}\n{}", "─".repeat(text.chars().count()));
+    }
+
+    /// A plain sentence.
+    pub fn say(&self, text: &str) {
+        println!("{text}");
+    }
+
+    /// Something that happened and was checked.
+    pub fn fact(&self, text: &str) {
+        println!("  ✓ {text}");
+    }
+
+    /// More about it.
+    pub fn detail(&self, text: &str) {
+        println!("      {text}");
+    }
+
+    /// A progress bar; invisible when nobody watches.
+    pub fn bar(&self, length: u64, what: &str) -> ProgressBar {
+        if !self.watched {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("  {bar:30} {pos}/{len} {msg}");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::new(length).with_style(style).with_message(what.to_owned())
+    }
+}

@@ -1,0 +1,227 @@
+//! The development CA and what it issues. What stands in the certificates: `tls/authority.rs`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rustls_pki_types::{CertificateDer, UnixTime, pem::PemObject as _};
+use serde_json::json;
+
+use super::make_folder;
+use crate::{
+    cli::{exit::Failure, output::Out},
+    domain::agency::SystemId,
+    tls::{
+        Existing,
+        authority::{Authority, Issued, Serial, Validity, system_uri},
+        write_public,
+    },
+};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// How long something holds, from now.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Days<const DEFAULT: u32> {
+    /// Days that it holds
+    #[arg(long, default_value_t = DEFAULT, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    days: u32,
+}
+
+impl<const DEFAULT: u32> Days<DEFAULT> {
+    fn validity(self) -> Validity {
+        Validity::starting(UnixTime::now(), DAY * self.days)
+    }
+}
+
+/// `keys ca`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Ca {
+    /// Folder to write ca.pem and ca.key.pem into; a CA that is there is kept
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Name of the CA
+    #[arg(long)]
+    name: String,
+    #[command(flatten)]
+    days: Days<3650>,
+}
+
+impl Ca {
+    pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
+        make_folder(&self.out)?;
+        let authority = Authority::create(&self.name, self.days.validity()).map_err(Failure::usage)?;
+        authority.save(&self.out).map_err(Failure::fault)?;
+        let (certificate, key) = (self.out.join("ca.pem"), self.out.join("ca.key.pem"));
+        out.show(
+            || json!({ "certificate": certificate, "key": key }),
+            || {
+                let folder = self.out.display();
+                format!(
+                    "development CA {:?}\n  certificate: {}\n  key:         {}\n  next: waybill keys server --ca \
+                     {folder} --host localhost --out {folder}",
+                    self.name,
+                    certificate.display(),
+                    key.display()
+                )
+            },
+        )
+    }
+}
+
+/// `keys server`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Server {
+    /// Folder of the CA
+    #[arg(long, value_name = "DIR")]
+    ca: PathBuf,
+    /// DNS name or IP address under which clients reach the server; may be given again
+    #[arg(long, required = true)]
+    host: Vec<String>,
+    /// Folder to write into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Name of the files: NAME.pem and NAME.key.pem
+    #[arg(long, default_value = "hub")]
+    name: String,
+    #[command(flatten)]
+    days: Days<397>,
+}
+
+impl Server {
+    pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let hosts: Vec<&str> = self.host.iter().map(String::as_str).collect();
+        let issued = open(&self.ca)?.issue_server(&hosts, self.days.validity()).map_err(Failure::usage)?;
+        save(&issued, &self.out, &self.name, &format!("server {}", hosts.join(", ")), out)
+    }
+}
+
+/// `keys system`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct System {
+    /// Folder of the CA
+    #[arg(long, value_name = "DIR")]
+    ca: PathBuf,
+    /// The system, as the catalogue calls it
+    #[arg(value_name = "AGENCY/SYSTEM")]
+    name: SystemId,
+    /// Folder to write AGENCY-SYSTEM.pem and AGENCY-SYSTEM.key.pem into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    days: Days<397>,
+}
+
+impl System {
+    pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let agency = self.name.agency();
+        let name = self.name.as_str().rsplit('/').next().unwrap_or_default();
+        let issued =
+            open(&self.ca)?.issue_system(agency.as_str(), name, self.days.validity()).map_err(Failure::usage)?;
+        let uri = system_uri(agency.as_str(), name).map_err(Failure::usage)?;
+        save(&issued, &self.out, &format!("{agency}-{name}"), &format!("system {} ({uri})", self.name), out)
+    }
+}
+
+/// `keys revoke`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Revoke {
+    /// Folder of the CA
+    #[arg(long, value_name = "DIR")]
+    ca: PathBuf,
+    /// The certificates that no longer hold, PEM; none: an edition with what the list has
+    #[arg(value_name = "CERTIFICATE")]
+    certificates: Vec<PathBuf>,
+    /// The revocation list [default: ca.crl.pem in the CA's folder]
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    #[command(flatten)]
+    days: Days<30>,
+}
+
+impl Revoke {
+    pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let authority = open(&self.ca)?;
+        let list = self.list.unwrap_or_else(|| self.ca.join("ca.crl.pem"));
+        let previous = match std::fs::read_to_string(&list) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Failure::Fault(format!("{}: {error}", list.display()))),
+        };
+        let serials = self.certificates.iter().map(|path| serial(path)).collect::<Result<Vec<_>, _>>()?;
+        let edition = authority.revoke(previous.as_deref(), &serials, self.days.validity()).map_err(Failure::usage)?;
+        write_public(&list, edition.as_bytes(), Existing::Replace).map_err(Failure::fault)?;
+        let shown: Vec<String> = serials.iter().map(ToString::to_string).collect();
+        out.show(
+            || json!({ "list": list, "revoked": shown }),
+            || {
+                format!(
+                    "revoked: {}\n  list: {}\n  next: name it under [tls] crls, then send the hub SIGHUP; running \
+                     connections are closed within seconds\n  the next edition is due in {} days",
+                    if shown.is_empty() { "nothing new".to_owned() } else { shown.join(", ") },
+                    list.display(),
+                    self.days.days
+                )
+            },
+        )
+    }
+}
+
+fn open(folder: &Path) -> Result<Authority, Failure> {
+    Authority::open(folder).map_err(Failure::usage)
+}
+
+fn serial(path: &Path) -> Result<Serial, Failure> {
+    let wrong = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let certificate = CertificateDer::from_pem_slice(&pem).map_err(|_| wrong(&"holds no certificate"))?;
+    Serial::of(&certificate).ok_or_else(|| wrong(&"holds no certificate"))
+}
+
+fn save(issued: &Issued, folder: &PathBuf, stem: &str, what: &str, out: &mut Out) -> Result<(), Failure> {
+    make_folder(folder)?;
+    let (certificate, key) = issued.save(folder, stem, Existing::Keep).map_err(Failure::fault)?;
+    out.show(
+        || json!({ "certificate": certificate, "key": key, "serial": issued.serial.to_string() }),
+        || format!("{what}\n  certificate: {}\n  key:         {}", certificate.display(), key.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quiet() -> Out {
+        Out::to(true, Box::new(std::io::sink()))
+    }
+
+    #[test]
+    fn a_ca_issues_and_revokes_what_the_tls_module_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().to_owned();
+        let make = || Ca { out: ca.clone(), name: "Trial".to_owned(), days: Days { days: 10 } }.run(&mut quiet());
+        make().unwrap();
+        assert!(make().is_err(), "a CA that is there is kept");
+        let name: SystemId = "tax/registry".parse().unwrap();
+        System { ca: ca.clone(), name, out: ca.join("tax"), days: Days { days: 5 } }.run(&mut quiet()).unwrap();
+        let certificate = ca.join("tax/tax-registry.pem");
+        let der = CertificateDer::from_pem_file(&certificate).unwrap();
+        assert_eq!(&*crate::tls::san_uri(&der).unwrap(), "urn:waybill:system:tax:registry");
+        for certificates in [vec![certificate], Vec::new()] {
+            let revoke = Revoke { ca: ca.clone(), certificates, list: None, days: Days { days: 5 } };
+            revoke.run(&mut quiet()).unwrap();
+        }
+        assert!(std::fs::read_to_string(ca.join("ca.crl.pem")).unwrap().contains("X509 CRL"));
+    }
+
+    #[test]
+    fn a_certificate_that_outlives_its_ca_is_a_mistake_of_the_caller() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().to_owned();
+        Ca { out: ca.clone(), name: "Trial".to_owned(), days: Days { days: 1 } }.run(&mut quiet()).unwrap();
+        let host = vec!["localhost".to_owned()];
+        let server = Server { ca: ca.clone(), host, out: ca, name: "hub".to_owned(), days: Days { days: 2 } };
+        assert!(matches!(server.run(&mut quiet()), Err(Failure::Usage(_))));
+    }
+}

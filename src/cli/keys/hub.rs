@@ -1,0 +1,135 @@
+//! The hub's own keys: the one that signs its ledger, and the one that wraps the keys of its store.
+
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::rand;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    cli::{exit::Failure, output::Out},
+    config::{Config, HubName, LedgerIdentity, MasterKeyFile},
+    domain::environment::Environment,
+};
+
+/// `keys ledger`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Ledger {
+    /// File to write, readable by its owner only; a key that is there is kept
+    #[arg(long, value_name = "FILE", required_unless_present = "config")]
+    out: Option<PathBuf>,
+    /// The hub's configuration: it says hub, environment and file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["hub", "environment"])]
+    config: Option<PathBuf>,
+    /// The hub's name, as its configuration says it
+    #[arg(long, value_name = "NAME", required_unless_present = "config", value_parser = hub_name)]
+    hub: Option<String>,
+    /// demo, test or production
+    #[arg(long, required_unless_present = "config")]
+    environment: Option<Environment>,
+}
+
+impl Ledger {
+    pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let config = self.config.as_deref().map(Config::load).transpose().map_err(Failure::usage)?;
+        let (hub, environment, path) = match (config, self.hub, self.environment) {
+            (Some(config), _, _) => {
+                (config.hub.to_string(), config.environment, self.out.unwrap_or(config.keys.ledger))
+            }
+            (None, Some(hub), Some(environment)) => (hub, environment, self.out.unwrap_or_default()),
+            _ => return Err(Failure::usage("say --hub and --environment, or --config")),
+        };
+        let made = LedgerIdentity::create(&path, &hub, environment, &*random()?).map_err(Failure::fault)?;
+        let origin = made.origin().map_err(Failure::fault)?;
+        let verifier = made.verifier_key();
+        out.show(
+            || json!({ "key": path, "origin": origin.as_str(), "verifier_key": verifier }),
+            || {
+                format!(
+                    "ledger key: {}\n  origin: {origin}\n  verifier key, for everyone who checks receipts: \
+                     {verifier}\n  keep the file where no backup of the data goes: who has it can forge proofs",
+                    path.display()
+                )
+            },
+        )
+    }
+}
+
+/// `keys master`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Master {
+    /// File to write, readable by its owner only; a key that is there is kept
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Master {
+    pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
+        MasterKeyFile::write(&self.out, &*random()?).map_err(Failure::fault)?;
+        let shown = Path::display(&self.out);
+        out.show(
+            || json!({ "key": self.out }),
+            || {
+                format!(
+                    "master key: {shown}\n  without it nothing in the store can be read; with it and the data \
+                     everything can: keep a copy, elsewhere"
+                )
+            },
+        )
+    }
+}
+
+fn random() -> Result<Zeroizing<[u8; 32]>, Failure> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    rand::fill(bytes.as_mut_slice()).map_err(|_| Failure::fault("the system gives no randomness"))?;
+    Ok(bytes)
+}
+
+fn hub_name(text: &str) -> Result<String, &'static str> {
+    HubName::try_from(text.to_owned()).map(|name| name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn quiet() -> Out {
+        Out::to(true, Box::new(std::io::sink()))
+    }
+
+    #[test]
+    fn the_hub_reads_the_keys_that_were_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let (master, ledger) = (folder.path().join("master.key"), folder.path().join("ledger.key"));
+        Master { out: master.clone() }.run(&mut quiet()).unwrap();
+        let make = || Ledger {
+            out: Some(ledger.clone()),
+            config: None,
+            hub: Some("hub.example".to_owned()),
+            environment: Some(Environment::Test),
+        };
+        make().run(&mut quiet()).unwrap();
+        MasterKeyFile::read(&master).unwrap();
+        let origin = LedgerIdentity::read(&ledger).unwrap().origin().unwrap();
+        assert_eq!((origin.hub(), origin.environment()), (Some("hub.example"), Some("test")));
+        for path in [&master, &ledger] {
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(make().run(&mut quiet()).is_err(), "a key that is there is kept");
+    }
+
+    #[test]
+    fn the_configuration_says_which_ledger_it_is_and_where_the_key_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let sample = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/waybill.toml")).unwrap();
+        let config = folder.path().join("waybill.toml");
+        std::fs::write(&config, sample).unwrap();
+        std::fs::create_dir(folder.path().join("keys")).unwrap();
+        let make = Ledger { out: None, config: Some(config.clone()), hub: None, environment: None };
+        make.run(&mut quiet()).unwrap();
+        let path = Config::load(&config).unwrap().keys.ledger;
+        assert_eq!(LedgerIdentity::read(&path).unwrap().origin().unwrap().environment(), Some("test"));
+    }
+}
