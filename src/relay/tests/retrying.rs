@@ -117,6 +117,8 @@ async fn a_hub_that_cannot_write_for_a_while_loses_nothing_and_writes_nothing_tw
     driver.acknowledge(&[0, 1]).await;
     scene.hub.commit(&[3]);
     scene.quiet().await;
+    driver.acknowledge(&[0, 1]).await;
+    scene.quiet().await;
     assert_eq!((scene.hub.recorded().len(), driver.get().await.len()), (0, 0));
     scene.hub.set_broken(false);
     assert_eq!(driver.wait().await.0, 2);
