@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn standard_details_alone_are_a_refusal_too() {
-        let mut details = tonic_types::ErrorDetails::with_error_info("peer.unknown", "waybill", std::collections::HashMap::new());
+        let mut details =
+            tonic_types::ErrorDetails::with_error_info("peer.unknown", "waybill", std::collections::HashMap::new());
         details.add_bad_request_violation("/subject", "minItems");
         let failure = Failure::from(Status::with_error_details(Code::PermissionDenied, "who?", details));
         let Failure::Refused(refused) = failure else { panic!("{failure}") };
