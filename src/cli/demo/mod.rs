@@ -3,9 +3,9 @@
 pub mod population;
 mod proof;
 mod say;
-mod setup;
+pub mod setup;
 mod story;
-mod systems;
+pub mod systems;
 
 use std::path::PathBuf;
 
