@@ -3,5 +3,7 @@
 mod catalogue;
 mod deliveries;
 mod grpc;
+mod rules;
+mod scene;
 mod schemas;
 mod smoke;
