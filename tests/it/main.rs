@@ -4,5 +4,7 @@ mod catalogue;
 mod crash;
 mod deliveries;
 mod grpc;
+mod rules;
+mod scene;
 mod schemas;
 mod smoke;
