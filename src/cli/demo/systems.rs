@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use waybill_proto::v1::{
     self, consent_service_client::ConsentServiceClient, exchange_service_client::ExchangeServiceClient,
-    ledger_service_client::LedgerServiceClient,
+    ledger_service_client::LedgerServiceClient, operator_service_client::OperatorServiceClient,
 };
 
 use super::{
@@ -42,6 +42,8 @@ pub struct System {
     pub consent: ConsentServiceClient<Channel>,
     /// The ledger.
     pub ledger: LedgerServiceClient<Channel>,
+    /// Operating.
+    pub operator: OperatorServiceClient<Channel>,
 }
 
 impl System {
@@ -55,7 +57,8 @@ impl System {
         Ok(Self {
             exchange: ExchangeServiceClient::new(channel.clone()),
             consent: ConsentServiceClient::new(channel.clone()),
-            ledger: LedgerServiceClient::new(channel),
+            ledger: LedgerServiceClient::new(channel.clone()),
+            operator: OperatorServiceClient::new(channel),
         })
     }
 }
