@@ -210,6 +210,7 @@ fn tls_state(config: &Config) -> anyhow::Result<Arc<TlsState>> {
     let limits = TlsLimits {
         handshakes_max: config.limits.handshakes_max,
         handshake_timeout: config.limits.handshake_ms_max,
+        first_bytes_timeout: config.limits.first_bytes_ms_max,
         connections_max: config.limits.connections_max,
         connections_per_system_max: config.limits.connections_per_system_max,
     };
@@ -228,6 +229,7 @@ fn grpc_limits(limits: &Limits) -> GrpcLimits {
         drain_max: limits.drain_s_max,
         stream_window_max: limits.stream_window_max,
         http2_streams_max: u32::try_from(limits.http2_streams_max).unwrap_or(u32::MAX),
+        http2_keepalive_interval: limits.silent_s_max,
         ..GrpcLimits::default()
     }
 }

@@ -41,9 +41,6 @@ macro_rules! unit {
     (type s) => {
         Duration
     };
-    (type d) => {
-        Duration
-    };
     (name count) => {
         ""
     };
@@ -58,9 +55,6 @@ macro_rules! unit {
     };
     (name s) => {
         "s"
-    };
-    (name d) => {
-        "days"
     };
     // Every row's most fits: a test compares them.
     (from count $number:expr) => {
@@ -77,9 +71,6 @@ macro_rules! unit {
     };
     (from s $number:expr) => {
         Duration::from_secs($number)
-    };
-    (from d $number:expr) => {
-        Duration::from_secs($number * 86_400)
     };
 }
 
@@ -145,18 +136,16 @@ limits! {
     // Deliveries
     delivery_ms_max: ms = 30_000 in 100..=3_600_000, "Time for a recipient to answer a delivery.";
     delivery_attempts_max: count = 8 in 1..=1_000, "Attempts before a delivery is a dead letter.";
-    backoff_ms_min: ms = 200 in 1..=60_000, "Wait after the first failed attempt; it doubles with each.";
+    backoff_ms_min: ms = 1_000 in 1..=60_000, "Wait after the first failed attempt; it doubles with each.";
     backoff_ms_max: ms = 60_000 in 1..=3_600_000, "The longest wait between two attempts.";
-    dead_letter_d_max: d = 30 in 1..=3_650, "Term of a dead letter.";
     // Connections
     connections_max: count = 1_024 in 1..=1_000_000, "Connections.";
     connections_per_system_max: count = 64 in 1..=65_536, "Connections of one system.";
     handshakes_max: count = 128 in 1..=65_536, "TLS handshakes at once.";
     handshake_ms_max: ms = 5_000 in 100..=60_000, "Time for a TLS handshake.";
-    header_ms_max: ms = 10_000 in 100..=60_000, "Time for a connection's first HTTP/2 headers.";
-    idle_s_max: s = 300 in 1..=86_400, "Time without any stream before a connection is closed.";
+    first_bytes_ms_max: ms = 10_000 in 100..=60_000, "Time from a handshake to the peer's first byte.";
+    silent_s_max: s = 30 in 1..=3_600, "Silence of a connection before it is pinged; unanswered for 10 s, it is closed.";
     http2_streams_max: count = 256 in 1..=65_536, "HTTP/2 streams of one connection.";
-    recheck_ms_max: ms = 5_000 in 100..=60_000, "Time to close connections whose certificate no longer holds.";
     drain_s_max: s = 30 in 1..=3_600, "Time for what is in flight when the hub stops.";
 }
 

@@ -191,7 +191,7 @@ async fn shake_hands(
     let (system, chain) = (peer.san_uri.clone(), peer.chain.clone());
     let registration = state.connections().register(peer).map_err(|cap| Refused::OverCap { cap, system })?;
     state.recheck_if_newer(trusted.generation(), registration.info.connection, &chain);
-    Ok(PeerIo::new(stream, registration))
+    Ok(PeerIo::new(stream, registration, state.limits().first_bytes_timeout))
 }
 
 fn identify(stream: &TlsStream<TcpStream>, remote: SocketAddr) -> Result<Peer, IdentityError> {

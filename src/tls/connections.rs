@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
@@ -184,11 +186,13 @@ impl Drop for Registration {
 pub struct PeerIo {
     stream: TlsStream<TcpStream>,
     registration: Registration,
+    /// Until the peer has said something: when it must have.
+    first_bytes: Option<Pin<Box<Sleep>>>,
 }
 
 impl PeerIo {
-    pub(super) fn new(stream: TlsStream<TcpStream>, registration: Registration) -> Self {
-        Self { stream, registration }
+    pub(super) fn new(stream: TlsStream<TcpStream>, registration: Registration, first_bytes: Duration) -> Self {
+        Self { stream, registration, first_bytes: Some(Box::pin(tokio::time::sleep(first_bytes))) }
     }
 
     /// Whose connection it is.
@@ -233,7 +237,21 @@ impl Connected for PeerIo {
 
 impl AsyncRead for PeerIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().unless_closed(cx, |closer| &closer.read, |stream, cx| stream.poll_read(cx, buf))
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let read = this.unless_closed(cx, |closer| &closer.read, |stream, cx| stream.poll_read(cx, buf));
+        if read.is_ready() && buf.filled().len() > before {
+            this.first_bytes = None;
+        }
+        match &mut this.first_bytes {
+            Some(deadline) if read.is_pending() => match deadline.as_mut().poll(cx) {
+                Poll::Ready(()) => {
+                    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "closed: the peer said nothing")))
+                }
+                Poll::Pending => Poll::Pending,
+            },
+            _ => read,
+        }
     }
 }
 

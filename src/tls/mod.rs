@@ -54,6 +54,8 @@ pub struct TlsLimits {
     pub handshakes_max: usize,
     /// A handshake that takes longer is dropped.
     pub handshake_timeout: Duration,
+    /// A peer that says nothing for so long after its handshake is dropped; later silence is for HTTP/2's pings.
+    pub first_bytes_timeout: Duration,
     /// Open connections in all; one more is closed right after its handshake.
     pub connections_max: usize,
     /// Open connections of one system; one more is closed right after its handshake.
@@ -65,6 +67,7 @@ impl Default for TlsLimits {
         Self {
             handshakes_max: 256,
             handshake_timeout: Duration::from_secs(10),
+            first_bytes_timeout: Duration::from_secs(10),
             connections_max: 4096,
             connections_per_system_max: 64,
         }

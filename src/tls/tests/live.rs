@@ -205,6 +205,20 @@ async fn a_silent_stranger_is_dropped_and_meanwhile_holds_no_more_than_one_hands
 }
 
 #[tokio::test]
+async fn a_peer_that_says_nothing_after_its_handshake_is_dropped_and_one_that_has_spoken_is_not() {
+    let first_bytes_timeout = Duration::from_millis(300);
+    let scene = Scene::with(TlsLimits { first_bytes_timeout, ..TlsLimits::default() });
+    let (port, _serving) = scene.serve().await;
+    let mut silent = shake(scene.system("tax").0.config(), port).await.unwrap();
+    let (_, mut talking) = dial(scene.system("benefit").0.config(), port).await.unwrap();
+    round_trip(&mut talking).await.unwrap();
+    let mut buffer = [0; 1];
+    let read = timeout(CLOSED_WITHIN, silent.read(&mut buffer)).await.expect("not closed");
+    assert!(matches!(read, Ok(0) | Err(_)));
+    round_trip(&mut talking).await.unwrap();
+}
+
+#[tokio::test]
 async fn dropping_the_stream_of_connections_stops_the_listener() {
     let scene = Scene::new();
     let (incoming, port) = scene.listen().await;
