@@ -1,6 +1,6 @@
 //! Step 6: the data-protection officer.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
 use anyhow::Context as _;
 use waybill_proto::v1;
@@ -24,10 +24,9 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     let officer = System::connect(&stage.place, "hub/dpo").await?;
     let all = search(&officer, stage).await?;
     check(all.len() > SHOWN, "the hub's officer sees her history")?;
-    teller.fact(&format!("about her the ledger has {} entries; the newest:", all.len()));
-    let worth_reading =
-        |entry: &&v1::EntryView| !["audit_read", "delivery_acknowledged"].contains(&entry.kind.as_str());
-    for entry in all.iter().filter(worth_reading).take(SHOWN) {
+    teller.fact(&format!("about her the ledger has {} entries; of each kind the newest:", all.len()));
+    let mut told = HashSet::new();
+    for entry in all.iter().filter(|entry| told.insert(entry.kind.as_str())).take(SHOWN) {
         teller.detail(&sentence::text(entry).replace('\n', "\n      "));
     }
 
