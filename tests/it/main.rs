@@ -4,4 +4,5 @@ mod catalogue;
 mod deliveries;
 mod grpc;
 mod schemas;
+mod series;
 mod smoke;
