@@ -87,7 +87,8 @@ impl<'g> Draft<'g> {
             Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
             // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
             Expect::Delivery { index, state } => {
-                !self.changed.deliveries.contains(index) && !(self.changed.claims && *state == DeliveryState::Due)
+                let claimed = self.changed.claims && *state == DeliveryState::Due;
+                !claimed && !self.changed.deliveries.contains(index)
             }
         };
         untouched && self.guard.holds(expect)

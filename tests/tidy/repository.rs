@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use walkdir::WalkDir;
@@ -77,8 +78,14 @@ pub struct Module {
     pub source: Source,
 }
 
-/// Every Rust file that a `mod` reaches from a crate's root; the other list is of those that none reaches.
-pub fn modules() -> (Vec<Module>, Vec<PathBuf>) {
+/// Every Rust file that a `mod` reaches from a crate's root; the other list is of those that none reaches. Read once for
+/// all rules.
+pub fn modules() -> &'static (Vec<Module>, Vec<PathBuf>) {
+    static MODULES: LazyLock<(Vec<Module>, Vec<PathBuf>)> = LazyLock::new(read_modules);
+    &MODULES
+}
+
+fn read_modules() -> (Vec<Module>, Vec<PathBuf>) {
     let files: BTreeMap<PathBuf, String> = rust_files().into_iter().collect();
     let mut waiting: Vec<(PathBuf, Vec<String>, bool)> = Vec::new();
     for path in files.keys().filter(|path| is_crate_root(path)) {

@@ -104,7 +104,7 @@ async fn answers_that_came_before_the_hub_stopped_are_recorded() {
     driver.acknowledge(&[0, 1]).await;
     scene.registry.drain().await;
     assert_eq!(scene.hub.recorded().len(), 2);
-    assert!(scene.registry.connect(&super::hub::recipient(), super::ending::terms()).is_err());
+    assert!(scene.registry.connect(&super::hub::recipient(), &super::ending::terms()).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,6 +116,8 @@ async fn a_hub_that_cannot_write_for_a_while_loses_nothing_and_writes_nothing_tw
     scene.hub.set_broken(true);
     driver.acknowledge(&[0, 1]).await;
     scene.hub.commit(&[3]);
+    scene.quiet().await;
+    driver.acknowledge(&[0, 1]).await;
     scene.quiet().await;
     assert_eq!((scene.hub.recorded().len(), driver.get().await.len()), (0, 0));
     scene.hub.set_broken(false);

@@ -25,8 +25,6 @@ pub struct Stage {
     pub place: Place,
     /// Identity's registry: pushes what changes, answers what is asked.
     pub identity: System,
-    /// Tax: receives, and answers about incomes.
-    pub tax: System,
     /// Benefit: receives and asks.
     pub benefit: System,
     /// Benefit's portal, where citizens say what they allow.
@@ -66,7 +64,6 @@ impl Stage {
         Ok(Self {
             place,
             identity,
-            tax,
             benefit,
             portal,
             tax_inbox,
