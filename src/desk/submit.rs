@@ -16,6 +16,7 @@ use super::{
 use crate::{
     catalogue::Catalogue,
     domain::{
+        record::RecordAuthority,
         refusal::{Refusal, RefusalCode},
         subject::IdentifierHash,
         transfer::TransferId,
@@ -273,8 +274,19 @@ impl Desk {
     fn content(&self, submission: &Submission) -> ContentHash {
         let record = &submission.record;
         let rest = &submission.context.rest;
-        let about = format!("{:?} {:?} {:?}", record.revision, record.as_of, record.corrects_revision);
-        let change = format!("{} {:?}", record.change.as_str(), record.authority);
+        let copy_of = match &record.authority {
+            RecordAuthority::Authoritative => &[][..],
+            RecordAuthority::CopyOf(transfer) => transfer.as_bytes(),
+        };
+        // One byte says whether there is a number, so that none is not taken for zero.
+        let number = |number: Option<u64>| {
+            let mut bytes = [0; 9];
+            if let Some(number) = number {
+                bytes[0] = 1;
+                bytes[1..].copy_from_slice(&number.to_be_bytes());
+            }
+            bytes
+        };
         let acting_for = rest.acting_for.as_ref().map_or_else(String::new, |who| {
             format!("{} {} {:?}", who.authority.as_str(), who.representative, who.until)
         });
@@ -284,8 +296,11 @@ impl Desk {
             submission.schema_version.as_bytes(),
             &submission.payload,
             record.record_id.as_bytes(),
-            about.as_bytes(),
-            change.as_bytes(),
+            &number(record.revision),
+            &number(record.as_of.map(|moment| moment.0)),
+            &number(record.corrects_revision),
+            record.change.as_str().as_bytes(),
+            copy_of,
             submission.context.on_behalf_of.as_deref().unwrap_or_default().as_bytes(),
             rest.actor.as_bytes(),
             rest.case.as_bytes(),

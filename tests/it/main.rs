@@ -7,4 +7,5 @@ mod grpc;
 mod rules;
 mod scene;
 mod schemas;
+mod series;
 mod smoke;

@@ -1,0 +1,286 @@
+//! A series keeps the order sent when decisions must be made again, and takes no more than its window. Commits wait at a
+//! gate, so that what happens between a decision and its commit is the test's to say.
+
+use std::{
+    path::Path,
+    sync::{Arc, Condvar, Mutex},
+};
+
+use waybill::{
+    app::{Core, Surroundings},
+    catalogue::Catalogue,
+    cli::demo::population::{Population, Record},
+    config::Limits,
+    desk::{Arrival, GrantCall, ReceiptDetail, SeriesOut, SubmitOutcome},
+    domain::{
+        environment::Environment,
+        record::{Change, RecordAuthority, RecordIdentity},
+        subject::Identifier,
+        transfer::DeliveryState,
+    },
+    exchange::submission::{CallContext, ContextRest, Peer, PeerName, Submission},
+    ledger::{Origin, SignerKey},
+    sequencer::Signing,
+    store::{
+        Store as _, StoreError,
+        embedded::{CommitHook, EmbeddedOptions},
+    },
+    vault::MasterKey,
+};
+
+const REGISTRY: &str = "urn:waybill:system:identity:registry";
+const PORTAL: &str = "urn:waybill:system:benefit:portal";
+
+/// Commits wait here while it is shut.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    turned: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    shut: bool,
+    someone_waits: bool,
+    passed: usize,
+}
+
+impl Gate {
+    fn turn(&self, shut: bool) {
+        let mut state = self.state.lock().unwrap();
+        (state.shut, state.someone_waits) = (shut, false);
+        self.turned.notify_all();
+    }
+}
+
+struct AtGate(Arc<Gate>);
+
+impl CommitHook for AtGate {
+    fn before_batch(&self) -> Result<(), StoreError> {
+        let mut state = self.0.state.lock().unwrap();
+        while state.shut {
+            state.someone_waits = true;
+            state = self.0.turned.wait(state).unwrap();
+        }
+        state.passed += 1;
+        Ok(())
+    }
+}
+
+struct Scene {
+    core: Core,
+    gate: Arc<Gate>,
+    people: Population,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let catalogue = Catalogue::load(&root.join("deploy/demo/catalogue"), &root.join("schemas"));
+        let catalogue = catalogue.unwrap_or_else(|problems| panic!("{problems:?}"));
+        let origin = Origin::new("hub.test", "test", "1").unwrap();
+        let signer = SignerKey::from_seed(origin.as_str(), &[1; 32]).unwrap();
+        let master = Arc::new(MasterKey::new([2; 32]));
+        let gate = Arc::new(Gate::default());
+        let path = folder.path().join("data");
+        let mut options = EmbeddedOptions::new(path, Environment::Test, origin.as_str(), master);
+        options.reserve_bytes = 0;
+        options.hook = Arc::new(AtGate(Arc::clone(&gate)));
+        let signing = Signing { origin, signer };
+        let core = Core::start(options, signing, catalogue, &Limits::default(), Surroundings::default()).await;
+        Self { core: core.unwrap(), gate, people: Population::generate(1, 20), _folder: folder }
+    }
+
+    fn record(&self, citizen: usize, record_type: &str) -> Submission {
+        let records = self.people.citizen(citizen).unwrap().records();
+        submission(records.iter().find(|record| record.record_type == record_type).unwrap())
+    }
+
+    /// Waits until so many decisions have a place in the queue.
+    async fn waiting(&self, count: usize) {
+        while self.core.sequencer.waiting() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Shuts the gate, and has a commit wait at it: what is proposed from now on waits in the queue.
+    async fn shut(&self) {
+        self.gate.turn(true);
+        let (desk, first) = (Arc::clone(&self.core.desk), self.record(9, "identity/person"));
+        tokio::spawn(async move { desk.submit(Peer::San(REGISTRY), first, ReceiptDetail::Index).await.unwrap() });
+        while !self.gate.state.lock().unwrap().someone_waits {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn grant(&self, citizen: usize) -> tokio::task::JoinHandle<u64> {
+        let citizen = self.people.citizen(citizen).unwrap();
+        let (scheme, value) = citizen.identifier();
+        let call = GrantCall {
+            key: key(),
+            subject: vec![Identifier::new(scheme, value).unwrap()],
+            agreement: "identity-contact-to-benefit".into(),
+            revision: 1,
+            from: None,
+            until: None,
+            notice_version: "1".into(),
+            notice_language: "en".into(),
+            evidence_media_type: "text/plain".into(),
+            evidence: "signed".into(),
+            context: context(),
+        };
+        let desk = Arc::clone(&self.core.desk);
+        tokio::spawn(async move { desk.grant(Peer::San(PORTAL), call).await.unwrap().receipt.index })
+    }
+}
+
+fn key() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+fn context() -> CallContext {
+    let rest = ContextRest { actor: "clerk 7".into(), case: "case 1".into(), reason: "test".into(), acting_for: None };
+    CallContext { on_behalf_of: None, rest: Box::new(rest) }
+}
+
+/// The size of the ledger once the catalogue, the record at the gate and one more are in it.
+const ONE_MORE: u64 = 5;
+
+fn submission(record: &Record) -> Submission {
+    Submission {
+        key: key(),
+        record_type: record.record_type.to_owned(),
+        schema_version: "1.0".into(),
+        payload: record.body.to_string().into(),
+        record: RecordIdentity {
+            record_id: record.id.clone(),
+            revision: Some(record.revision),
+            as_of: None,
+            change: Change::Changed,
+            corrects_revision: None,
+            authority: RecordAuthority::Authoritative,
+        },
+        context: context(),
+        only: Vec::new(),
+        traceparent: String::new(),
+    }
+}
+
+fn arrivals(submissions: Vec<Submission>) -> Vec<(u64, Arrival)> {
+    (0..).zip(submissions.into_iter().map(Arrival::from)).collect()
+}
+
+/// All outcomes, by number.
+async fn collect(mut series: SeriesOut) -> Vec<SubmitOutcome> {
+    let mut all = Vec::new();
+    while let Some(outcomes) = series.next().await {
+        all.extend(outcomes);
+    }
+    all.sort_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, outcome)| outcome.unwrap()).collect()
+}
+
+fn indices(outcomes: &[SubmitOutcome]) -> Vec<u64> {
+    outcomes.iter().flat_map(|outcome| outcome.recipients.iter().map(|one| one.receipt.index)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_behind_a_stale_decision_does_not_overtake_it() {
+    let scene = Scene::new().await;
+    let portal = Peer::San(REGISTRY);
+    for citizen in [1, 2] {
+        let known = scene.record(citizen, "identity/person");
+        scene.core.desk.submit(portal, known, ReceiptDetail::Index).await.unwrap();
+    }
+    scene.shut().await;
+    // The consent is before the series in the queue, and was not there when the series was decided.
+    let granted = scene.grant(1);
+    scene.waiting(1).await;
+    let sent = vec![
+        scene.record(2, "identity/address"),
+        scene.record(1, "identity/contact"),
+        scene.record(2, "identity/person"),
+        scene.record(1, "identity/contact"),
+        scene.record(2, "identity/address"),
+    ];
+    let count = sent.len();
+    let (series, outcomes) = scene.core.desk.series(PeerName::San(REGISTRY.into()), 10);
+    series.send(arrivals(sent), ReceiptDetail::Index).await.unwrap();
+    scene.waiting(1 + count).await;
+    scene.gate.turn(false);
+    drop(series);
+    let outcomes = collect(outcomes).await;
+    let indices = indices(&outcomes);
+    assert_eq!(outcomes.len(), count);
+    assert!(indices.is_sorted_by(|one, next| one < next), "{indices:?}");
+    let consent = granted.await.unwrap();
+    let contacts: Vec<u64> = [1, 3].iter().map(|place| outcomes[*place].recipients[0].receipt.index).collect();
+    assert!(contacts.iter().all(|index| *index > consent), "{contacts:?} after {consent}");
+    // Decided again, on the consent: the e-mail address is on its way.
+    for index in contacts {
+        let delivery = scene.core.store.delivery(index).await.unwrap();
+        assert_eq!(delivery.map(|delivery| delivery.state), Some(DeliveryState::Due));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_first_records_are_committed_together() {
+    let scene = Scene::new().await;
+    scene.shut().await;
+    let types = ["identity/person", "identity/address", "identity/contact", "identity/civil-status"];
+    let sent: Vec<Submission> = (1..4).flat_map(|citizen| types.map(|name| scene.record(citizen, name))).collect();
+    let count = sent.len();
+    let (series, outcomes) = scene.core.desk.series(PeerName::San(REGISTRY.into()), 100);
+    series.send(arrivals(sent), ReceiptDetail::Index).await.unwrap();
+    scene.waiting(count).await;
+    let passed = || scene.gate.state.lock().unwrap().passed;
+    let before = passed();
+    scene.gate.turn(false);
+    drop(series);
+    let outcomes = collect(outcomes).await;
+    let indices = indices(&outcomes);
+    assert!(indices.is_sorted_by(|one, next| one < next), "{indices:?}");
+    assert_eq!(passed() - before, 2, "the commit at the gate, and one for all of these");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_takes_its_window_and_no_more_until_outcomes_are_collected() {
+    let scene = Scene::new().await;
+    let (series, mut outcomes) = scene.core.desk.series(PeerName::San(REGISTRY.into()), 2);
+    let sent: Vec<Submission> = (0..3).map(|citizen| scene.record(citizen, "identity/person")).collect();
+    let mut sending = Box::pin(series.send(arrivals(sent), ReceiptDetail::Index));
+    // Both of the window are decided and committed, and the third is still not taken: nobody collected.
+    let committed = async {
+        let mut commits = scene.core.sequencer.commits();
+        commits.wait_for(|now| now.snapshot.size() >= ONE_MORE).await.unwrap();
+    };
+    tokio::select! {
+        _ = &mut sending => panic!("three were taken into a window of two"),
+        () = committed => {}
+    }
+    assert!(futures_util::FutureExt::now_or_never(&mut sending).is_none());
+    outcomes.next().await.unwrap();
+    sending.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_that_nobody_collects_is_given_up_and_what_was_sent_is_recorded() {
+    let scene = Scene::new().await;
+    scene.shut().await;
+    let (series, outcomes) = scene.core.desk.series(PeerName::San(REGISTRY.into()), 1);
+    let sent = scene.record(1, "identity/person");
+    series.send(arrivals(vec![sent.clone()]), ReceiptDetail::Index).await.unwrap();
+    scene.waiting(1).await;
+    drop(outcomes);
+    assert!(series.send(arrivals(vec![scene.record(2, "identity/person")]), ReceiptDetail::Index).await.is_err());
+    scene.gate.turn(false);
+    let size = {
+        let mut commits = scene.core.sequencer.commits();
+        let now = commits.wait_for(|now| now.snapshot.size() >= ONE_MORE).await.unwrap();
+        now.snapshot.size()
+    };
+    let repeated = scene.core.desk.submit(Peer::San(REGISTRY), sent, ReceiptDetail::Index).await.unwrap();
+    assert!(repeated.recipients.iter().all(|one| one.receipt.index < size), "{repeated:?}");
+}
