@@ -7,7 +7,7 @@
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
 //! | push many, in order | `series.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs`, a record in it `evidence.rs`, who can be asked `providers.rs` |
-//! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
+//! | record a consent, read them, take one back | `consent.rs`, `consents.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
 //! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |
@@ -23,6 +23,7 @@ mod audit;
 mod call;
 mod cancel;
 mod consent;
+mod consents;
 mod decide;
 mod deliveries;
 mod evidence;
@@ -48,7 +49,8 @@ use arc_swap::ArcSwap;
 pub use answer::AnswerOutcome;
 pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
-pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use consent::{GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use consents::{ConsentState, ConsentView};
 pub use deliveries::{
     Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,
     TransferState, TransferView,

@@ -85,7 +85,8 @@ impl<'g> Draft<'g> {
             },
             Expect::Before(moment) => return self.commit.time < *moment,
             Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
-            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
+            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be
+            // due.
             Expect::Delivery { index, state } => {
                 let claimed = self.changed.claims && *state == DeliveryState::Due;
                 !claimed && !self.changed.deliveries.contains(index)
@@ -94,8 +95,8 @@ impl<'g> Draft<'g> {
         untouched && self.guard.holds(expect)
     }
 
-    /// Whether this batch has made a newcomer of `identifier`, of whom nothing else is known yet, and the proposal would
-    /// have made the same: then it was decided on what is still so. (A person's first records come together.)
+    /// Whether this batch has made a newcomer of `identifier`, of whom nothing else is known yet, and the proposal
+    /// would have made the same: then it was decided on what is still so. (A person's first records come together.)
     fn is_same_newcomer(&self, subject: SubjectId, identifier: IdentifierHash, changes: &[SubjectChange]) -> bool {
         let links = |change: &SubjectChange| match change {
             SubjectChange::Link { subject: own, identifiers } => *own == subject && identifiers.contains(&identifier),
