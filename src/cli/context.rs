@@ -74,6 +74,11 @@ pub(super) struct KeyOption {
 }
 
 impl KeyOption {
+    /// Whether a key was given.
+    pub(super) const fn is_given(&self) -> bool {
+        self.idempotency_key.is_some()
+    }
+
     /// The key that was given, or a new one.
     pub(super) fn or_new(&self) -> String {
         self.idempotency_key.clone().unwrap_or_else(new_key)

@@ -61,10 +61,10 @@ impl HubOptions {
     /// Connects, and tells a person which environment that is: it must be the first line that a command prints.
     pub(super) async fn connect(&self, out: &mut Out) -> Result<Hub, Failure> {
         let hub = self.dial().await?;
-        if !out.is_json() {
-            if let Some(line) = hub.environment().await {
-                out.line(&line)?;
-            }
+        if !out.is_json()
+            && let Some(line) = hub.environment().await
+        {
+            out.line(&line)?;
         }
         Ok(hub)
     }

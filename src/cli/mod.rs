@@ -11,19 +11,28 @@
 
 pub mod demo;
 
+mod catalogue;
 mod check;
+mod consent;
 mod context;
+mod dead_letters;
 mod exit;
 mod hub;
 mod input;
 mod keys;
+mod ledger;
 mod output;
 mod receipt;
+mod receive;
 mod refused;
+mod request;
 mod serve;
 mod shell;
 mod subject;
 mod submit;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -56,6 +65,22 @@ enum Command {
     Keys(keys::Keys),
     /// Push a record, or a file of records, to every agency that an agreement names
     Submit(Box<submit::Submit>),
+    /// Ask the agency that holds it for a record about a person
+    Request(Box<request::Request>),
+    /// Print deliveries as JSON lines, and acknowledge them
+    Receive(receive::Receive),
+    /// Record, withdraw and show consents
+    #[command(subcommand)]
+    Consent(consent::Consent),
+    /// Search, read, prove and verify the ledger
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
+    /// List and replay deliveries that were given up
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
+    /// Show or publish the hub's catalogue
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
     /// Print completions for a shell
     Completions(shell::Completions),
     /// Write manual pages
@@ -85,6 +110,12 @@ impl Command {
             Self::Check(command) => command.run(out),
             Self::Keys(command) => command.run(out),
             Self::Submit(command) => command.run(out).await,
+            Self::Request(command) => command.run(out).await,
+            Self::Receive(command) => command.run(out).await,
+            Self::Consent(command) => command.run(out).await,
+            Self::Ledger(command) => command.run(out).await,
+            Self::DeadLetters(command) => command.run(out).await,
+            Self::Catalogue(command) => command.run(out).await,
             Self::Completions(command) => command.run(Cli::command(), out),
             Self::Man(command) => command.run(Cli::command(), out),
         }

@@ -211,10 +211,8 @@ mod tests {
     }
 
     fn status(code: Code, refusal: &v1::Refusal) -> Status {
-        let any = prost_types::Any {
-            type_url: format!("type.googleapis.com/{REFUSAL}"),
-            value: refusal.encode_to_vec().into(),
-        };
+        let any =
+            prost_types::Any { type_url: format!("type.googleapis.com/{REFUSAL}"), value: refusal.encode_to_vec() };
         let details = pb::Status { code: code as i32, message: "no".to_owned(), details: vec![any] };
         Status::with_details(code, "no", details.encode_to_vec().into())
     }

@@ -132,6 +132,15 @@ impl Desk {
         trace: &mut Trace,
     ) -> Result<SearchOutcome, Stop> {
         let reader = Self::reader(catalogue, peer, context, trace)?;
+        let searched = searched(&call);
+        self.begin_read(
+            &reader,
+            trace,
+            &call.key,
+            &[searched.as_bytes(), &call.page_size.to_be_bytes()],
+            &call.subject,
+        )
+        .await?;
         let limit = match call.page_size as usize {
             0 => PAGE_DEFAULT,
             size if size <= self.limits.search_page_max => size,
@@ -147,8 +156,7 @@ impl Desk {
         let owners = self.owners(&identifiers).await?;
         trace.owner = owners.first().copied().unwrap_or(Owner::Hub);
 
-        let searched = searched(&call);
-        let read = self.record_read(&reader, trace, &call.key, &searched).await?;
+        let read = self.record_read(&reader, trace, &searched).await?;
         let query = Query {
             terms,
             from: call.from,
@@ -181,6 +189,8 @@ impl Desk {
         trace: &mut Trace,
     ) -> Result<(EntryView, Receipt), Stop> {
         let reader = Self::reader(catalogue, peer, context, trace)?;
+        let searched = format!("entry {index}");
+        self.begin_read(&reader, trace, key, &[searched.as_bytes()], &[]).await?;
         let stored = self.stored(index).await?.ok_or(RefusalCode::EntryUnknown)?;
         if let Some(agency) = &reader.only {
             let term = self.words.term(TermKind::Agency, agency.as_str());
@@ -189,7 +199,7 @@ impl Desk {
                 return Err(RefusalCode::EntryUnknown.into());
             }
         }
-        let read = self.record_read(&reader, trace, key, &format!("entry {index}")).await?;
+        let read = self.record_read(&reader, trace, &searched).await?;
         Ok((self.view(&stored).await?, read))
     }
 
@@ -201,12 +211,39 @@ impl Desk {
         let roles = [Role::AuditHub, Role::AuditOwnAgency];
         let caller = authenticate::caller_with_any(catalogue, peer, &roles, context)?;
         trace.context = Some(caller.context.clone());
-        let demanded = [ContextItem::Actor, ContextItem::Case, ContextItem::Reason];
-        if !demanded.into_iter().all(|item| caller.context.has(item)) {
-            return Err(RefusalCode::ContextMissing.into());
-        }
         let only = (!all).then(|| caller.agency().clone());
         Ok(Reader { key: SystemKey::from(&caller.system), caller, only })
+    }
+
+    /// Takes the key, under which whatever is said from here on stays said; then what a reading demands of its context.
+    async fn begin_read(
+        &self,
+        reader: &Reader,
+        trace: &mut Trace,
+        key: &str,
+        wanted: &[&[u8]],
+        subject: &[Identifier],
+    ) -> Result<(), Stop> {
+        let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
+        let context = &reader.caller.context;
+        let said = [&*context.actor, &*context.case, &*context.reason].map(str::as_bytes);
+        let whom: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let whom: Vec<u8> = whom.iter().flat_map(|hash| hash.0).collect();
+        let content = self.hasher.content(&[&[&b"read"[..], &whom], &said[..], wanted].concat());
+        if let Some(known) = self.store.known(reader.key, key).await? {
+            Self::check_same(known, content)?;
+            let stored = self.stored(known.first).await?;
+            if let Some(stored) = stored.filter(|stored| stored.routing.kind != Kind::AuditRead) {
+                return Err(self.repeated_refusal(&stored).await?.into());
+            }
+        }
+        trace.key = Some((reader.key, key, content));
+        let demanded = [ContextItem::Actor, ContextItem::Case, ContextItem::Reason];
+        if demanded.into_iter().all(|item| context.has(item)) {
+            Ok(())
+        } else {
+            Err(RefusalCode::ContextMissing.into())
+        }
     }
 
     fn words_searched(&self, call: &SearchCall) -> Result<Vec<Term>, Stop> {
@@ -257,24 +294,8 @@ impl Desk {
     }
 
     /// Records that somebody reads, before anything is shown.
-    async fn record_read(
-        &self,
-        reader: &Reader,
-        trace: &mut Trace,
-        key: &str,
-        searched: &str,
-    ) -> Result<Receipt, Stop> {
-        let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
+    async fn record_read(&self, reader: &Reader, trace: &Trace, searched: &str) -> Result<Receipt, Stop> {
         let context = &reader.caller.context;
-        let content = self.hasher.content(&[
-            b"read",
-            searched.as_bytes(),
-            format!("{:?}", self.words.about(trace.owner)).as_bytes(),
-            context.actor.as_bytes(),
-            context.case.as_bytes(),
-            context.reason.as_bytes(),
-        ]);
-        trace.key = Some((reader.key, key, content));
         let mut statement = Statement::of(Kind::AuditRead);
         statement.string(Attribute::TransferId, &trace.id.to_string());
         statement.string(Attribute::System, reader.caller.system.as_str());

@@ -88,7 +88,10 @@ impl Desk {
                 let subject = reserved.subject();
                 Ok(Person {
                     owner: Owner::Subject(subject),
-                    expects: identifiers.iter().map(|identifier| Expect::Unlinked(*identifier)).collect(),
+                    expects: identifiers
+                        .iter()
+                        .map(|identifier| Expect::Newcomer { identifier: *identifier, subject })
+                        .collect(),
                     changes: vec![SubjectChange::Link { subject, identifiers: identifiers.to_vec() }],
                     facts: Facts::default(),
                     reserved: Some(reserved),

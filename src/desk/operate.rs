@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
 use crate::{
-    catalogue::{Catalogue, Digest},
+    catalogue::{Catalogue, Digest, System},
     domain::{agency::Role, refusal::RefusalCode},
     exchange::{
         authenticate,
@@ -80,7 +80,15 @@ impl Desk {
         let caller = authenticate::caller(catalogue, peer, Role::Operate, context)?;
         trace.context = Some(caller.context.clone());
         let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
-        trace.key = Some((SystemKey::from(&caller.system), key, self.hasher.content(&[b"publish"])));
+        let (system, content) = (SystemKey::from(&caller.system), self.hasher.content(&[b"publish"]));
+        // Only a refusal holds on to its key: publishing what is in force already is no outcome, and does nothing.
+        if let Some(known) = self.store.known(system, key).await? {
+            Self::check_same(known, content)?;
+            if let Some(stored) = self.stored(known.first).await? {
+                return Err(self.repeated_refusal(&stored).await?.into());
+            }
+        }
+        trace.key = Some((system, key, content));
         let loaded = tokio::task::spawn_blocking(move || load()).await;
         match loaded.map_err(|error| CallError::Fault(error.to_string()))? {
             Ok(catalogue) => Ok(self.publish(Arc::new(catalogue)).await?),
@@ -89,6 +97,16 @@ impl Desk {
                 Err(RefusalCode::CatalogueRefused.into())
             }
         }
+    }
+
+    /// The system that calls, with the catalogue that knows it; somebody unknown is refused, as an entry.
+    pub async fn known_system(&self, peer: Peer<'_>) -> Result<(Arc<Catalogue>, System), CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let trace = Trace::new(Kind::Refusal, self.new_id());
+        let found = authenticate::system(&catalogue, peer).cloned().map_err(Stop::from);
+        let system = self.settle(&admitted, trace, found).await?;
+        Ok((catalogue, system))
     }
 
     /// Digest and schemas of the catalogue published last, from its entry.

@@ -104,7 +104,6 @@ impl Trace {
 }
 
 /// A call that its ingress could not read.
-#[derive(Debug)]
 pub struct Malformed {
     /// The idempotency key, as text, if it has one.
     pub key: String,
@@ -112,6 +111,12 @@ pub struct Malformed {
     pub content: Bytes,
     /// What is wrong with it.
     pub refusal: Refusal,
+}
+
+impl std::fmt::Debug for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Malformed").field("refusal", &self.refusal).finish_non_exhaustive()
+    }
 }
 
 /// What the caller is told: a reason that lies in the person looks like `not-available`.

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     exchange::{authenticate, submission::PeerName},
     sequencer::{Lane, LaneAnswer, LaneAnswers, Places, Proposal, SequencerError},
-    store::SystemKey,
+    store::{Owner, SystemKey},
 };
 
 /// Submissions that one task prepares: enough that the task's own cost does not show, few enough that a second core
@@ -81,6 +81,7 @@ impl Desk {
             lane,
             answers,
             in_lane: InLane::default(),
+            stale: Vec::new(),
             again: BTreeMap::new(),
             outcomes: outcomes_in,
         };
@@ -169,6 +170,8 @@ struct Driver {
     lane: Lane,
     answers: LaneAnswers,
     in_lane: InLane,
+    /// About whom decisions have gone stale since the lane was last empty.
+    stale: Vec<Owner>,
     /// What came back from the lane, by its number there, to be pushed before anything else once the lane is empty.
     again: BTreeMap<u64, Ready>,
     outcomes: mpsc::UnboundedSender<Vec<NumberedOutcome>>,
@@ -242,21 +245,30 @@ impl Driver {
         let mut done = Vec::with_capacity(answers.len());
         for (turn, answer) in answers {
             let Some((number, call)) = self.in_lane.leave(turn) else { continue };
-            match answer {
+            let answer = match answer {
+                // What came back is decided again too if it is about a person of whom a decision was stale: or else each
+                // of that person's would halt the lane once more.
+                LaneAnswer::Returned(_) if self.stale.contains(&call.about()) => Err(SequencerError::Stale),
                 LaneAnswer::Returned(proposal) => {
                     self.again.insert(turn, Ready { number, call, proposal: *proposal });
+                    continue;
                 }
-                LaneAnswer::Decided(answer) => match self.desk.conclude(*call, answer).await {
-                    Prepared::Done(result) => done.push((number, result)),
-                    Prepared::Proposal(call, proposal) => {
-                        self.again.insert(turn, Ready { number, call, proposal });
-                    }
-                },
+                LaneAnswer::Decided(answer) => answer,
+            };
+            if matches!(answer, Err(SequencerError::Stale)) {
+                self.stale.push(call.about());
+            }
+            match self.desk.conclude(*call, answer).await {
+                Prepared::Done(result) => done.push((number, result)),
+                Prepared::Proposal(call, proposal) => {
+                    self.again.insert(turn, Ready { number, call, proposal });
+                }
             }
         }
         self.tell(done);
         if self.in_lane.is_empty() {
             self.lane.resume();
+            self.stale.clear();
             for ready in std::mem::take(&mut self.again).into_values().rev() {
                 self.ready.push_front(ready);
             }

@@ -95,6 +95,7 @@ pub(super) struct Call {
 
 /// What is proposed.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and a call is boxed as a whole")]
 enum Pending {
     Transfers { from: Authenticated, parts: Vec<Part>, _reserved: Option<Reserved> },
     Refusal { refusal: Refusal, sealed: Sealed },
@@ -111,7 +112,7 @@ pub(super) enum Prepared {
 
 /// A call whose sender is known: new, or answered before.
 enum Opened {
-    New(Authenticated),
+    New(Box<Authenticated>),
     Repeat(SubmitOutcome),
 }
 
@@ -160,7 +161,7 @@ impl Desk {
             }
         };
         match opened {
-            Ok(Opened::New(authenticated)) => self.decided(begun, authenticated).await,
+            Ok(Opened::New(authenticated)) => self.decided(begun, *authenticated).await,
             Ok(Opened::Repeat(outcome)) => Prepared::Done(Ok(outcome)),
             Err(stop) => self.stopped(begun, stop).await,
         }
@@ -181,7 +182,7 @@ impl Desk {
             return Ok(Opened::Repeat(self.repeated_submission(known).await?));
         }
         trace.key = Some((system, *key, content));
-        Ok(Opened::New(authenticated))
+        Ok(Opened::New(Box::new(authenticated)))
     }
 
     /// Decides, for the first time or again.
@@ -312,6 +313,13 @@ impl Desk {
             })
         });
         Ok(SubmitOutcome { recipients: recipients.collect::<Result<_, CallError>>()? })
+    }
+}
+
+impl Call {
+    /// About whom it is, as far as it is known: the same for calls about one person that were decided on one snapshot.
+    pub(super) const fn about(&self) -> Owner {
+        self.begun.trace.owner
     }
 }
 

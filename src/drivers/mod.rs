@@ -111,7 +111,7 @@ pub(crate) enum Notice {
 
 /// Reports of one link.
 #[derive(Debug)]
-pub(crate) struct Reports {
+pub(crate) struct Reported {
     pub link: LinkId,
     pub system: SystemId,
     pub reports: Vec<Report>,
@@ -130,7 +130,7 @@ pub struct Port {
 pub struct Reporter {
     link: LinkId,
     system: SystemId,
-    reports: mpsc::Sender<Reports>,
+    reports: mpsc::Sender<Reported>,
 }
 
 impl Port {
@@ -140,7 +140,7 @@ impl Port {
         terms: &LinkTerms,
         gate: Arc<dyn Gate>,
         notices: mpsc::UnboundedSender<Notice>,
-        reports: mpsc::Sender<Reports>,
+        reports: mpsc::Sender<Reported>,
     ) -> (Self, mpsc::Sender<Vec<Outbound>>) {
         let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
         let reporter = Reporter { link, system: terms.system.clone(), reports };
@@ -191,6 +191,6 @@ impl Reporter {
     /// Says what became of deliveries. Waits while the relay has more reports than it can record; once it has stopped,
     /// nothing happens.
     pub async fn report(&self, reports: Vec<Report>) {
-        let _ = self.reports.send(Reports { link: self.link, system: self.system.clone(), reports }).await;
+        let _ = self.reports.send(Reported { link: self.link, system: self.system.clone(), reports }).await;
     }
 }

@@ -110,7 +110,9 @@ impl Book {
         if self.rule != rule {
             self.rule = rule;
             let lanes: Vec<u64> = self.lanes.keys().copied().collect();
-            lanes.into_iter().for_each(|order| self.refresh(order));
+            for order in lanes {
+                self.refresh(order);
+            }
         }
     }
 

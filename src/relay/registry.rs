@@ -21,7 +21,7 @@ use super::{
 use crate::{
     desk::{CallError, Desk},
     domain::agency::{AgencyId, AgencyKey},
-    drivers::{Gate, LinkId, LinkTerms, Notice, Port, Reports},
+    drivers::{Gate, LinkId, LinkTerms, Notice, Port, Reported},
     vault::Random,
 };
 
@@ -46,7 +46,7 @@ pub struct Registry {
 
 struct Handle {
     notices: mpsc::UnboundedSender<Notice>,
-    reports: mpsc::Sender<Reports>,
+    reports: mpsc::Sender<Reported>,
     task: JoinHandle<()>,
 }
 
@@ -85,7 +85,7 @@ impl Registry {
     }
 
     /// Connects a link to `recipient`. Who may is decided before.
-    pub fn connect(&self, recipient: &AgencyId, terms: LinkTerms) -> Result<Port, Stopping> {
+    pub fn connect(&self, recipient: &AgencyId, terms: &LinkTerms) -> Result<Port, Stopping> {
         if self.stop.is_cancelled() {
             return Err(Stopping);
         }
@@ -93,7 +93,7 @@ impl Registry {
         let mut port = None;
         self.with_worker(recipient, |worker| {
             let (notices, reports) = (worker.notices.clone(), worker.reports.clone());
-            let (driver, batches) = Port::pair(link, &terms, Arc::clone(&self.gate), notices, reports);
+            let (driver, batches) = Port::pair(link, terms, Arc::clone(&self.gate), notices, reports);
             let connected = worker.notices.send(Notice::Connected(link, terms.clone(), batches)).is_ok();
             port = connected.then_some(driver);
             connected

@@ -38,7 +38,6 @@ pub(super) struct Draft<'g> {
 #[derive(Default)]
 struct Changed {
     keys: HashMap<(SystemKey, IdempotencyKey), Known>,
-    subjects: HashSet<SubjectId>,
     facts: HashSet<SubjectId>,
     linked: HashMap<IdentifierHash, SubjectId>,
     terms: HashSet<Term>,
@@ -61,7 +60,7 @@ impl<'g> Draft<'g> {
             let same = subtle::ConstantTimeEq::ct_eq(&known.content.0[..], &content.0[..]);
             return if bool::from(same) { Ok(Decided::Repeat(known)) } else { Err(SequencerError::KeyReused) };
         }
-        if !proposal.expects.iter().all(|expect| self.holds(expect, &proposal.subjects)) {
+        if !proposal.expects.iter().all(|expect| self.holds(expect)) {
             return Err(SequencerError::Stale);
         }
         Ok(Decided::Part(self.add(proposal)))
@@ -76,33 +75,23 @@ impl<'g> Draft<'g> {
         self.changed.keys.get(&(system, key)).copied().or_else(|| self.guard.known(system, key))
     }
 
-    fn holds(&self, expect: &Expect, changes: &[SubjectChange]) -> bool {
+    fn holds(&self, expect: &Expect) -> bool {
         let untouched = match expect {
-            Expect::Facts { subject, .. } => !self.changed.subjects.contains(subject),
-            Expect::Unlinked(identifier) => match self.changed.linked.get(identifier) {
-                None => true,
-                Some(subject) => self.is_same_newcomer(*subject, *identifier, changes),
-            },
+            Expect::Facts { subject, .. } => !self.changed.facts.contains(subject),
+            // A person's first records come together: they agree on whom they make, so none waits for another.
+            Expect::Newcomer { identifier, subject } => {
+                let linked = self.changed.linked.get(identifier);
+                linked.is_none_or(|linked| linked == subject) && !self.changed.facts.contains(subject)
+            }
             Expect::Before(moment) => return self.commit.time < *moment,
             Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
-            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be
-            // due.
+            // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
             Expect::Delivery { index, state } => {
                 let claimed = self.changed.claims && *state == DeliveryState::Due;
                 !claimed && !self.changed.deliveries.contains(index)
             }
         };
         untouched && self.guard.holds(expect)
-    }
-
-    /// Whether this batch has made a newcomer of `identifier`, of whom nothing else is known yet, and the proposal
-    /// would have made the same: then it was decided on what is still so. (A person's first records come together.)
-    fn is_same_newcomer(&self, subject: SubjectId, identifier: IdentifierHash, changes: &[SubjectChange]) -> bool {
-        let links = |change: &SubjectChange| match change {
-            SubjectChange::Link { subject: own, identifiers } => *own == subject && identifiers.contains(&identifier),
-            SubjectChange::Facts { .. } => false,
-        };
-        !self.changed.facts.contains(&subject) && changes.iter().any(links)
     }
 
     fn add(&mut self, proposal: Proposal) -> u64 {
@@ -114,11 +103,9 @@ impl<'g> Draft<'g> {
         for change in &proposal.subjects {
             match change {
                 SubjectChange::Link { subject, identifiers } => {
-                    self.changed.subjects.insert(*subject);
                     self.changed.linked.extend(identifiers.iter().map(|identifier| (*identifier, *subject)));
                 }
                 SubjectChange::Facts { subject, .. } => {
-                    self.changed.subjects.insert(*subject);
                     self.changed.facts.insert(*subject);
                 }
             }

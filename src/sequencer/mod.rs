@@ -241,6 +241,11 @@ impl Sequencer {
         lane::open(Arc::clone(&self.queue), system)
     }
 
+    /// How many proposals have a place in the queue.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
     /// The newest durable commit.
     pub fn newest(&self) -> Arc<Committed> {
         Arc::clone(&self.newest.borrow())

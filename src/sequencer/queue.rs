@@ -67,6 +67,11 @@ impl Queue {
         }
     }
 
+    /// How many places are taken.
+    pub(super) fn waiting(&self) -> usize {
+        self.bounds.queue_max - self.places.available_permits()
+    }
+
     /// The most places that can be had at once.
     pub(super) fn places_max(&self) -> usize {
         self.bounds.queue_per_system_max.min(self.bounds.queue_max)

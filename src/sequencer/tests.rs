@@ -7,4 +7,5 @@ mod lanes;
 mod queue;
 mod restart;
 mod scene;
+mod scripted;
 mod tampered;

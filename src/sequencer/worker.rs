@@ -112,7 +112,11 @@ impl Worker {
             }
             match draft.take(proposal) {
                 Ok(decided) => undecided.push((reply, decided)),
-                Err(error) => answers.give(reply, Err(error)),
+                Err(error) => {
+                    metrics::counter!("waybill_decisions_stale_total")
+                        .increment(u64::from(matches!(error, SequencerError::Stale)));
+                    answers.give(reply, Err(error));
+                }
             }
         }
         // Nothing of these is in the draft, so they need not wait for the disk.

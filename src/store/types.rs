@@ -107,8 +107,13 @@ pub enum Expect {
         /// Which version the decision saw.
         version: u64,
     },
-    /// The identifier still points to nobody.
-    Unlinked(IdentifierHash),
+    /// The identifier points to nobody, or to this subject, about whom there are no facts yet.
+    Newcomer {
+        /// The identifier.
+        identifier: IdentifierHash,
+        /// Whom it will point to.
+        subject: SubjectId,
+    },
     /// The entry's time is before this moment: a fact that the decision rests on ends then.
     Before(Moment),
     /// No entry with this term has been committed at or after this index.

@@ -3,9 +3,9 @@
 pub mod population;
 mod proof;
 mod say;
-mod setup;
+pub mod setup;
 mod story;
-mod systems;
+pub mod systems;
 
 use std::path::PathBuf;
 
@@ -63,7 +63,7 @@ fn stay(stage: &Stage, teller: &Teller) -> anyhow::Result<()> {
     println!(
         "echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'"
     );
-    println!("{program} ledger prove 1 --key '{}'", place.verifier_key);
+    println!("{program} ledger prove 1 --ledger-key '{}'", place.verifier_key);
     println!("{program} catalogue show");
     println!("{}", place.shell("hub/operator")?);
     println!("{program} dead-letters list");

@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use waybill_proto::v1::{
     self, consent_service_client::ConsentServiceClient, exchange_service_client::ExchangeServiceClient,
-    ledger_service_client::LedgerServiceClient, operator_service_client::OperatorServiceClient,
+    ledger_service_client::LedgerServiceClient,
 };
 
 use super::{
@@ -42,8 +42,6 @@ pub struct System {
     pub consent: ConsentServiceClient<Channel>,
     /// The ledger.
     pub ledger: LedgerServiceClient<Channel>,
-    /// Operating.
-    pub operator: OperatorServiceClient<Channel>,
 }
 
 impl System {
@@ -57,8 +55,7 @@ impl System {
         Ok(Self {
             exchange: ExchangeServiceClient::new(channel.clone()),
             consent: ConsentServiceClient::new(channel.clone()),
-            ledger: LedgerServiceClient::new(channel.clone()),
-            operator: OperatorServiceClient::new(channel),
+            ledger: LedgerServiceClient::new(channel),
         })
     }
 }

@@ -105,7 +105,7 @@ pub(in crate::cli) struct System {
     ca: PathBuf,
     /// The system, as the catalogue calls it
     #[arg(value_name = "AGENCY/SYSTEM")]
-    system: SystemId,
+    name: SystemId,
     /// Folder to write AGENCY-SYSTEM.pem and AGENCY-SYSTEM.key.pem into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -115,12 +115,12 @@ pub(in crate::cli) struct System {
 
 impl System {
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
-        let agency = self.system.agency();
-        let name = self.system.as_str().rsplit('/').next().unwrap_or_default();
+        let agency = self.name.agency();
+        let name = self.name.as_str().rsplit('/').next().unwrap_or_default();
         let issued =
             open(&self.ca)?.issue_system(agency.as_str(), name, self.days.validity()).map_err(Failure::usage)?;
         let uri = system_uri(agency.as_str(), name).map_err(Failure::usage)?;
-        save(&issued, &self.out, &format!("{agency}-{name}"), &format!("system {} ({uri})", self.system), out)
+        save(&issued, &self.out, &format!("{agency}-{name}"), &format!("system {} ({uri})", self.name), out)
     }
 }
 
@@ -203,8 +203,8 @@ mod tests {
         let make = || Ca { out: ca.clone(), name: "Trial".to_owned(), days: Days { days: 10 } }.run(&mut quiet());
         make().unwrap();
         assert!(make().is_err(), "a CA that is there is kept");
-        let system: SystemId = "tax/registry".parse().unwrap();
-        System { ca: ca.clone(), system, out: ca.join("tax"), days: Days { days: 5 } }.run(&mut quiet()).unwrap();
+        let name: SystemId = "tax/registry".parse().unwrap();
+        System { ca: ca.clone(), name, out: ca.join("tax"), days: Days { days: 5 } }.run(&mut quiet()).unwrap();
         let certificate = ca.join("tax/tax-registry.pem");
         let der = CertificateDer::from_pem_file(&certificate).unwrap();
         assert_eq!(&*crate::tls::san_uri(&der).unwrap(), "urn:waybill:system:tax:registry");

@@ -20,10 +20,11 @@ use super::{
     Submit, outcome_json,
     rows::{self, Row},
     state::{Decided, RowId, State},
+    tally::Tally,
 };
 use crate::cli::{
     exit::{Exit, Failure},
-    output::{self, Out, count},
+    output::{self, Out},
     receipt,
     refused::{Busy, Refused},
 };
@@ -42,59 +43,6 @@ struct Flight {
     id: RowId,
     submission: v1::Submission,
     attempts: u32,
-}
-
-/// How many rows came to what.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Tally {
-    recorded: usize,
-    refused: usize,
-    /// Recorded, with a recipient that was refused.
-    partly: usize,
-    unreadable: usize,
-    undecided: usize,
-    recorded_before: usize,
-    refused_before: usize,
-}
-
-impl Tally {
-    fn exit(&self) -> Exit {
-        if self.undecided > 0 {
-            Exit::Busy
-        } else if self.unreadable > 0 {
-            Exit::Usage
-        } else if self.refused + self.refused_before + self.partly > 0 {
-            Exit::Refused
-        } else {
-            Exit::Ok
-        }
-    }
-
-    fn sentence(&self, file: &str) -> String {
-        let mut parts = vec![format!("{} recorded", count(self.recorded, "row"))];
-        for (number, what) in [
-            (self.partly, "of them refused for a recipient"),
-            (self.refused, "refused"),
-            (self.unreadable, "unreadable"),
-            (self.undecided, "undecided"),
-            (self.recorded_before, "recorded in an earlier run"),
-            (self.refused_before, "refused in an earlier run"),
-        ] {
-            if number > 0 {
-                parts.push(format!("{number} {what}"));
-            }
-        }
-        let next = match self.exit() {
-            Exit::Busy => "\n  next: give the same command again; it goes on where this one ended",
-            Exit::Usage => "\n  next: correct the rows that are none, and give the same command again",
-            Exit::Refused => {
-                "\n  next: correct the rows that were refused, and give the same command again; or, when the reason has \
-                 gone elsewhere, with --retry-refused"
-            }
-            _ => "",
-        };
-        format!("{file}: {}{next}", parts.join(", "))
-    }
 }
 
 struct Batch<'a> {
@@ -145,16 +93,7 @@ pub(super) async fn run(path: &Path, submit: &Submit, out: &mut Out) -> Result<E
     batch.tally.undecided += batch.in_flight.len() + batch.again.len() + usize::from(batch.held.is_some());
     batch.bar.finish_and_clear();
     let tally = &batch.tally;
-    out.show(
-        || {
-            json!({ "rows": {
-                "recorded": tally.recorded, "partly_refused": tally.partly, "refused": tally.refused,
-                "unreadable": tally.unreadable, "undecided": tally.undecided,
-                "recorded_before": tally.recorded_before, "refused_before": tally.refused_before,
-            } })
-        },
-        || tally.sentence(&shown),
-    )?;
+    out.show(|| tally.to_json(), || tally.sentence(&shown))?;
     broken.map_or(Ok(tally.exit()), Err)
 }
 
@@ -210,6 +149,8 @@ impl Batch<'_> {
                     (row, flight)
                 }
                 (None, Some(held)) => held,
+                // While a row waits, no later one overtakes it: it may be an earlier revision of the same record.
+                (None, None) if !self.again.is_empty() => break,
                 (None, None) => match self.next_row(out)? {
                     Some(next) => next,
                     None => break,
@@ -251,13 +192,13 @@ impl Batch<'_> {
                 self.tally.recorded_before += 1;
                 continue;
             }
-            if (known.refused > 0) != self.submit.retry_refused {
-                // Without --retry-refused the refused are left out; with it, all others: they may be under way.
-                if known.refused > 0 {
-                    self.tally.refused_before += 1;
-                } else {
-                    self.tally.undecided += 1;
-                }
+            if known.refused > 0 && !self.submit.retry_refused {
+                self.tally.refused_before += 1;
+                continue;
+            }
+            if known.refused == 0 && !self.state.same_options {
+                // It may be under way since the run before, as something else than these options say.
+                self.tally.left += 1;
                 continue;
             }
             match self.flight(id, known.refused, text) {
@@ -365,32 +306,6 @@ fn recorded(outcome: &v1::Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_exit_code_tells_the_most_pressing_thing() {
-        let tally = |undecided, unreadable, refused_before| Tally {
-            recorded: 5,
-            undecided,
-            unreadable,
-            refused_before,
-            ..Tally::default()
-        };
-        assert_eq!(tally(0, 0, 0).exit(), Exit::Ok);
-        assert_eq!(tally(0, 0, 1).exit(), Exit::Refused);
-        assert_eq!(tally(0, 1, 1).exit(), Exit::Usage);
-        assert_eq!(tally(1, 1, 1).exit(), Exit::Busy);
-        assert_eq!(Tally { partly: 1, ..Tally::default() }.exit(), Exit::Refused);
-    }
-
-    #[test]
-    fn the_last_line_counts_and_says_what_to_do() {
-        let tally = Tally { recorded: 2, undecided: 1, ..Tally::default() };
-        assert_eq!(
-            tally.sentence("a.ndjson"),
-            "a.ndjson: 2 rows recorded, 1 undecided\n  next: give the same command again; it goes on where this one ended"
-        );
-        assert_eq!(Tally { recorded: 1, ..Tally::default() }.sentence("a"), "a: 1 row recorded");
-    }
 
     #[test]
     fn a_fault_of_the_hub_is_not_waited_for() {

@@ -4,6 +4,7 @@ mod batch;
 mod record;
 mod rows;
 mod state;
+mod tally;
 
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,9 @@ impl Submit {
             Source::File(path) if is_batch(path) => {
                 if self.receipt.is_some() {
                     return Err(Failure::usage("--receipt is for one record; `waybill ledger entry` has each receipt"));
+                }
+                if self.key.is_given() {
+                    return Err(Failure::usage("--idempotency-key is for one record; rows have keys of their own"));
                 }
                 batch::run(path, &self, out).await
             }

@@ -66,6 +66,8 @@ pub(super) struct State {
     file: File,
     /// Whether there was a run before.
     pub(super) resumed: bool,
+    /// Whether it had the same options.
+    pub(super) same_options: bool,
 }
 
 /// Names a row of this run: its number and its line, so that a row that was corrected is another row.
@@ -103,12 +105,13 @@ impl State {
             file.set_len(0).map_err(failed)?;
             file.rewind().map_err(failed)?;
             write_line(&mut file, &header).map_err(failed)?;
-            return Ok(Self { header, known: HashMap::new(), file, resumed: false });
+            return Ok(Self { header, known: HashMap::new(), file, resumed: false, same_options: true });
         };
         if header.format != FORMAT {
             return Err(Failure::Usage(format!("{}: not of the format {FORMAT}", path.display())));
         }
-        if header.options != options && !others_allowed {
+        let same_options = header.options == options;
+        if !same_options && !others_allowed {
             return Err(Failure::Usage(format!(
                 "{}: the run was begun with other options. Give the same ones to go on; or move that file away to submit \
                  every row anew, also those that were recorded",
@@ -118,7 +121,7 @@ impl State {
         // A line that a crash tore is as if it had not been written.
         file.set_len(end).map_err(failed)?;
         file.seek(io::SeekFrom::Start(end)).map_err(failed)?;
-        Ok(Self { header, known, file, resumed: true })
+        Ok(Self { header, known, file, resumed: true, same_options })
     }
 
     /// When the first run began.

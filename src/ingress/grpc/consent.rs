@@ -74,11 +74,11 @@ impl Consents {
             Ok((subject, context)) => self.desk.consents(peer.peer(), &subject, only, context).await,
             Err(malformed) => Err(self.desk.refuse_malformed(peer.peer(), Kind::Refusal, malformed).await),
         };
-        Ok(found.map_err(status::of_error)?.into_iter().map(consent).collect())
+        Ok(found.map_err(status::of_error)?.iter().map(consent).collect())
     }
 }
 
-fn consent(view: ConsentView) -> v1::Consent {
+fn consent(view: &ConsentView) -> v1::Consent {
     let agreement = view.compiled.as_ref().map(|compiled| &compiled.agreement);
     let state = match view.state {
         ConsentState::Future => v1::ConsentState::Future,

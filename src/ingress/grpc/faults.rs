@@ -26,6 +26,7 @@ const FAULTS_MAX: usize = 16;
 pub(super) struct Faults(Vec<Violation>);
 
 /// What was read of a record's identity while it was checked.
+#[derive(Clone, Copy)]
 pub(super) struct CheckedRecord {
     pub as_of: Option<Moment>,
     pub change: Change,

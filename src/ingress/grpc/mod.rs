@@ -9,6 +9,7 @@
 //! | push, ask, provide, receive | `exchange.rs`, `submit_stream.rs`, `provide.rs`, `receive.rs` |
 //! | consent | `consent.rs` |
 //! | proofs, audit | `ledger.rs` |
+//! | dead letters, catalogue | `operator.rs` |
 
 mod consent;
 mod exchange;
@@ -16,6 +17,7 @@ mod faults;
 mod health;
 mod ledger;
 mod limits;
+mod operator;
 mod peer;
 mod provide;
 mod read;

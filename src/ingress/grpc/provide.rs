@@ -30,13 +30,13 @@ pub(super) async fn open(
 ) -> Result<impl Stream<Item = Sent> + Send + use<>, Status> {
     let peer = peer::name(request.extensions())?;
     let mut messages = request.into_inner();
-    let opened = match messages.message().await? {
-        Some(v1::ProvideRequest { message: Some(v1::provide_request::Message::Open(opened)) }) => opened,
-        _ => return Err(Status::invalid_argument("the first message of a Provide stream is `open`")),
+    let first = messages.message().await?.and_then(|first| first.message);
+    let Some(v1::provide_request::Message::Open(opened)) = first else {
+        return Err(Status::invalid_argument("the first message of a Provide stream is `open`"));
     };
     let context = read::agency(opened.on_behalf_of);
-    let provided = desk.provide(peer.peer(), context, &opened.record_types).await;
-    let (caller, link) = provided.map_err(status::of_error)?;
+    let registered = desk.provide(peer.peer(), context, &opened.record_types).await;
+    let (caller, link) = registered.map_err(status::of_error)?;
     let (out, sent) = mpsc::channel(OUT_MAX);
     let provider = Provider { desk: Arc::clone(desk), caller: Arc::new(caller), messages, link, out, answers_max };
     tokio::spawn(provider.run(stopping));
@@ -68,19 +68,16 @@ impl Provider {
                 Some(question) = self.link.questions.recv(), if reading => {
                     self.say(v1::provide_response::Message::Question(written(question))).await
                 }
-                message = self.messages.message(), if reading && recording.len() < self.answers_max => match message {
-                    Ok(Some(message)) => match answer_in(message) {
-                        Ok(answer) => {
+                message = self.messages.message(), if reading && recording.len() < self.answers_max => {
+                    match message.map(|message| message.map(answer_in)) {
+                        Ok(Some(Ok(answer))) => {
                             recording.push(record(Arc::clone(&self.desk), Arc::clone(&self.caller), answer));
-                            Ok(())
                         }
-                        Err(status) => return drop(self.out.send(Err(status)).await),
-                    },
-                    Ok(None) | Err(_) => {
-                        reading = false;
-                        Ok(())
+                        Ok(Some(Err(status))) => return drop(self.out.send(Err(status)).await),
+                        Ok(None) | Err(_) => reading = false,
                     }
-                },
+                    Ok(())
+                }
                 () = stopping.cancelled(), if reading => {
                     reading = false;
                     Ok(())

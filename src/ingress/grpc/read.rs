@@ -125,8 +125,8 @@ pub(super) fn agency(on_behalf_of: String) -> CallContext {
 
 /// A provider's answer to a question. It has no idempotency key: the question can be answered once.
 pub(super) fn answer(message: v1::ProvideAnswer) -> Result<(Answer, CallContext), Malformed> {
-    let malformed = |refusal| Malformed { key: String::new(), content: Bytes::new(), refusal };
     use v1::provide_answer::Answer as Read;
+    let malformed = |refusal| Malformed { key: String::new(), content: Bytes::new(), refusal };
     let mut faults = Faults::default();
     let available_at = faults.moment("/available_at", message.available_at.as_ref());
     let checked = faults.context(message.context.as_ref());

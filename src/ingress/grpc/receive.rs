@@ -40,7 +40,7 @@ pub(super) async fn open(
     let credit = if asked == 0 { limits.credit_max } else { asked.min(limits.credit_max) };
     let terms = drivers::stream::terms(receiver.system.clone(), credit, limits.report_within);
     let port =
-        registry.connect(&receiver.agency, terms).map_err(|stopping| Status::unavailable(stopping.to_string()))?;
+        registry.connect(&receiver.agency, &terms).map_err(|stopping| Status::unavailable(stopping.to_string()))?;
 
     let (ended, end) = oneshot::channel();
     let sending_ends = CancellationToken::new();
@@ -119,16 +119,16 @@ async fn read_answers(
             Ok(None) => return None,
             Err(status) => return Some(status),
         };
-        match understood(answer) {
+        match understood(&answer) {
             Ok((transfers, outcome)) => drivers::stream::answer(&reporter, transfers, outcome).await,
             Err(status) => return Some(status),
         }
     }
 }
 
-fn understood(answer: v1::DeliveryAnswer) -> Result<(Vec<TransferId>, Outcome), Status> {
+fn understood(answer: &v1::DeliveryAnswer) -> Result<(Vec<TransferId>, Outcome), Status> {
     use v1::{RejectionReason as Reason, delivery_answer::Answer};
-    let outcome = match answer.answer {
+    let outcome = match &answer.answer {
         Some(Answer::Acknowledged(v1::Acknowledged {})) => Outcome::Acknowledged,
         Some(Answer::Rejected(rejected)) => match rejected.reason() {
             Reason::Unprocessable => Outcome::Rejected,

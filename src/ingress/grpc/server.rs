@@ -15,11 +15,11 @@ use waybill_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         consent_service_server::ConsentServiceServer, exchange_service_server::ExchangeServiceServer,
-        ledger_service_server::LedgerServiceServer,
+        ledger_service_server::LedgerServiceServer, operator_service_server::OperatorServiceServer,
     },
 };
 
-use super::{GrpcLimits, consent::Consents, exchange::Exchange, health, ledger::Ledger};
+use super::{GrpcLimits, consent::Consents, exchange::Exchange, health, ledger::Ledger, operator::Operator};
 use crate::{
     desk::{Desk, LoadCatalogue},
     ledger::VerifierKey,
@@ -51,6 +51,7 @@ const SERVICES: &[&str] = &[
     ExchangeServiceServer::<Exchange>::NAME,
     ConsentServiceServer::<Consents>::NAME,
     LedgerServiceServer::<Ledger>::NAME,
+    OperatorServiceServer::<Operator>::NAME,
 ];
 
 impl GrpcServer {
@@ -92,12 +93,14 @@ impl GrpcServer {
     }
 
     fn routes(self, reporter: HealthReporter, stopping: &CancellationToken) -> Routes {
-        let GrpcParts { desk, relay, verifier, limits, .. } = self.parts;
+        let GrpcParts { desk, relay, load, verifier, limits } = self.parts;
         let bytes_max = limits.grpc_message_bytes_max;
         let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping: stopping.clone() };
         let exchange = ExchangeServiceServer::new(exchange).max_decoding_message_size(bytes_max);
         let consents = Consents { desk: Arc::clone(&desk) };
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);
+        let operator = OperatorServiceServer::new(Operator { desk: Arc::clone(&desk), load });
+        let operator = operator.max_decoding_message_size(bytes_max);
         let ledger = LedgerServiceServer::new(Ledger { desk, verifier }).max_decoding_message_size(bytes_max);
         let health = tonic_health::server::HealthService::from_health_reporter(reporter);
         let reflection = tonic_reflection::server::Builder::configure()
@@ -109,6 +112,7 @@ impl GrpcServer {
             .add_service(exchange)
             .add_service(consents)
             .add_service(ledger)
+            .add_service(operator)
             .add_service(tonic_health::pb::health_server::HealthServer::new(health))
             .add_service(reflection)
             .prepare()

@@ -29,7 +29,9 @@ pub(super) fn timestamp(moment: Moment) -> Timestamp {
 /// Hashes as one buffer and slices of it: one allocation for a proof.
 pub(super) fn hashes(hashes: &[Hash]) -> Vec<Bytes> {
     let mut all = BytesMut::with_capacity(hashes.len() * Hash::LEN);
-    hashes.iter().for_each(|hash| all.extend_from_slice(hash.as_bytes()));
+    for hash in hashes {
+        all.extend_from_slice(hash.as_bytes());
+    }
     let all = all.freeze();
     (0..hashes.len()).map(|place| all.slice(place * Hash::LEN..(place + 1) * Hash::LEN)).collect()
 }

@@ -115,7 +115,7 @@ proptest! {
         for index in book.out_on(link) {
             book.rest(index, now);
         }
-        while let Some(index) = { while book.due(now + Duration::from_secs(60)).is_some() {} book.take(1).pop() } {
+        while let Some(index) = { while book.due(now + Duration::from_mins(1)).is_some() {} book.take(1).pop() } {
             book.end(index);
         }
         prop_assert_eq!(book.len(), 0);

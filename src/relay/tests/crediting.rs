@@ -1,6 +1,6 @@
 //! No more is out, and no more is claimed, than the links can take.
 
-use super::scene::{Scene, limits};
+use super::scene::{Scene, WITHIN, limits};
 use crate::{domain::transfer::DeliveryState, drivers::Outcome, relay::RelayLimits};
 
 #[tokio::test(start_paused = true)]
@@ -23,6 +23,10 @@ async fn a_resting_delivery_takes_no_place() {
     assert_eq!(driver.get().await, [(0, 1)]);
     driver.say(&[0], Outcome::Failed).await;
     assert_eq!(driver.get().await, [(1, 1)], "another passes");
+    tokio::time::sleep(WITHIN / 2).await;
+    assert_eq!(driver.get().await, [], "when it has rested it waits for a place");
+    driver.acknowledge(&[1]).await;
+    assert_eq!(driver.get().await, [(0, 2)]);
 }
 
 #[tokio::test(start_paused = true)]

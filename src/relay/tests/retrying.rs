@@ -52,7 +52,7 @@ async fn what_a_lost_link_had_out_comes_again_on_another() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_an_earlier_attempt_does_not_disturb_the_one_that_is_out() {
     let scene = Scene::new();
-    let (mut one, mut two) = (scene.connect(1), scene.connect(1));
+    let (mut one, two) = (scene.connect(1), scene.connect(1));
     scene.quiet().await;
     scene.hub.commit(&[7]);
     let (mut first, mut second) = if one.get().await.is_empty() { (two, one) } else { (one, two) };
@@ -104,7 +104,7 @@ async fn answers_that_came_before_the_hub_stopped_are_recorded() {
     driver.acknowledge(&[0, 1]).await;
     scene.registry.drain().await;
     assert_eq!(scene.hub.recorded().len(), 2);
-    assert!(scene.registry.connect(&super::hub::recipient(), super::ending::terms()).is_err());
+    assert!(scene.registry.connect(&super::hub::recipient(), &super::ending::terms()).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,6 +116,8 @@ async fn a_hub_that_cannot_write_for_a_while_loses_nothing_and_writes_nothing_tw
     scene.hub.set_broken(true);
     driver.acknowledge(&[0, 1]).await;
     scene.hub.commit(&[3]);
+    scene.quiet().await;
+    driver.acknowledge(&[0, 1]).await;
     scene.quiet().await;
     assert_eq!((scene.hub.recorded().len(), driver.get().await.len()), (0, 0));
     scene.hub.set_broken(false);

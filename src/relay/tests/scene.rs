@@ -68,7 +68,7 @@ impl Scene {
 
     pub(super) fn connect_as(&self, name: &str, credit: usize, order: OrderRule) -> Driver {
         let terms = LinkTerms { system: system(name), credit, order, report_within: WITHIN };
-        let port = self.registry.connect(&recipient(), terms).unwrap();
+        let port = self.registry.connect(&recipient(), &terms).unwrap();
         let reporter = port.reporter();
         Driver { port, reporter }
     }

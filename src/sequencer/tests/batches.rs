@@ -35,6 +35,10 @@ async fn what_waits_is_committed_together_in_the_order_in_which_it_came() {
     assert!(Arc::ptr_eq(&scene.sequencer.newest(), &commits[0]));
 }
 
+fn newcomer(number: u8, whom: u8) -> Expect {
+    Expect::Newcomer { identifier: identifier(number), subject: subject(whom) }
+}
+
 /// A proposal, and an expectation that it takes away.
 fn takes_away() -> Vec<(&'static str, Proposal, Expect)> {
     let facts = |subject, version| Expect::Facts { subject, version };
@@ -42,7 +46,7 @@ fn takes_away() -> Vec<(&'static str, Proposal, Expect)> {
     let due = Expect::Delivery { index: 0, state: DeliveryState::Due };
     vec![
         ("facts changed", person(1).facts(subject(1), 2), facts(subject(1), 1)),
-        ("identifier linked", person(1).link(subject(2), identifier(2)), Expect::Unlinked(identifier(2))),
+        ("identifier linked", person(1).link(subject(2), identifier(2)), newcomer(2, 3)),
         ("term no longer quiet", person(77), Expect::Quiet { term: Term(77), since: 1 }),
         ("delivery ended", Proposal { deliveries: vec![settle], ..person(1) }, due.clone()),
         ("delivery claimed", person(1).claim(1), due),
@@ -64,7 +68,7 @@ async fn what_one_proposal_changes_makes_a_later_one_of_its_batch_stale() {
         let before = scene.call(person(2).expecting(expect.clone()));
         let change = scene.call(change);
         let after = scene.call(person(3).expecting(expect.clone()));
-        let other = scene.call(person(4).expecting(Expect::Unlinked(identifier(9))));
+        let other = scene.call(person(4).expecting(newcomer(9, 9)));
         scene.let_go();
         drop(held);
 
@@ -81,12 +85,11 @@ async fn what_one_proposal_changes_makes_a_later_one_of_its_batch_stale() {
 async fn first_records_of_a_newcomer_go_together_unless_they_make_two_people_of_one() {
     let scene = Scene::new().await;
     let held = scene.hold().await;
-    let newcomer = |number, as_whom| {
-        person(number).link(subject(as_whom), identifier(1)).expecting(Expect::Unlinked(identifier(1)))
-    };
-    let first = scene.call(newcomer(1, 1));
-    let second = scene.call(newcomer(2, 1));
-    let another = scene.call(newcomer(3, 2));
+    let first_record =
+        |number, as_whom| person(number).link(subject(as_whom), identifier(1)).expecting(newcomer(1, as_whom));
+    let first = scene.call(first_record(1, 1));
+    let second = scene.call(first_record(2, 1));
+    let another = scene.call(first_record(3, 2));
     scene.let_go();
     drop(held);
     committed(first.await);

@@ -57,7 +57,9 @@ async fn proposal(scene: &Scene, wish: &Wish) -> Proposal {
     if let Some(number) = wish.subject {
         let whom = subject(number);
         proposal = match scene.store.subject(whom).await.unwrap() {
-            None => proposal.link(whom, identifier(number)).expecting(Expect::Unlinked(identifier(number))),
+            None => proposal
+                .link(whom, identifier(number))
+                .expecting(Expect::Newcomer { identifier: identifier(number), subject: whom }),
             Some(known) => {
                 let version = known.facts.version;
                 proposal.facts(whom, version + 1).expecting(Expect::Facts { subject: whom, version })

@@ -93,7 +93,11 @@ impl Inner {
             Expect::Facts { subject, version } => {
                 self.people.subject(*subject)?.is_some_and(|subject| subject.facts.version == *version)
             }
-            Expect::Unlinked(identifier) => self.people.pointed(*identifier)?.is_none(),
+            Expect::Newcomer { identifier, subject } => match self.people.pointed(*identifier)? {
+                None => true,
+                Some(pointed) if pointed != *subject => false,
+                Some(pointed) => self.people.subject(pointed)?.is_some_and(|known| known.facts.version == 0),
+            },
             Expect::Before(moment) => head.time < *moment,
             Expect::Quiet { term, since } => self.index.is_quiet(*term, *since)?,
             Expect::Delivery { index, state } => {

@@ -100,20 +100,20 @@ impl Scene {
         let core = core(folder.path()).await;
         let relay = relay(&core.desk);
         relay.resume().await.unwrap();
-        Self { relay, core, folder, people }
+        Self { folder, core, relay, people }
     }
 
     /// Identity pushes a citizen's new address; says the ids of the transfers to benefit and tax.
     pub async fn move_citizen(&self, citizen: usize, revision: u32) -> [TransferId; 2] {
         let record = self.people.citizen(citizen).unwrap().moved_record(revision);
-        let submission = self.submission(&record, Change::Changed);
+        let submission = Self::submission(&record, Change::Changed);
         let outcome = self.core.desk.submit(IDENTITY, submission, ReceiptDetail::Index).await.unwrap();
         let [benefit, tax] = &outcome.recipients[..] else { panic!("{outcome:?}") };
         assert_eq!((benefit.recipient.as_str(), tax.recipient.as_str()), ("benefit", "tax"));
         [benefit.id, tax.id]
     }
 
-    fn submission(&self, record: &Record, change: Change) -> Submission {
+    fn submission(record: &Record, change: Change) -> Submission {
         Submission {
             key: key(),
             record_type: record.record_type.to_string(),
@@ -121,7 +121,7 @@ impl Scene {
             payload: record.body.to_string().into(),
             record: RecordIdentity {
                 record_id: record.id.clone(),
-                revision: Some(record.revision as u64),
+                revision: Some(record.revision),
                 as_of: Some(SystemClock.now()),
                 change,
                 corrects_revision: None,
@@ -140,7 +140,7 @@ impl Scene {
             order: OrderRule::OneUnacknowledged,
             report_within: Duration::from_secs(30),
         };
-        let port = self.relay.connect(&AgencyId::new(agency).unwrap(), terms).unwrap();
+        let port = self.relay.connect(&AgencyId::new(agency).unwrap(), &terms).unwrap();
         Recipient { reporter: port.reporter(), port }
     }
 
@@ -236,7 +236,7 @@ impl Scene {
     pub async fn push_contact(&self, citizen: usize) -> TransferId {
         let records = self.people.citizen(citizen).unwrap().records();
         let contact = records.into_iter().find(|record| record.record_type == "identity/contact").unwrap();
-        let submission = self.submission(&contact, Change::New);
+        let submission = Self::submission(&contact, Change::New);
         self.core.desk.submit(IDENTITY, submission, ReceiptDetail::Index).await.unwrap().recipients[0].id
     }
 }

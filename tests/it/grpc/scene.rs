@@ -15,6 +15,7 @@ use waybill::{
     domain::environment::Environment,
     ingress::grpc::{GrpcLimits, GrpcParts, GrpcServer},
     ledger::{Origin, SignerKey, VerifierKey},
+    relay::{Registry, RelayLimits},
     sequencer::Signing,
     store::embedded::EmbeddedOptions,
     tls::{
@@ -23,7 +24,7 @@ use waybill::{
         client::{ClientFiles, ClientTls, connect, endpoint},
         system_clock,
     },
-    vault::MasterKey,
+    vault::{MasterKey, SystemRandom},
 };
 use waybill_proto::v1;
 
@@ -57,11 +58,17 @@ impl Hub {
         let state = TlsState::load(files, TlsLimits::default(), system_clock()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        let parts = GrpcParts { desk: Arc::clone(&core.desk), verifier: verifier.clone(), limits: grpc };
+        let parts = GrpcParts {
+            desk: Arc::clone(&core.desk),
+            relay: Registry::new(Arc::clone(&core.desk), RelayLimits::default(), Arc::new(SystemRandom::default())),
+            load: Arc::new(|| Err("this scene's catalogue does not change".into())),
+            verifier: verifier.clone(),
+            limits: grpc,
+        };
         let stopping = CancellationToken::new();
         let serving = GrpcServer::new(parts).serve(Incoming::start(listener, state), stopping.clone());
         let serving = tokio::spawn(serving);
-        let people = Population::generate(1, 500);
+        let people = Population::generate(1, 120);
         Self { core, people, verifier, stopping, serving, address, ca, folder }
     }
 

@@ -12,6 +12,7 @@ use crate::{
         say::Teller,
         systems::{System, context, identifiers, new_key},
     },
+    cli::ledger::sentence,
     ledger::VerifierKey,
 };
 
@@ -24,8 +25,10 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     let all = search(&officer, stage).await?;
     check(all.len() > SHOWN, "the hub's officer sees her history")?;
     teller.fact(&format!("about her the ledger has {} entries; the newest:", all.len()));
-    for entry in all.iter().filter(|entry| entry.kind != "audit_read").take(SHOWN) {
-        teller.detail(&entry.kind);
+    let worth_reading =
+        |entry: &&v1::EntryView| !["audit_read", "delivery_acknowledged"].contains(&entry.kind.as_str());
+    for entry in all.iter().filter(worth_reading).take(SHOWN) {
+        teller.detail(&sentence::text(entry).replace('\n', "\n      "));
     }
 
     let of_identity = System::connect(&stage.place, "identity/dpo").await?;

@@ -35,7 +35,7 @@ pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<(
     stage.given_fields += records.iter().map(|record| leaves(&record.body)).sum::<u64>();
     let (mut to_tax, mut to_benefit) = (stage.tax_inbox.count(), stage.benefit_inbox.count());
     let bar = teller.bar(changes as u64, "changes");
-    let mut waits = Histogram::<u64>::new(3)?;
+    let mut waits = Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?;
     let started = Instant::now();
     let submissions = records.iter().map(|record| submission(record, v1::Change::Changed, "notice of a move"));
     push(&stage.identity, submissions, v1::ReceiptDetail::Index, |outcome, waited| {

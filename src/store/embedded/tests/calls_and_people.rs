@@ -92,13 +92,15 @@ async fn new_facts_are_exactly_one_version_on() {
 async fn expectations_hold_or_not_as_of_the_locked_head() {
     let mut scene = Scene::new();
     scene.commit(|c| c.entry(&[5], Some(TAX)).entry(&[6], None).link(subject(1), &[identifier(1)])).await.unwrap();
-    scene.commit(|c| c.facts(subject(1), facts(1)).claim(TAX, 1)).await.unwrap();
+    scene.commit(|c| c.facts(subject(1), facts(1)).link(subject(7), &[identifier(7)]).claim(TAX, 1)).await.unwrap();
     let cases = [
         (Expect::Facts { subject: subject(1), version: 1 }, true),
         (Expect::Facts { subject: subject(1), version: 0 }, false),
         (Expect::Facts { subject: subject(2), version: 0 }, false),
-        (Expect::Unlinked(identifier(2)), true),
-        (Expect::Unlinked(identifier(1)), false),
+        (Expect::Newcomer { identifier: identifier(2), subject: subject(2) }, true),
+        (Expect::Newcomer { identifier: identifier(7), subject: subject(7) }, true),
+        (Expect::Newcomer { identifier: identifier(7), subject: subject(8) }, false),
+        (Expect::Newcomer { identifier: identifier(1), subject: subject(1) }, false),
         (Expect::Before(Moment(NOON.0 + 1)), true),
         (Expect::Before(NOON), false),
         (Expect::Quiet { term: Term(5), since: 1 }, true),
@@ -115,7 +117,8 @@ async fn expectations_hold_or_not_as_of_the_locked_head() {
         for (expect, holds) in &cases {
             assert_eq!(guard.holds(expect), *holds, "{expect:?}");
         }
-        assert!(!guard.holds(&Expect::Unlinked(identifier(3))), "it was not asked about");
+        let other = Expect::Newcomer { identifier: identifier(3), subject: subject(3) };
+        assert!(!guard.holds(&other), "it was not asked about");
         drop(guard);
         scene.reopen();
     }

@@ -1,0 +1,75 @@
+//! What the hub is compared with: bare tonic over the same mTLS and HTTP/2 settings, that reads nothing of what it gets
+//! and answers with as many bytes as it is told.
+
+use std::{pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use tokio::net::TcpListener;
+use tonic::{Request, Response, Status, Streaming, transport::Server};
+use waybill::{
+    ingress::grpc::GrpcLimits,
+    tls::{Incoming, TlsLimits, TlsState, system_clock},
+};
+
+use crate::scene::Scene;
+
+#[expect(clippy::pedantic, reason = "generated")]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/waybill.bench.Echo.rs"));
+}
+pub use generated::echo_client::EchoClient;
+use generated::echo_server::{Echo, EchoServer};
+
+/// Bytes.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Blob {
+    /// What is carried.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub body: Bytes,
+    /// How many bytes the answer has.
+    #[prost(uint32, tag = "2")]
+    pub answer_bytes: u32,
+}
+
+/// The longest answer.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+#[derive(Debug)]
+struct Answers(Bytes);
+
+fn answer(all: &Bytes, asked: &Blob) -> Blob {
+    Blob { body: all.slice(..(asked.answer_bytes as usize).min(all.len())), answer_bytes: 0 }
+}
+
+#[tonic::async_trait]
+impl Echo for Answers {
+    async fn one(&self, request: Request<Blob>) -> Result<Response<Blob>, Status> {
+        Ok(Response::new(answer(&self.0, request.get_ref())))
+    }
+
+    type ManyStream = Pin<Box<dyn Stream<Item = Result<Blob, Status>> + Send>>;
+
+    async fn many(&self, request: Request<Streaming<Blob>>) -> Result<Response<Self::ManyStream>, Status> {
+        let all = self.0.clone();
+        let answers = request.into_inner().map(move |asked| asked.map(|asked| answer(&all, &asked)));
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+/// Serves until the process is ended.
+pub async fn serve(scene: &Scene) -> anyhow::Result<()> {
+    let tls = TlsState::load(scene.server(), TlsLimits::default(), system_clock())?;
+    let incoming = Incoming::start(TcpListener::bind(scene.echo).await?, Arc::clone(&tls));
+    let limits = GrpcLimits::default();
+    Server::builder()
+        .max_concurrent_streams(limits.http2_streams_max)
+        .initial_stream_window_size(limits.http2_stream_window_bytes)
+        .initial_connection_window_size(limits.http2_connection_window_bytes)
+        .max_frame_size(limits.http2_frame_bytes_max)
+        .http2_max_header_list_size(limits.http2_header_bytes_max)
+        .add_service(EchoServer::new(Answers(Bytes::from(vec![0; ANSWER_BYTES_MAX]))))
+        .serve_with_incoming(incoming)
+        .await?;
+    Ok(())
+}

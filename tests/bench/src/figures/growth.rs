@@ -1,0 +1,59 @@
+//! `growth`: how CPU per record and memory rise while the ledger grows tenfold; the worse of the two.
+
+use super::{Bar, Figure, Stage};
+use crate::{
+    load::{Job, To},
+    processes::Process,
+    scene::Hub,
+};
+
+/// The part of a size over which CPU is measured.
+const MEASURED: f64 = 0.3;
+/// The cache of blocks that the growing hub is configured with, in bytes.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// The hub at one size.
+struct At {
+    hub_us: f64,
+    resident_bytes: u64,
+}
+
+pub(super) fn measure(stage: &mut Stage) -> anyhow::Result<Figure> {
+    let hub = Process::hub(&stage.scene, Hub::Growing)?;
+    let (small, large) = stage.plan.growth;
+    stage.client.run(&Job::Everybody { to: To::Growing })?;
+    // The transfers to all recipients of everybody's first record.
+    let before = grow(stage, &hub, 3 * stage.plan.people, small)?;
+    let after = grow(stage, &hub, small, large)?;
+    let memory = |at: &At| at.resident_bytes.saturating_sub(CACHE_BYTES) as f64;
+    let cpu_ratio = after.hub_us / before.hub_us;
+    let memory_ratio = memory(&after) / memory(&before);
+    let sides = if cpu_ratio > memory_ratio {
+        (after.hub_us, before.hub_us)
+    } else {
+        (memory(&after) / 1e6, memory(&before) / 1e6)
+    };
+    Ok(Figure::of("growth", Bar::AtMost(1.2), &[sides])
+        .with("cpu_ratio", cpu_ratio)
+        .with("memory_ratio", memory_ratio)
+        .with("small_us", before.hub_us)
+        .with("large_us", after.hub_us)
+        .with("small_mb", before.resident_bytes as f64 / 1e6)
+        .with("large_mb", after.resident_bytes as f64 / 1e6)
+        .with("entries", large as f64))
+}
+
+/// Grows the ledger from one size to another, and measures on the last part of the way.
+fn grow(stage: &mut Stage, hub: &Process, from: u64, to: u64) -> anyhow::Result<At> {
+    let measured = (to as f64 * MEASURED) as u64;
+    let unmeasured = to.saturating_sub(from + measured);
+    if unmeasured > 0 {
+        stage.client.run(&Job::Fill { to: To::Growing, records: unmeasured })?;
+    }
+    let before = hub.cpu_s()?;
+    let outcome = stage.client.run(&Job::Fill { to: To::Growing, records: measured })?;
+    let hub_us = (hub.cpu_s()? - before) * 1e6 / measured as f64;
+    let resident_bytes = hub.resident_bytes()?;
+    eprintln!("{to} entries: {:.0}/s, hub {hub_us:.1} us, {} MB", outcome.rate(), resident_bytes / 1_000_000);
+    Ok(At { hub_us, resident_bytes })
+}

@@ -1,0 +1,45 @@
+//! `p99_added`: what the hub adds to the echo's 99th percentile, at 70% of the hub's own top rate, over what its disk
+//! takes. An open loop: a call is timed from when it was due.
+
+use super::{Bar, Figure, Stage, accept::IN_FLIGHT, disk::sync_times};
+use crate::{
+    load::{Job, To},
+    processes::metric,
+};
+
+const SHARE: f64 = 0.7;
+/// Synced writes between the turns.
+const SYNCS: usize = 200;
+/// The least that is divided by, in ms: two syncs of a slow disk.
+const DISK_MS_MIN: f64 = 2.0;
+/// No commit may take longer, in ms.
+const COMMIT_MS_MAX: f64 = 250.0;
+
+pub(super) fn measure(stage: &mut Stage) -> anyhow::Result<Figure> {
+    let seconds = stage.plan.seconds;
+    let top = stage.run(&Job::Unary { to: To::Hub, in_flight: IN_FLIGHT, seconds }, false)?.outcome;
+    let (rate, answer_bytes) = (top.rate() * SHARE, top.answer_bytes);
+    let (mut rounds, mut syncs) = (Vec::new(), Vec::new());
+    for _ in 0..stage.plan.rounds {
+        let hub = stage.run(&Job::Paced { to: To::Hub, rate, seconds }, false)?.outcome;
+        let echo = stage.run(&Job::Paced { to: To::Echo(answer_bytes), rate, seconds }, true)?.outcome;
+        syncs.extend(sync_times(stage.scene.folder(), SYNCS)?);
+        rounds.push((hub.p99_us, echo.p99_us));
+    }
+    syncs.sort_unstable();
+    let sync_ms = syncs[syncs.len() * 99 / 100].as_secs_f64() * 1e3;
+    let disk_ms = DISK_MS_MIN.max(2.0 * sync_ms);
+    let added = |(hub, echo): &(u64, u64)| (hub.saturating_sub(*echo) as f64 / 1e3, disk_ms);
+    let commit_ms = 1e3 * metric(stage.scene.metrics, "waybill_commit_seconds{quantile=\"1\"} ")?;
+    let mean = |pick: fn(&(u64, u64)) -> u64| rounds.iter().map(pick).sum::<u64>() as f64 / rounds.len() as f64 / 1e3;
+    let mut figure = Figure::of("p99_added", Bar::AtMost(3.0), &rounds.iter().map(added).collect::<Vec<_>>())
+        .with("hub_p99_ms", mean(|round| round.0))
+        .with("echo_p99_ms", mean(|round| round.1))
+        .with("rate", rate)
+        .with("sync_p99_ms", sync_ms)
+        .with("commit_max_ms", commit_ms);
+    if commit_ms > COMMIT_MS_MAX {
+        figure.ratio = f64::INFINITY; // such a commit misses the bar, whatever the percentile
+    }
+    Ok(figure)
+}

@@ -1,0 +1,130 @@
+//! What is submitted: income statements of 2 KB and 30 fields, one like the other but for whom they are about.
+
+use bytes::{Bytes, BytesMut};
+use uuid::Uuid;
+use waybill_proto::v1;
+
+const TYPICAL: &str = include_str!("../../../schemas/tax/income-statement/1.0/valid/typical.json");
+/// The numbers in the typical record that stand for a person: a prefix, then digits that are replaced.
+const NUMBERS: [&str; 2] = ["ZZN0000001089", "ZZT0000001086"];
+const PREFIX_BYTES: usize = 3;
+const DIGITS: usize = 10;
+
+/// The recipients that `records` can be for.
+pub const ACCEPTED: &[&str] = &["archive"];
+/// Those who take deliveries.
+pub const DELIVERED: &[&str] = &["benefit", "pension"];
+
+/// Makes submissions.
+#[derive(Debug, Clone)]
+pub struct Records {
+    template: Bytes,
+    digits: [usize; 2],
+}
+
+impl Records {
+    /// From the schema's own example, without the blanks between its tokens.
+    pub fn new() -> anyhow::Result<Self> {
+        let template = minified(TYPICAL);
+        let place = |number: &str| {
+            let place = template.find(number).map(|at| at + PREFIX_BYTES);
+            place.ok_or_else(|| anyhow::anyhow!("the typical record has no {number}"))
+        };
+        let digits = [place(NUMBERS[0])?, place(NUMBERS[1])?];
+        Ok(Self { template: template.into(), digits })
+    }
+
+    /// The record of one person.
+    pub fn payload(&self, person: u64) -> Bytes {
+        let mut record = BytesMut::from(&self.template[..]);
+        let mut digits = [b'0'; DIGITS];
+        let mut rest = person;
+        for digit in digits.iter_mut().rev() {
+            *digit += (rest % 10) as u8;
+            rest /= 10;
+        }
+        for at in self.digits {
+            record[at..at + DIGITS].copy_from_slice(&digits);
+        }
+        record.freeze()
+    }
+
+    /// A submission of one person's record, under a new idempotency key.
+    pub fn submission(&self, person: u64, recipients: &[&str]) -> v1::Submission {
+        v1::Submission {
+            idempotency_key: Uuid::now_v7().to_string(),
+            record_type: "tax/income-statement".into(),
+            schema_version: "1.0".into(),
+            payload: self.payload(person),
+            record: Some(v1::RecordIdentity {
+                record_id: format!("IS-2025-{person:08}"),
+                revision: None,
+                as_of: None,
+                change: v1::Change::Changed.into(),
+                corrects_revision: None,
+                copy_of_transfer_id: String::new(),
+            }),
+            context: Some(v1::Context {
+                actor: "assessor-17".into(),
+                reason: "yearly assessment".into(),
+                ..v1::Context::default()
+            }),
+            only_recipients: recipients.iter().map(ToString::to_string).collect(),
+            traceparent: String::new(),
+        }
+    }
+}
+
+/// People in an order that looks random and is the same in each run.
+#[derive(Debug, Clone)]
+pub struct People {
+    state: u64,
+    count: u64,
+}
+
+impl People {
+    /// `count` people; `seed` tells one caller's order from another's.
+    pub const fn new(count: u64, seed: u64) -> Self {
+        Self { state: seed, count }
+    }
+
+    /// The next person (splitmix64).
+    pub fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % self.count
+    }
+}
+
+/// JSON without the blanks between its tokens.
+fn minified(json: &str) -> String {
+    let (mut out, mut in_string, mut escaped) = (String::with_capacity(json.len()), false, false);
+    for c in json.chars() {
+        if in_string {
+            in_string = c != '"' || escaped;
+            escaped = c == '\\' && !escaped;
+        } else if c.is_ascii_whitespace() {
+            continue;
+        } else {
+            in_string = c == '"';
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_two_kilobytes_long_and_says_whom_it_is_about() {
+        let record = Records::new().unwrap().payload(42);
+        assert_eq!(record.len(), 2046);
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        assert_eq!(record["subject"]["nationalNumber"], "ZZN0000000042");
+        assert_eq!(record["subject"]["taxNumber"], "ZZT0000000042");
+    }
+}

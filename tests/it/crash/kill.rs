@@ -1,0 +1,154 @@
+//! The hub is killed under load, again and again: what was acknowledged is there, provable and delivered, and once.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::task::JoinSet;
+use waybill::{
+    app::verify_data,
+    cli::demo::{
+        setup::Place,
+        systems::{Inbox, receive},
+    },
+    ledger::{Checkpoint, Hash, Note, VerifierKey, leaf_hash, verify_inclusion},
+};
+use waybill_proto::v1;
+
+use super::{
+    load::Load,
+    scene::{Scene, connect, until},
+};
+
+const CALLERS: usize = 12;
+const STREAMS: usize = 2;
+/// Answers between a start and the next kill, by turns: also right after the start, while deliveries are resumed.
+const BETWEEN: [usize; 5] = [200, 1, 350, 40, 120];
+const RECIPIENTS: [(&str, &str); 2] = [("tax", "tax/registry"), ("benefit", "benefit/claims")];
+/// Proofs asked for at once.
+const PROVING: usize = 16;
+
+fn kills() -> usize {
+    std::env::var("WAYBILL_KILLS").map_or(5, |text| text.parse().expect("WAYBILL_KILLS is a number"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_that_is_killed_under_load_loses_nothing_it_acknowledged_and_does_nothing_twice() {
+    let scene = Scene::lay_out("warn", "[store]\nreserve_bytes = 0\n");
+    let mut hub = scene.start();
+    let key: VerifierKey = scene.place.verifier_key.parse().unwrap();
+    let data = scene.place.config.paths.data.clone();
+    let copy = scene.beside("copy");
+    let load = Load::new(Arc::clone(&scene.place));
+    let mut clients = JoinSet::new();
+    (0..CALLERS).for_each(|_| drop(clients.spawn(Arc::clone(&load).call())));
+    (0..STREAMS).for_each(|_| drop(clients.spawn(Arc::clone(&load).stream())));
+    let inboxes: Vec<_> = RECIPIENTS.iter().map(|(_, system)| recipient(Arc::clone(&scene.place), system)).collect();
+
+    for kill in 0..kills() {
+        load.reach(load.answered() + BETWEEN[kill % BETWEEN.len()]).await;
+        hub.kill();
+        copy_folder(&data, &copy);
+        // A copy: the verifier opens the store, and the hub is to find it as the kill left it.
+        let report = verify_data(&copy, std::slice::from_ref(&key), |_| ()).unwrap();
+        assert!(report.fault.is_none(), "after kill {kill}: {report:?}");
+        fs::remove_dir_all(&copy).unwrap();
+        hub = scene.start();
+    }
+    load.finish();
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+    println!("{} kills, {} submissions acknowledged", kills(), load.answered());
+
+    load.repeat().await;
+    assert_each_has_its_own_entries(&load);
+    let ledger_size = assert_delivered_once(&load, &inboxes).await;
+    assert_proven(&load, &key).await;
+    assert!(hub.stop().await.success());
+    let report = verify_data(&data, &[key], |_| ()).unwrap();
+    assert!(report.fault.is_none() && report.size == ledger_size, "{report:?}, expected {ledger_size} entries");
+}
+
+/// A recipient that comes back whenever it is cut off, and acknowledges all that it gets.
+fn recipient(place: Arc<Place>, system: &'static str) -> Arc<Inbox> {
+    let inbox = Arc::new(Inbox::default());
+    let mine = Arc::clone(&inbox);
+    tokio::spawn(async move {
+        loop {
+            let system = connect(&place, system).await;
+            if let Ok(receiving) = receive(&system, Arc::clone(&mine)).await {
+                receiving.await.unwrap();
+            }
+        }
+    });
+    inbox
+}
+
+fn assert_each_has_its_own_entries(load: &Load) {
+    let mut indices = HashSet::new();
+    for (_, answer) in load.answers() {
+        for (index, _) in answer.entries {
+            assert!(indices.insert(index), "entry {index} answers two keys");
+        }
+    }
+}
+
+/// Every acknowledged transfer has arrived, and nothing else has: a submission that was recorded twice would have
+/// arrived twice. Returns how many entries the ledger must have: the catalogue, the decisions, the acknowledgements.
+async fn assert_delivered_once(load: &Load, inboxes: &[Arc<Inbox>]) -> u64 {
+    let mut wanted: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+    let mut size = 1;
+    for (_, answer) in load.answers() {
+        size += answer.entries.len() as u64 + answer.transfers.len() as u64;
+        for (to, id) in answer.transfers {
+            assert!(wanted.entry(to).or_default().insert(id), "a transfer answers two keys");
+        }
+    }
+    for ((agency, _), inbox) in RECIPIENTS.iter().zip(inboxes) {
+        let wanted = &wanted[*agency];
+        until(&format!("{agency} receives everything"), async || inbox.count() >= wanted.len()).await;
+        for id in wanted {
+            inbox.transfer(id).await.unwrap();
+        }
+        assert_eq!(inbox.count(), wanted.len(), "{agency} received what nobody was told of");
+    }
+    size
+}
+
+/// Every entry that a client was told of is in the newest tree, at its index.
+async fn assert_proven(load: &Load, key: &VerifierKey) {
+    let ledger = load.connect().await.ledger;
+    let newest = ledger.clone().get_checkpoint(v1::GetCheckpointRequest {}).await.unwrap().into_inner().checkpoint;
+    let newest = Checkpoint::verify(&Note::parse(&newest).unwrap(), std::slice::from_ref(key)).unwrap();
+    let entries = load.answers().into_iter().flat_map(|(_, answer)| answer.entries);
+    stream::iter(entries)
+        .for_each_concurrent(PROVING, |(index, entry)| {
+            let (mut ledger, newest) = (ledger.clone(), &newest);
+            async move {
+                let request = v1::GetInclusionProofRequest { index, size: newest.size };
+                let proven = ledger.get_inclusion_proof(request).await.unwrap().into_inner();
+                let proof: Vec<Hash> =
+                    proven.inclusion_proof.iter().map(|one| Hash::from_slice(one).unwrap()).collect();
+                verify_inclusion(index, newest.size, &leaf_hash(&entry), &proof, &newest.root).unwrap();
+            }
+        })
+        .await;
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for inside in fs::read_dir(from).unwrap() {
+        let inside = inside.unwrap();
+        let target = to.join(inside.file_name());
+        if inside.file_type().unwrap().is_dir() {
+            copy_folder(&inside.path(), &target);
+        } else {
+            fs::copy(inside.path(), target).unwrap();
+        }
+    }
+}

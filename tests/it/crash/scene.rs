@@ -1,0 +1,129 @@
+//! The scene: the real binary, serving a folder laid out like the demo's.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+use waybill::cli::demo::{setup::Place, systems::System};
+
+/// How long anything may take that must happen. Generous: an unoptimised hub on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two looks at something that is polled.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A folder with everything that a hub needs.
+pub struct Scene {
+    pub place: Arc<Place>,
+    folder: TempDir,
+}
+
+impl Scene {
+    /// Lays it out. `more` is appended to the configuration, whose log filter is `filter`.
+    pub fn lay_out(filter: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Arc::new(Place::lay_out(&folder.path().join("hub")).unwrap());
+        let scene = Self { place, folder };
+        scene.configure(|text| text.replace("filter = \"warn\"", &format!("filter = \"{filter}\"")) + more);
+        scene
+    }
+
+    /// Rewrites the configuration; the hub's next start reads it.
+    pub fn configure(&self, change: impl FnOnce(String) -> String) {
+        let text = fs::read_to_string(&self.place.config_file).unwrap();
+        fs::write(&self.place.config_file, change(text)).unwrap();
+    }
+
+    /// A file beside the hub's folder.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What all hubs of this scene have written to stderr.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.beside("log")).unwrap()).into_owned()
+    }
+
+    /// Starts the hub, under `before` (a tracer) if there is one. It may not serve yet: see [`Scene::connect`].
+    pub fn start_under(&self, before: &[&str]) -> Served {
+        let log: File = OpenOptions::new().create(true).append(true).open(self.beside("log")).unwrap();
+        let program = [before, &[env!("CARGO_BIN_EXE_waybill"), "serve", "--config"]].concat();
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(&self.place.config_file);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Served { child: command.spawn().unwrap() }
+    }
+
+    /// Starts the hub.
+    pub fn start(&self) -> Served {
+        self.start_under(&[])
+    }
+
+    /// A connection as `system`, as soon as the hub takes one.
+    pub async fn connect(&self, system: &str) -> System {
+        connect(&self.place, system).await
+    }
+}
+
+/// A connection as `system`, as soon as the hub takes one.
+pub async fn connect(place: &Place, system: &str) -> System {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match System::connect(place, system).await {
+            Ok(connected) => return connected,
+            Err(error) => assert!(Instant::now() < deadline, "no connection as {system}: {error:#}"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Polls until `holds`, or fails saying `what` did not come about.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "within {PATIENCE:?} it did not happen that {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A hub's process. It ends with its test.
+pub struct Served {
+    child: Child,
+}
+
+impl Served {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    pub fn kill(mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "the hub ended by itself");
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; returns how the hub ended.
+    pub async fn stop(mut self) -> ExitStatus {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let mut ended = None;
+        until("the hub stops when it is told to", async || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        })
+        .await;
+        ended.unwrap()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,188 @@
+//! A system-call trace of the real binary: no acknowledgement is written before its commit is on the disk.
+
+use std::{collections::HashMap, fs};
+
+use waybill::cli::demo::{
+    population::Population,
+    systems::{context, identifiers, new_key, submission},
+};
+use waybill_proto::v1;
+
+use super::scene::{Scene, until};
+
+/// Calls, one at a time.
+const CALLS: usize = 24;
+/// Whatever is shorter is no call and no answer to one, but a frame that keeps the connection going. Calls carry a record
+/// or evidence of more, answers a receipt.
+const BYTES_MIN: usize = 400;
+const CALLS_TRACED: &str = "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,fdatasync,fsync";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledgement_precedes_the_sync_of_its_commit() {
+    let traced = std::process::Command::new("strace").arg("-V").output();
+    assert!(traced.is_ok_and(|ran| ran.status.success()), "strace is missing: tests/run installs it");
+    let scene = Scene::lay_out("warn", "[store]\nreserve_bytes = 0\n");
+    let trace = scene.beside("trace");
+    // -D: the hub, not its tracer, is our child. -y: descriptors with what they are of.
+    let hub =
+        scene.start_under(&["strace", "-D", "-f", "-y", "-s", "0", "-e", CALLS_TRACED, "-o", trace.to_str().unwrap()]);
+    call(&scene).await;
+    let gone = format!("{} +++ killed by SIGKILL +++", hub.pid());
+    hub.kill();
+    until("the trace is complete", async || fs::read_to_string(&trace).unwrap().contains(&gone)).await;
+    let text = fs::read_to_string(&trace).unwrap();
+    let answers = answers(&text);
+    assert!(answers.len() >= CALLS, "only {} answers are in the trace", answers.len());
+    // Before the calls come the answers of the handshake.
+    for (number, answer) in answers[answers.len() - CALLS..].iter().enumerate() {
+        assert_eq!(*answer, Progress::Synced, "call {number} of {CALLS}");
+    }
+}
+
+/// Pushes addresses, and grants consents in between: one call at a time, over one connection each.
+async fn call(scene: &Scene) {
+    let mut identity = scene.connect("identity/registry").await;
+    let mut portal = scene.connect("benefit/portal").await;
+    let people = Population::generate(1, CALLS);
+    for (number, citizen) in people.citizens().enumerate() {
+        if number % 4 == 3 {
+            let grant = v1::GrantRequest {
+                idempotency_key: new_key(),
+                subject: identifiers(&citizen),
+                agreement: "identity-contact-to-benefit".into(),
+                agreement_revision: 1,
+                notice: Some(v1::Notice { version: "1".into(), language: "en".into() }),
+                evidence: Some(v1::grant_request::Evidence {
+                    media_type: "text/plain".into(),
+                    content: vec![b'x'; 2 * BYTES_MIN].into(),
+                }),
+                context: context("portal", "case", "trace"),
+                ..v1::GrantRequest::default()
+            };
+            portal.consent.grant(grant).await.unwrap();
+        } else {
+            let mut pushed = submission(&citizen.moved_record(1), v1::Change::Changed, "trace");
+            pushed.context = context("registry", "case", &"x".repeat(BYTES_MIN));
+            let request = v1::SubmitRequest { submission: Some(pushed) };
+            identity.exchange.submit(request).await.unwrap();
+        }
+    }
+}
+
+/// How far the hub had come with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It was read.
+    Read,
+    /// After that, the journal was written.
+    Written,
+    /// After that, a sync of the journal began.
+    Syncing,
+    /// That sync ended well.
+    Synced,
+}
+
+/// How far the hub had come when it began to write each answer; calls come one at a time.
+fn answers(trace: &str) -> Vec<Progress> {
+    let mut answers = Vec::new();
+    let mut under_way: HashMap<&str, Call<'_>> = HashMap::new();
+    let mut progress = None;
+    for line in trace.lines() {
+        let (thread, event) = line.split_once(' ').unwrap_or((line, ""));
+        let event = event.trim_start();
+        if let Some(call) = Call::begun(event) {
+            // An answer is on its way from the moment at which its write begins.
+            if call.is_answer()
+                && let Some(now) = progress.take()
+            {
+                answers.push(now);
+            }
+            if call.is_sync() && progress == Some(Progress::Written) {
+                progress = Some(Progress::Syncing);
+            }
+            under_way.insert(thread, call);
+        }
+        let Some(returned) = returned(event) else { continue };
+        let Some(call) = under_way.remove(thread) else { continue };
+        if call.is_read() && returned >= BYTES_MIN && progress.is_none() {
+            progress = Some(Progress::Read);
+        } else if call.is_journal_write() && progress == Some(Progress::Read) {
+            progress = Some(Progress::Written);
+        } else if call.is_sync() && progress == Some(Progress::Syncing) {
+            progress = Some(Progress::Synced);
+        }
+    }
+    answers
+}
+
+/// A system call as it begins.
+struct Call<'a> {
+    name: &'a str,
+    /// What its descriptor is of.
+    of: &'a str,
+    rest: &'a str,
+}
+
+impl<'a> Call<'a> {
+    /// `name(3<what it is of>, …`.
+    fn begun(event: &'a str) -> Option<Self> {
+        let (name, rest) = event.split_once('(')?;
+        let (_, rest) = rest.split_once('<')?;
+        let (of, rest) = rest.split_once('>')?;
+        (!name.contains(' ')).then_some(Self { name, of, rest })
+    }
+
+    fn is_socket(&self) -> bool {
+        self.of.starts_with("socket:") || self.of.starts_with("TCP")
+    }
+
+    fn is_read(&self) -> bool {
+        self.is_socket() && matches!(self.name, "read" | "readv" | "recvfrom" | "recvmsg")
+    }
+
+    /// A write that is too long for anything else: the longest length among its arguments is what it sends.
+    fn is_answer(&self) -> bool {
+        let sends = self.is_socket() && matches!(self.name, "write" | "writev" | "sendto" | "sendmsg");
+        let numbers = self.rest.split(|c: char| !c.is_ascii_digit()).filter_map(|text| text.parse::<usize>().ok());
+        sends && numbers.max().unwrap_or_default() >= BYTES_MIN
+    }
+
+    fn is_journal(&self) -> bool {
+        std::path::Path::new(self.of).extension().is_some_and(|extension| extension == "jnl")
+    }
+
+    fn is_journal_write(&self) -> bool {
+        self.is_journal() && matches!(self.name, "write" | "writev" | "pwrite64")
+    }
+
+    fn is_sync(&self) -> bool {
+        self.is_journal() && matches!(self.name, "fdatasync" | "fsync")
+    }
+}
+
+/// What a call that ends with this line returned, if it ended well.
+fn returned(event: &str) -> Option<usize> {
+    event.rsplit_once(" = ")?.1.split(' ').next()?.parse().ok()
+}
+
+#[test]
+fn a_trace_in_which_the_answer_comes_too_early_is_seen_through() {
+    let line = |text: &str| format!("7 {text}\n");
+    let read = line("recvfrom(9<socket:[5]>, \"\"..., 8192, 0, NULL, NULL) = 2048");
+    let write = line("write(4</data/db/0.jnl>, \"\"..., 3000) = 3000");
+    let sync = line("fdatasync(4</data/db/0.jnl>) = 0");
+    let begun = line("fdatasync(4</data/db/0.jnl> <unfinished ...>");
+    let failed = line("fdatasync(4</data/db/0.jnl>) = -1 EIO (Input/output error)");
+    let answer = line("sendto(9<socket:[5]>, \"\"..., 1200, MSG_NOSIGNAL, NULL, 0) = 1200").replace('7', "8");
+    let ended = line("<... fdatasync resumed>) = 0");
+    let judged = |parts: &[&String]| {
+        let text: String = parts.iter().map(|part| part.as_str()).collect();
+        answers(&text)
+    };
+    assert_eq!(judged(&[&read, &write, &sync, &answer]), [Progress::Synced]);
+    assert_eq!(judged(&[&read, &write, &begun, &ended, &answer]), [Progress::Synced]);
+    assert_eq!(judged(&[&read, &write, &begun, &answer, &ended]), [Progress::Syncing]);
+    assert_eq!(judged(&[&read, &write, &failed, &answer]), [Progress::Syncing]);
+    assert_eq!(judged(&[&sync, &read, &write, &answer, &sync]), [Progress::Written]);
+    assert_eq!(judged(&[&read, &sync, &answer]), [Progress::Read]);
+}
