@@ -1,4 +1,4 @@
-//! Consents: granting and reading them. Taking one back is `withdraw.rs`.
+//! Consents: recording them. Reading them is `consents.rs`, taking one back `withdraw.rs`.
 //!
 //! The fields map to ISO/IEC TS 27560: consent id (record identifier), notice (privacy notice), grantee and source
 //! (PII controllers), agreement's purpose and fields (purposes, PII categories), moments (timestamps), state (status).
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     Audience, CallError, Desk, Receipt,
     call::Stop,
-    decide::transfer_statement,
+    decide::{Person, transfer_statement},
     refuse::Trace,
     sealing::{About, seal_payload},
     submit::DECIDE_ATTEMPTS_MAX,
@@ -30,11 +30,13 @@ use crate::{
     exchange::{
         address::malformed,
         authenticate::{self, Caller},
+        seal::Sealed,
+        statement::Statement,
         submission::{CallContext, Peer},
     },
     ledger::{Attribute, Kind},
     sequencer::{Proposal, Recorded, SequencerError},
-    store::{Class, Found, Known, Owner, Subject, SubjectChange, SystemKey},
+    store::{Class, Known, Owner, SubjectChange, SystemKey},
     vault::ContentHash,
 };
 
@@ -68,42 +70,6 @@ pub struct GrantCall {
     pub context: CallContext,
 }
 
-/// How a consent stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConsentState {
-    /// It begins later.
-    Future,
-    /// It holds.
-    Active,
-    /// It was taken back.
-    Withdrawn,
-    /// It has ended by itself.
-    Expired,
-}
-
-/// A consent, for those who collect them.
-#[derive(Debug, Clone)]
-pub struct ConsentView {
-    /// Its id.
-    pub id: TransferId,
-    /// The agreement.
-    pub agreement: AgreementId,
-    /// The revision that was shown.
-    pub revision: u32,
-    /// The agreement as it stands, if the catalogue still has it: source, grantee, purpose.
-    pub compiled: Option<Arc<CompiledAgreement>>,
-    /// When it begins.
-    pub from: Moment,
-    /// When it ends by itself.
-    pub until: Option<Moment>,
-    /// When it was taken back.
-    pub withdrawn: Option<Moment>,
-    /// The entry that recorded it.
-    pub index: u64,
-    /// How it stands now.
-    pub state: ConsentState,
-}
-
 /// A recorded consent.
 #[derive(Debug, Clone)]
 pub struct GrantOutcome {
@@ -118,6 +84,18 @@ pub(super) struct ConsentCall {
     pub caller: Caller,
     pub key: (SystemKey, crate::domain::idempotency::IdempotencyKey, ContentHash),
     pub identifiers: Vec<IdentifierHash>,
+}
+
+/// A consent that may be recorded.
+#[derive(Clone, Copy)]
+struct Grant<'a> {
+    id: TransferId,
+    catalogue: &'a Catalogue,
+    compiled: &'a CompiledAgreement,
+    consent: &'a ConsentCall,
+    call: &'a GrantCall,
+    from: Moment,
+    until: Option<Moment>,
 }
 
 impl Desk {
@@ -164,43 +142,9 @@ impl Desk {
             return Err(malformed("/valid_until", "minimum").into());
         }
         for _ in 0..DECIDE_ATTEMPTS_MAX {
-            let mut person = self.person(&consent.identifiers).await?;
-            let Owner::Subject(subject) = person.owner else {
-                return Err(CallError::Fault("a person has no subject id".into()).into());
-            };
-            if person.facts.rows.len() >= FACTS_MAX {
-                return Err(RefusalCode::FactsFull.into());
-            }
-            let scope = FactScope::Consent { agreement: compiled.agreement.id.clone(), revision: call.revision };
-            let agency = compiled.agreement.recipient.clone();
-            person.facts.rows.push(Fact { id: trace.id, agency, scope, from, until, ended: None });
-            person.facts.version += 1;
-            person.changes.push(SubjectChange::Facts { subject, facts: person.facts });
-
-            let statement = grant_statement(trace.id, compiled, catalogue, &consent.caller, &call, (from, until));
-            let about = About {
-                agencies: &keepers(consent.caller.agency(), compiled),
-                agreement: Some(&compiled.agreement),
-                ..About::new(Kind::ConsentGranted, trace.id, person.owner)
-            };
-            let evidence = match call.evidence.as_ref() {
-                [] => None,
-                plain => {
-                    // Evidence outlives the hour: both parts of its key lie in its own slot.
-                    let wants = [(consent.caller.agency().key(), Class::Evidence)];
-                    let slots = self.store.slots(person.owner, &wants).await?;
-                    slots.first().map(|slot| seal_payload(slot, slot, trace.id, plain))
-                }
-            };
-            let sealed = self.seal_with(about, &statement, evidence).await?;
-            let proposal = Proposal {
-                system: Some(consent.key.0),
-                key: Some(consent.key),
-                expects: person.expects,
-                entries: vec![sealed.entry.clone()],
-                subjects: person.changes,
-                deliveries: Vec::new(),
-            };
+            let person = self.person(&consent.identifiers).await?;
+            let grant = Grant { id: trace.id, catalogue, compiled, consent: &consent, call: &call, from, until };
+            let (proposal, sealed) = self.decide_grant(&grant, &person).await?;
             match self.sequencer.propose(proposal).await {
                 Ok(Recorded::Committed { first, commit }) => {
                     let receipt = self.opened_receipt(&commit, first, &sealed, Audience::Caller)?;
@@ -213,6 +157,48 @@ impl Desk {
             }
         }
         Err(CallError::Unavailable("the person's facts keep changing; try again".into()).into())
+    }
+
+    /// What is to be written for a consent: the fact, its entry, its evidence.
+    async fn decide_grant(&self, grant: &Grant<'_>, person: &Person) -> Result<(Proposal, Sealed), Stop> {
+        let Grant { id, compiled, consent, call, from, until, .. } = *grant;
+        let Owner::Subject(subject) = person.owner else {
+            return Err(CallError::Fault("a person has no subject id".into()).into());
+        };
+        let mut facts = person.facts.clone();
+        if facts.rows.len() >= FACTS_MAX {
+            return Err(RefusalCode::FactsFull.into());
+        }
+        let scope = FactScope::Consent { agreement: compiled.agreement.id.clone(), revision: call.revision };
+        facts.rows.push(Fact { id, agency: compiled.agreement.recipient.clone(), scope, from, until, ended: None });
+        facts.version += 1;
+        let mut subjects = person.changes.clone();
+        subjects.push(SubjectChange::Facts { subject, facts });
+
+        let collector = consent.caller.agency();
+        let about = About {
+            agencies: &keepers(collector, compiled),
+            agreement: Some(&compiled.agreement),
+            ..About::new(Kind::ConsentGranted, id, person.owner)
+        };
+        let evidence = match call.evidence.as_ref() {
+            [] => None,
+            plain => {
+                // Evidence outlives the hour: both parts of its key lie in its own slot.
+                let slots = self.store.slots(person.owner, &[(collector.key(), Class::Evidence)]).await?;
+                slots.first().map(|slot| seal_payload(slot, slot, id, plain))
+            }
+        };
+        let sealed = self.seal_with(about, &grant_statement(grant), evidence).await?;
+        let proposal = Proposal {
+            system: Some(consent.key.0),
+            key: Some(consent.key),
+            expects: person.expects.clone(),
+            entries: vec![sealed.entry.clone()],
+            subjects,
+            deliveries: Vec::new(),
+        };
+        Ok((proposal, sealed))
     }
 
     /// Who calls about whose consents. `Err` inside: the call is a repeat.
@@ -284,90 +270,10 @@ impl Desk {
         Ok(GrantOutcome { id: stored.routing.id, receipt })
     }
 
-    /// The consents of a person; with `only`, the one with this id.
-    pub async fn consents(
-        &self,
-        peer: Peer<'_>,
-        subject: &[Identifier],
-        only: Option<&str>,
-        context: CallContext,
-    ) -> Result<Vec<ConsentView>, CallError> {
-        let catalogue = self.catalogue();
-        let admitted = self.admit(&catalogue, peer)?;
-        let mut trace = Trace::new(Kind::Refusal, self.new_id());
-        let result = self.try_consents(&catalogue, peer, subject, only, context, &mut trace).await;
-        self.settle(&admitted, trace, result).await
-    }
-
-    async fn try_consents(
-        &self,
-        catalogue: &Catalogue,
-        peer: Peer<'_>,
-        subject: &[Identifier],
-        only: Option<&str>,
-        context: CallContext,
-        trace: &mut Trace,
-    ) -> Result<Vec<ConsentView>, Stop> {
-        trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
-        let caller = authenticate::caller(catalogue, peer, Role::CollectConsent, context)?;
-        trace.context = Some(caller.context);
-        let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
-        let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
-        trace.owner = Owner::Unknown(*first);
-        let views = match self.store.find_subject(&identifiers).await? {
-            Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
-            Found::Nobody => Vec::new(),
-            Found::One { subject, .. } => {
-                trace.owner = Owner::Subject(subject.id);
-                self.consent_views(catalogue, &subject).await?
-            }
-        };
-        match only {
-            None => Ok(views),
-            Some(id) => {
-                let found: Vec<_> = views.into_iter().filter(|view| view.id.to_string() == id).collect();
-                if found.is_empty() { Err(RefusalCode::ConsentUnknown.into()) } else { Ok(found) }
-            }
-        }
-    }
-
-    async fn consent_views(&self, catalogue: &Catalogue, subject: &Subject) -> Result<Vec<ConsentView>, CallError> {
-        let mut views = Vec::new();
-        for fact in &subject.facts.rows {
-            let FactScope::Consent { agreement, revision } = &fact.scope else { continue };
-            let index = self.index_of(fact.id).await?;
-            views.push(ConsentView {
-                id: fact.id,
-                agreement: agreement.clone(),
-                revision: *revision,
-                compiled: catalogue.agreement(agreement).cloned(),
-                from: fact.from,
-                until: fact.until,
-                withdrawn: fact.ended,
-                index: index.unwrap_or_default(),
-                state: state_of(fact, self.clock.now()),
-            });
-        }
-        Ok(views)
-    }
-
     /// Where the entry of a decision is: the oldest that is found by its id, since later ones refer to it.
     pub(super) async fn index_of(&self, id: TransferId) -> Result<Option<u64>, CallError> {
         let query = crate::store::Query { terms: vec![self.words.id(id)], limit: 1000, ..Default::default() };
         Ok(self.store.search(&query).await?.last().copied())
-    }
-}
-
-/// How a consent stands at `at`.
-pub(super) fn state_of(fact: &Fact, at: Moment) -> ConsentState {
-    if fact.ended.is_some() {
-        ConsentState::Withdrawn
-    } else if fact.until.is_some_and(|until| until <= at) {
-        ConsentState::Expired
-    } else if fact.from > at {
-        ConsentState::Future
-    } else {
-        ConsentState::Active
     }
 }
 
@@ -383,14 +289,9 @@ pub(super) fn keepers<'a>(
     keepers
 }
 
-fn grant_statement(
-    id: TransferId,
-    compiled: &CompiledAgreement,
-    catalogue: &Catalogue,
-    caller: &Caller,
-    call: &GrantCall,
-    (from, until): (Moment, Option<Moment>),
-) -> crate::exchange::statement::Statement {
+fn grant_statement(grant: &Grant<'_>) -> Statement {
+    let Grant { id, catalogue, compiled, consent, call, from, until } = *grant;
+    let caller = &consent.caller;
     let mut statement = transfer_statement(Kind::ConsentGranted, id, compiled, catalogue);
     // The revision that was shown, not the one in force.
     statement.replace_number(Attribute::AgreementRevision, call.revision.into());

@@ -144,8 +144,8 @@ impl Desk {
         self.replays.subscribe()
     }
 
-    /// Records how deliveries of `recipient` ended, in one commit. One that was cancelled in the meantime is not given up
-    /// any more (so that it can never be replayed); it gets no entry. Returns once it is durable.
+    /// Records how deliveries of `recipient` ended, in one commit. One that was cancelled in the meantime is not given
+    /// up any more (so that it can never be replayed); it gets no entry. Returns once it is durable.
     pub async fn record_ends(&self, recipient: AgencyKey, mut ends: Vec<End>) -> Result<(), CallError> {
         let mut sealed = Vec::with_capacity(ends.len());
         for end in &ends {

@@ -6,8 +6,8 @@
 //! |---|---|
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
 //! | push many, in order | `series.rs` |
-//! | ask for a record | `request.rs`, its answer `answer.rs`, who can be asked `providers.rs` |
-//! | record a consent, take it back | `consent.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
+//! | ask for a record | `request.rs`, its answer `answer.rs`, a record in it `evidence.rs`, who can be asked `providers.rs` |
+//! | record a consent, read them, take one back | `consent.rs`, `consents.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
 //! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |
@@ -23,8 +23,10 @@ mod audit;
 mod call;
 mod cancel;
 mod consent;
+mod consents;
 mod decide;
 mod deliveries;
+mod evidence;
 mod newcomers;
 mod operate;
 mod proofs;
@@ -44,14 +46,16 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 
-pub use answer::{AnswerOutcome, Evidence, record_of};
+pub use answer::AnswerOutcome;
 pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
-pub use consent::{ConsentState, ConsentView, GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use consent::{GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
+pub use consents::{ConsentState, ConsentView};
 pub use deliveries::{
     Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,
     TransferState, TransferView,
 };
+pub use evidence::{Evidence, record_of};
 pub use operate::{LoadCatalogue, Published};
 pub use proofs::{ConsistencyProof, InclusionProof, ProofError};
 pub use providers::{Answer, NoRecord, ProvideLink, ProvidedRecord, Providers, Question};

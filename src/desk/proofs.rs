@@ -1,4 +1,5 @@
-//! Proofs that are open to every system: checkpoint, inclusion, consistency. They say nothing of what an entry is about.
+//! Proofs that are open to every system: checkpoint, inclusion, consistency. They say nothing of what an entry is
+//! about.
 
 use bytes::Bytes;
 

@@ -11,7 +11,7 @@ use crate::{
     },
     ledger::{Attribute, Commitments, Hash, NoTiles, Opening, Secret, encode_person},
     sequencer::{Committed, Content},
-    store::{SlotNumber, StoredEntry},
+    store::StoredEntry,
     vault,
 };
 
@@ -147,7 +147,6 @@ impl Desk {
     /// The secret and trail of a stored entry; `None` when every key to it has been erased, or it has none.
     pub(super) async fn open_entry(&self, stored: &StoredEntry) -> Result<Option<(Secret, Trail)>, CallError> {
         for wrapped in &stored.routing.secrets {
-            let SlotNumber(_) = wrapped.slot;
             let Some(key) = self.store.slot_key(wrapped.slot).await? else { continue };
             let secret = key
                 .unwrap(&wrapped.wrapped, stored.routing.id.as_bytes())

@@ -1,16 +1,17 @@
 //! A series: many submissions of one caller, prepared in parallel and sequenced in the order in which they were sent.
 //!
 //! What is promised: of two submissions of one series that are both recorded, the one sent first has the lower index,
-//! whatever becomes of either (transfer or refusal). It holds across decisions that had to be made again. It says nothing
-//! about one that was not recorded (busy): when it is sent again it is a later one. Outcomes come as they are decided, in
-//! any order.
+//! whatever becomes of either (transfer or refusal). It holds across decisions that had to be made again. It says
+//! nothing about one that was not recorded (busy): when it is sent again it is a later one. Outcomes come as they are
+//! decided, in any order.
 //!
 //! How: pieces of the series are prepared by tasks of their own; one driver takes the pieces in order and pushes what
 //! they propose into a lane of the sequencer. When a proposal is stale the lane halts and gives back everything behind
 //! it, unlooked at; the driver decides the stale one again and pushes all of it again, in order.
 //!
-//! The window bounds what has been taken and whose outcome has not yet been collected: a caller that does not collect is
-//! not read any further. Nothing here waits for a caller while it holds places in the queue, so no caller can stop it.
+//! The window bounds what has been taken and whose outcome has not yet been collected: a caller that does not collect
+//! is not read any further. Nothing here waits for a caller while it holds places in the queue, so no caller can stop
+//! it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -32,8 +33,8 @@ use crate::{
     store::{Owner, SystemKey},
 };
 
-/// Submissions that one task prepares: enough that the task's own cost does not show, few enough that a second core gets
-/// some of what waits.
+/// Submissions that one task prepares: enough that the task's own cost does not show, few enough that a second core
+/// gets some of what waits.
 const PIECE_MAX: usize = 32;
 
 /// The outcome of the submission with this number.

@@ -34,8 +34,9 @@ use crate::{
     vault::ContentHash,
 };
 
-/// How often a decision is made again because what it rested on changed before its commit. Each time the subject's facts
-/// have changed in between, so this many changes of one person's facts within milliseconds are not an honest load.
+/// How often a decision is made again because what it rested on changed before its commit. Each time the subject's
+/// facts have changed in between, so this many changes of one person's facts within milliseconds are not an honest
+/// load.
 pub(super) const DECIDE_ATTEMPTS_MAX: usize = 8;
 
 /// What the source of a push learns.

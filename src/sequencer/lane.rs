@@ -1,5 +1,5 @@
-//! A lane into the sequencer: its proposals are committed in the order in which they were pushed, or not at all. It does
-//! not decide again; that is its owner's.
+//! A lane into the sequencer: its proposals are committed in the order in which they were pushed, or not at all. It
+//! does not decide again; that is its owner's.
 
 use std::sync::Arc;
 
@@ -59,8 +59,8 @@ impl Lane {
 }
 
 impl LaneAnswers {
-    /// The next answers, each with its proposal's number; `None` once the lane has gone and all are answered. Safe to be
-    /// cancelled.
+    /// The next answers, each with its proposal's number; `None` once the lane has gone and all are answered. Safe to
+    /// be cancelled.
     pub async fn next(&mut self) -> Option<Vec<(u64, LaneAnswer)>> {
         self.0.recv().await
     }

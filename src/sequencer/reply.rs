@@ -1,4 +1,5 @@
-//! How a proposal is answered: its caller waits alone, or in a lane with others. A proposal that is dropped is answered too.
+//! How a proposal is answered: its caller waits alone, or in a lane with others. A proposal that is dropped is answered
+//! too.
 
 use std::sync::{
     Arc,

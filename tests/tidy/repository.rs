@@ -78,8 +78,8 @@ pub struct Module {
     pub source: Source,
 }
 
-/// Every Rust file that a `mod` reaches from a crate's root; the other list is of those that none reaches. Read once for
-/// all rules.
+/// Every Rust file that a `mod` reaches from a crate's root; the other list is of those that none reaches. Read once
+/// for all rules.
 pub fn modules() -> &'static (Vec<Module>, Vec<PathBuf>) {
     static MODULES: LazyLock<(Vec<Module>, Vec<PathBuf>)> = LazyLock::new(read_modules);
     &MODULES

@@ -1,4 +1,5 @@
-//! Faults: no disk space, a clock that cannot be trusted, a commit that fails. What is shown, and what is found afterwards.
+//! Faults: no disk space, a clock that cannot be trusted, a commit that fails. What is shown, and what is found
+//! afterwards.
 
 use std::{
     sync::{

@@ -1,5 +1,5 @@
-//! Any history: whatever is proposed, by whom and with which restarts in between, each prefix of the ledger verifies, and
-//! its roots are those of RFC 9162's own definition.
+//! Any history: whatever is proposed, by whom and with which restarts in between, each prefix of the ledger verifies,
+//! and its roots are those of RFC 9162's own definition.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
-//! The scene: a sequencer over an embedded store whose commits can be held up, or fail, at will; and proposals built in a
-//! few words.
+//! The scene: a sequencer over an embedded store whose commits can be held up, or fail, at will; and proposals built in
+//! a few words.
 
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
@@ -94,7 +94,7 @@ impl CommitHook for Gate {
 pub(super) type Call = Pin<Box<dyn Future<Output = Result<Recorded, SequencerError>> + Send>>;
 
 pub(super) struct Scene {
-    _folder: TempDir,
+    folder: TempDir,
     options: EmbeddedOptions,
     gate: Arc<Gate>,
     bounds: Bounds,
@@ -134,17 +134,17 @@ impl Scene {
         let store = EmbeddedStore::open(options.clone()).unwrap();
         let clock = Arc::new(ManualClock::at(NOON));
         let sequencer = Sequencer::start(Arc::new(store.clone()), signing(2), Arc::clone(&clock) as _, bounds).await;
-        Self { _folder: folder, options, gate, bounds, clock, store, sequencer: sequencer.unwrap() }
+        Self { folder: folder, options, gate, bounds, clock, store, sequencer: sequencer.unwrap() }
     }
 
     /// Stops the sequencer, closes the store, and opens both again.
     pub(super) async fn restart(self) -> Self {
-        let Self { _folder, options, gate, bounds, clock, store, sequencer } = self;
+        let Self { folder, options, gate, bounds, clock, store, sequencer } = self;
         sequencer.drain().await;
         drop((sequencer, store));
         let store = open_again(&options).await;
         let sequencer = Sequencer::start(Arc::new(store.clone()), signing(2), Arc::clone(&clock) as _, bounds).await;
-        Self { _folder, options, gate, bounds, clock, store, sequencer: sequencer.unwrap() }
+        Self { folder, options, gate, bounds, clock, store, sequencer: sequencer.unwrap() }
     }
 
     /// Starts another sequencer over `store`, as a restart would.

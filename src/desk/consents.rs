@@ -1,0 +1,141 @@
+//! Consents as those who collect them see them: which there are, and how each stands. Recording one is `consent.rs`.
+
+use std::sync::Arc;
+
+use super::{CallError, Desk, call::Stop, refuse::Trace};
+use crate::{
+    catalogue::{Catalogue, CompiledAgreement},
+    domain::{
+        agency::Role,
+        agreement::AgreementId,
+        facts::{Fact, FactScope},
+        refusal::RefusalCode,
+        subject::{Identifier, IdentifierHash},
+        time::Moment,
+        transfer::TransferId,
+    },
+    exchange::{
+        authenticate,
+        submission::{CallContext, Peer},
+    },
+    ledger::Kind,
+    store::{Found, Owner, Subject},
+};
+
+/// How a consent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsentState {
+    /// It begins later.
+    Future,
+    /// It holds.
+    Active,
+    /// It was taken back.
+    Withdrawn,
+    /// It has ended by itself.
+    Expired,
+}
+
+/// A consent, for those who collect them.
+#[derive(Debug, Clone)]
+pub struct ConsentView {
+    /// Its id.
+    pub id: TransferId,
+    /// The agreement.
+    pub agreement: AgreementId,
+    /// The revision that was shown.
+    pub revision: u32,
+    /// The agreement as it stands, if the catalogue still has it: source, grantee, purpose.
+    pub compiled: Option<Arc<CompiledAgreement>>,
+    /// When it begins.
+    pub from: Moment,
+    /// When it ends by itself.
+    pub until: Option<Moment>,
+    /// When it was taken back.
+    pub withdrawn: Option<Moment>,
+    /// The entry that recorded it.
+    pub index: u64,
+    /// How it stands now.
+    pub state: ConsentState,
+}
+
+impl Desk {
+    /// The consents of a person; with `only`, the one with this id.
+    pub async fn consents(
+        &self,
+        peer: Peer<'_>,
+        subject: &[Identifier],
+        only: Option<&str>,
+        context: CallContext,
+    ) -> Result<Vec<ConsentView>, CallError> {
+        let catalogue = self.catalogue();
+        let admitted = self.admit(&catalogue, peer)?;
+        let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        let result = self.try_consents(&catalogue, peer, subject, only, context, &mut trace).await;
+        self.settle(&admitted, trace, result).await
+    }
+
+    async fn try_consents(
+        &self,
+        catalogue: &Catalogue,
+        peer: Peer<'_>,
+        subject: &[Identifier],
+        only: Option<&str>,
+        context: CallContext,
+        trace: &mut Trace,
+    ) -> Result<Vec<ConsentView>, Stop> {
+        trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
+        let caller = authenticate::caller(catalogue, peer, Role::CollectConsent, context)?;
+        trace.context = Some(caller.context);
+        let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
+        trace.owner = Owner::Unknown(*first);
+        let views = match self.store.find_subject(&identifiers).await? {
+            Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
+            Found::Nobody => Vec::new(),
+            Found::One { subject, .. } => {
+                trace.owner = Owner::Subject(subject.id);
+                self.consent_views(catalogue, &subject).await?
+            }
+        };
+        match only {
+            None => Ok(views),
+            Some(id) => {
+                let found: Vec<_> = views.into_iter().filter(|view| view.id.to_string() == id).collect();
+                if found.is_empty() { Err(RefusalCode::ConsentUnknown.into()) } else { Ok(found) }
+            }
+        }
+    }
+
+    async fn consent_views(&self, catalogue: &Catalogue, subject: &Subject) -> Result<Vec<ConsentView>, CallError> {
+        let mut views = Vec::new();
+        for fact in &subject.facts.rows {
+            let FactScope::Consent { agreement, revision } = &fact.scope else { continue };
+            let index = self.index_of(fact.id).await?;
+            views.push(ConsentView {
+                id: fact.id,
+                agreement: agreement.clone(),
+                revision: *revision,
+                compiled: catalogue.agreement(agreement).cloned(),
+                from: fact.from,
+                until: fact.until,
+                withdrawn: fact.ended,
+                index: index.unwrap_or_default(),
+                state: state_of(fact, self.clock.now()),
+            });
+        }
+        Ok(views)
+    }
+}
+
+/// How a consent stands at `at`.
+fn state_of(fact: &Fact, at: Moment) -> ConsentState {
+    if fact.ended.is_some() {
+        ConsentState::Withdrawn
+    } else if fact.until.is_some_and(|until| until <= at) {
+        ConsentState::Expired
+    } else if fact.from > at {
+        ConsentState::Future
+    } else {
+        ConsentState::Active
+    }
+}
