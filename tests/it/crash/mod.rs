@@ -5,6 +5,7 @@
 
 mod canary;
 mod core;
+mod faults;
 mod kill;
 mod load;
 mod paths;
