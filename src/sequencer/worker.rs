@@ -1,6 +1,6 @@
 //! The writer's loop: take what waits, decide under the lock, sign, sync, answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
@@ -17,6 +17,9 @@ use crate::{
     ledger::Edge,
     store::{Commit, Expect, Store, StoreError},
 };
+
+/// How often a writer without work looks whether it could do some.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) struct Parts {
     pub store: Arc<dyn Store>,
@@ -45,12 +48,9 @@ impl Worker {
 
     /// Runs until the queue is closed and drained, or the store has failed for good.
     pub(super) async fn run(mut self) {
-        while let Some(mut batch) = self.parts.queue.take().await {
-            // The hub's own come last: a withdrawal cancels what a claim beside it would have taken, and is not sent
-            // back because of it.
-            batch.sort_by_key(|waiting| waiting.proposal.system.is_none());
-            metrics::histogram!("waybill_batch_proposals").record(batch.len() as f64);
-            match self.commit(batch).await {
+        let mut able = self.look();
+        loop {
+            match able {
                 Ok(()) => self.say(Condition::Serving),
                 Err(SequencerError::Unavailable(error)) if matches!(*error, StoreError::OutOfSpace { .. }) => {
                     self.say(Condition::Waiting(error.to_string()));
@@ -62,8 +62,29 @@ impl Worker {
                     return;
                 }
             }
+            able = match tokio::time::timeout(LOOK_EVERY, self.parts.queue.take()).await {
+                Ok(Some(batch)) => self.commit_batch(batch).await,
+                Ok(None) => break,
+                Err(_) => self.look(),
+            };
         }
         self.say(Condition::Stopped);
+    }
+
+    /// Whether a batch could be committed now. Asked while there is none: who is told that the hub does not serve stays
+    /// away, so the hub must find out by itself that it does again.
+    fn look(&self) -> Result<(), SequencerError> {
+        self.parts.store.writable().map_err(|error| SequencerError::Unavailable(Arc::new(error)))?;
+        let newest = self.parts.newest.borrow().time;
+        self.watch.entry_time(&*self.parts.clock, newest).map(drop).map_err(SequencerError::Clock)
+    }
+
+    async fn commit_batch(&mut self, mut batch: Vec<Waiting>) -> Result<(), SequencerError> {
+        // The hub's own come last: a withdrawal cancels what a claim beside it would have taken, and is not sent back
+        // because of it.
+        batch.sort_by_key(|waiting| waiting.proposal.system.is_none());
+        metrics::histogram!("waybill_batch_proposals").record(batch.len() as f64);
+        self.commit(batch).await
     }
 
     fn say(&self, condition: Condition) {

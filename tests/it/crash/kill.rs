@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
-    path::Path,
     sync::Arc,
 };
 
@@ -21,7 +20,7 @@ use waybill_proto::v1;
 
 use super::{
     load::Load,
-    scene::{Scene, connect, until},
+    scene::{Scene, connect, copy_folder, until},
 };
 
 const CALLERS: usize = 12;
@@ -138,17 +137,4 @@ async fn assert_proven(load: &Load, key: &VerifierKey) {
             }
         })
         .await;
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for inside in fs::read_dir(from).unwrap() {
-        let inside = inside.unwrap();
-        let target = to.join(inside.file_name());
-        if inside.file_type().unwrap().is_dir() {
-            copy_folder(&inside.path(), &target);
-        } else {
-            fs::copy(inside.path(), target).unwrap();
-        }
-    }
 }

@@ -47,7 +47,8 @@ impl Load {
         Arc::new(Self { place, people, made: Mutex::default(), answers: Mutex::default(), answered, going })
     }
 
-    /// The next submission, while there are to be more: addresses and people. Of those for streams some break their schema.
+    /// The next submission, while there are to be more: addresses and people. Some of those for streams break their
+    /// schema.
     fn next(&self, streamed: bool) -> Option<v1::Submission> {
         if !*self.going.borrow() {
             return None;

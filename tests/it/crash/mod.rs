@@ -4,8 +4,11 @@
 //! crash::kill -- --nocapture`. `synced.rs` needs `strace`.
 
 mod canary;
+mod core;
+mod faults;
 mod kill;
 mod load;
 mod paths;
+mod readonly;
 mod scene;
 mod synced;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -125,5 +125,19 @@ impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Copies a data folder as it is now.
+pub fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for inside in fs::read_dir(from).unwrap() {
+        let inside = inside.unwrap();
+        let target = to.join(inside.file_name());
+        if inside.file_type().unwrap().is_dir() {
+            copy_folder(&inside.path(), &target);
+        } else {
+            fs::copy(inside.path(), target).unwrap();
+        }
     }
 }

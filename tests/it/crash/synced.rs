@@ -12,8 +12,8 @@ use super::scene::{Scene, until};
 
 /// Calls, one at a time.
 const CALLS: usize = 24;
-/// Whatever is shorter is no call and no answer to one, but a frame that keeps the connection going. Calls carry a record
-/// or evidence of more, answers a receipt.
+/// Whatever is shorter is no call and no answer to one, but a frame that keeps the connection going. Calls carry a
+/// record or evidence of more, answers a receipt.
 const BYTES_MIN: usize = 400;
 const CALLS_TRACED: &str = "trace=read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,pwrite64,fdatasync,fsync";
 
