@@ -1,8 +1,10 @@
 //! What the hub must hold to whoever calls: refusals, consent, agencies kept apart, audit, limits. Each over real mutual
 //! TLS against the whole hub.
 
+mod audit;
 mod calls;
 mod codes;
 mod consent;
 mod cross_agency;
+mod limits;
 mod population;
