@@ -204,6 +204,12 @@ impl Recipient {
         }
     }
 
+    /// Whether no delivery has come beyond those that were taken.
+    pub fn has_nothing_more(&mut self) -> bool {
+        use futures_util::FutureExt as _;
+        self.waiting.is_empty() && self.stream.message().now_or_never().is_none()
+    }
+
     pub async fn acknowledge(&self, delivery: &v1::Delivery) {
         let answer = Some(v1::delivery_answer::Answer::Acknowledged(v1::Acknowledged {}));
         let answer = v1::DeliveryAnswer { transfer_ids: vec![delivery.transfer_id.clone()], answer };
