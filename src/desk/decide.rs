@@ -74,7 +74,13 @@ impl Desk {
     /// Whom the identifiers point to, and what must still be so in the commit. Somebody unknown gets an id here and
     /// becomes a subject only if something is transferred.
     pub(super) async fn person(&self, identifiers: &[IdentifierHash]) -> Result<Person, Stop> {
-        match self.store.find_subject(identifiers).await? {
+        let mut found = self.store.find_subject(identifiers).await?;
+        while let Found::One { subject, .. } = &found
+            && self.held.wait(subject.id).await
+        {
+            found = self.store.find_subject(identifiers).await?;
+        }
+        match found {
             Found::Several => Err(RefusalCode::SubjectAmbiguous.into()),
             Found::One { subject, .. } => Ok(Person {
                 owner: Owner::Subject(subject.id),

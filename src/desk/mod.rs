@@ -7,7 +7,7 @@
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
 //! | push many, in order | `series.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs`, a record in it `evidence.rs`, who can be asked `providers.rs` |
-//! | record a consent, read them, take one back | `consent.rs`, `consents.rs`, `withdraw.rs`, the entry that ends a delivery `cancel.rs` |
+//! | record a consent, read them, take one back | `consent.rs`, `consents.rs`, `withdraw.rs`, under load `held.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
 //! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |
@@ -27,6 +27,7 @@ mod consents;
 mod decide;
 mod deliveries;
 mod evidence;
+mod held;
 mod newcomers;
 mod operate;
 mod proofs;
@@ -134,6 +135,7 @@ pub struct Desk {
     providers: Arc<Providers>,
     replays: tokio::sync::broadcast::Sender<Replayed>,
     newcomers: Arc<newcomers::Newcomers>,
+    held: Arc<held::Held>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -162,6 +164,7 @@ impl Desk {
             providers: Arc::default(),
             replays: tokio::sync::broadcast::Sender::new(REPLAYS_UNREAD_MAX),
             newcomers: Arc::default(),
+            held: Arc::default(),
         }
     }
 

@@ -106,13 +106,18 @@ impl Desk {
             Ok(consent) => consent,
             Err(known) => return self.repeated_withdrawal(known).await,
         };
-        for _ in 0..DECIDE_ATTEMPTS_MAX {
+        let mut hold = None;
+        for attempt in 0..DECIDE_ATTEMPTS_MAX {
             let subject = match self.store.find_subject(&consent.identifiers).await? {
                 Found::One { subject, .. } => subject,
                 Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
                 Found::Nobody => return Err(RefusalCode::ConsentUnknown.into()),
             };
             trace.owner = Owner::Subject(subject.id);
+            // Something was recorded about her since the search, and may go on so: what is not decided yet waits.
+            if attempt > 0 && hold.is_none() {
+                hold = Some(self.held.hold(subject.id));
+            }
             let (facts, fact) = ended(&subject.facts, &call.consent, self.clock.now())?;
             let since = self.sequencer.newest().snapshot.size();
             let covered = self.covered(subject.id, &fact).await?;

@@ -30,11 +30,11 @@ pub enum Call {
     Publish(v1::PublishCatalogueRequest),
 }
 
-/// How a call failed: with a status, or with a refusal inside a stream.
+/// How a call failed: with a status, or with a refusal inside a stream or an outcome.
 #[derive(Debug)]
 pub enum Failed {
     Status(Box<Status>),
-    InStream(Box<v1::Refusal>),
+    Inside(Box<v1::Refusal>),
 }
 
 impl From<Status> for Failed {
@@ -48,7 +48,7 @@ impl Failed {
     pub fn refusal(&self) -> Option<v1::Refusal> {
         match self {
             Self::Status(status) => try_refusal_in(status),
-            Self::InStream(refusal) => Some((**refusal).clone()),
+            Self::Inside(refusal) => Some((**refusal).clone()),
         }
     }
 
@@ -58,7 +58,7 @@ impl Failed {
         self.refusal().map_or_else(
             || match self {
                 Self::Status(failed) => status(failed.code()),
-                Self::InStream(_) => String::new(),
+                Self::Inside(_) => String::new(),
             },
             |refusal| refusal.code,
         )
@@ -74,7 +74,7 @@ impl Call {
         let mut ledger = scene.ledger(system).await;
         let mut operator = scene.operator(system).await;
         match call {
-            Self::Submit(call) => drop(exchange.submit(call).await?),
+            Self::Submit(call) => return submitted(exchange.submit(call).await?.into_inner().outcome.unwrap()),
             Self::SubmitStream(submission) => return in_stream(scene, system, submission).await,
             Self::Request(call) => drop(exchange.request(call).await?),
             Self::Provide(open) => return provide(scene, system, open, None).await,
@@ -104,6 +104,17 @@ impl Call {
     }
 }
 
+/// A source is told of what lies in its own submission, recipient by recipient.
+fn submitted(outcome: v1::Outcome) -> Result<(), Failed> {
+    for recipient in outcome.recipients {
+        if let Some(refusal) = recipient.refusal {
+            let receipt = refusal.receipt.clone().or(recipient.receipt);
+            return Err(Failed::Inside(Box::new(v1::Refusal { receipt, ..refusal })));
+        }
+    }
+    Ok(())
+}
+
 async fn in_stream(scene: &Scene, system: &str, submission: v1::Submission) -> Result<(), Failed> {
     use v1::numbered_outcome::Result as Decided;
     let message = v1::SubmitStreamRequest {
@@ -116,7 +127,7 @@ async fn in_stream(scene: &Scene, system: &str, submission: v1::Submission) -> R
         for outcome in response.outcomes {
             match outcome.result.unwrap() {
                 Decided::Outcome(_) => return Ok(()),
-                Decided::Refusal(refusal) => return Err(Failed::InStream(Box::new(refusal))),
+                Decided::Refusal(refusal) => return Err(Failed::Inside(Box::new(refusal))),
                 Decided::Busy(busy) => return Err(Status::new(Code::from(busy.code as i32), busy.message).into()),
             }
         }
@@ -142,7 +153,7 @@ async fn provide(
     let Some(provide_response::Message::Recorded(recorded)) = questions.message().await?.unwrap().message else {
         panic!("an answer is recorded")
     };
-    recorded.refusal.map_or(Ok(()), |refusal| Err(Failed::InStream(Box::new(refusal))))
+    recorded.refusal.map_or(Ok(()), |refusal| Err(Failed::Inside(Box::new(refusal))))
 }
 
 async fn receive(scene: &Scene, system: &str, open: v1::ReceiveOpen) -> Result<(), Failed> {
@@ -154,4 +165,87 @@ async fn receive(scene: &Scene, system: &str, open: v1::ReceiveOpen) -> Result<(
     let ready = deliveries.message().await?.unwrap().message;
     assert!(matches!(ready, Some(receive_response::Message::Ready(_))));
     Ok(())
+}
+
+/// A recipient that is connected.
+pub struct Recipient {
+    answers: mpsc::Sender<v1::ReceiveRequest>,
+    stream: tonic::Streaming<v1::ReceiveResponse>,
+    waiting: std::collections::VecDeque<v1::Delivery>,
+}
+
+impl Recipient {
+    pub async fn connect(scene: &Scene, system: &str) -> Self {
+        Self::with_credit(scene, system, 0).await.0
+    }
+
+    /// Says what credit was granted, too.
+    pub async fn with_credit(scene: &Scene, system: &str, credit: u32) -> (Self, u32) {
+        let (answers, sent) = mpsc::channel(64);
+        let open = receive_request::Message::Open(v1::ReceiveOpen { credit, ..v1::ReceiveOpen::default() });
+        answers.send(v1::ReceiveRequest { message: Some(open) }).await.unwrap();
+        let mut exchange = scene.exchange(system).await;
+        let mut stream = exchange.receive(ReceiverStream::new(sent)).await.unwrap().into_inner();
+        let ready = stream.message().await.unwrap().unwrap().message;
+        let Some(receive_response::Message::Ready(ready)) = ready else { panic!("{ready:?}") };
+        (Self { answers, stream, waiting: Default::default() }, ready.credit)
+    }
+
+    pub async fn next(&mut self) -> v1::Delivery {
+        loop {
+            if let Some(delivery) = self.waiting.pop_front() {
+                return delivery;
+            }
+            let message = tokio::time::timeout(PATIENCE, self.stream.message()).await.expect("a delivery in time");
+            let Some(receive_response::Message::Deliveries(batch)) = message.unwrap().unwrap().message else {
+                continue;
+            };
+            self.waiting.extend(batch.deliveries);
+        }
+    }
+
+    /// Whether no delivery has come beyond those that were taken.
+    pub fn has_nothing_more(&mut self) -> bool {
+        use futures_util::FutureExt as _;
+        self.waiting.is_empty() && self.stream.message().now_or_never().is_none()
+    }
+
+    pub async fn acknowledge(&self, delivery: &v1::Delivery) {
+        let answer = Some(v1::delivery_answer::Answer::Acknowledged(v1::Acknowledged {}));
+        let answer = v1::DeliveryAnswer { transfer_ids: vec![delivery.transfer_id.clone()], answer };
+        let answer = receive_request::Message::Answer(answer);
+        self.answers.send(v1::ReceiveRequest { message: Some(answer) }).await.unwrap();
+    }
+}
+
+/// How long a test waits for what must come.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A provider that answers every question with the same record, until the scene ends.
+pub async fn provide_always(scene: &Scene, system: &str, record: v1::Submission) {
+    let (answers, sent) = mpsc::channel(4);
+    let said = |message| v1::ProvideRequest { message: Some(message) };
+    answers.send(said(provide_request::Message::Open(v1::ProvideOpen::default()))).await.unwrap();
+    let mut exchange = scene.exchange(system).await;
+    let mut questions = exchange.provide(ReceiverStream::new(sent)).await.unwrap().into_inner();
+    questions.message().await.unwrap().unwrap();
+    tokio::spawn(async move {
+        while let Ok(Some(message)) = questions.message().await {
+            let Some(provide_response::Message::Question(question)) = message.message else { continue };
+            let provided = v1::ProvidedRecord {
+                schema_version: record.schema_version.clone(),
+                payload: record.payload.clone(),
+                record: record.record.clone(),
+            };
+            let answer = v1::ProvideAnswer {
+                request_id: question.request_id,
+                answer: Some(v1::provide_answer::Answer::Record(provided)),
+                context: crate::scene::context(),
+                ..v1::ProvideAnswer::default()
+            };
+            if answers.send(said(provide_request::Message::Answer(answer))).await.is_err() {
+                return;
+            }
+        }
+    });
 }

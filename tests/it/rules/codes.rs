@@ -54,7 +54,7 @@ async fn scene() -> Scene {
     let push = read("deploy/demo/catalogue/agreements/identity-address-to-tax.toml");
     let (head, rest) = push.split_once("fields = [").unwrap();
     let rest = rest.split_once(']').unwrap().1;
-    let many_to_tax = format!("{head}fields = [\"/subject/nationalNumber\", \"/otherLanguage\"]{rest}")
+    let many_to_tax = format!("{head}fields = [\"/subject/nationalNumber\", \"/otherLanguage/*\"]{rest}")
         .replace("identity/address", "identity/many");
     let asks_person = read("deploy/demo/catalogue/agreements/benefit-asks-income.toml");
     let (head, rest) = asks_person.split_once("fields = [").unwrap();

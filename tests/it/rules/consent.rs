@@ -1,1 +1,292 @@
-//! (soon)
+//! Consent: what it opens, and that taking it back closes it at once, whatever is under way.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, task::JoinSet};
+use tonic::{Code, Status};
+use waybill::{
+    domain::{refusal::RefusalCode, time::Clock as _},
+    ledger::Attribute,
+};
+use waybill_proto::v1::{self, request_response::Answer};
+
+use super::calls::{Call, Recipient, provide_always};
+use crate::scene::{Scene, refusal_in, said, timestamp};
+
+const PUSH: &str = "identity-contact-to-benefit";
+const PULL: &str = "benefit-asks-contact";
+
+/// Pushes a citizen's contact data; says the decision, as the hub's officer reads it, and its id.
+async fn push_contact(scene: &Scene, citizen: usize) -> (v1::EntryView, String) {
+    let outcome = scene.push(scene.record(citizen, "identity/contact")).await.unwrap();
+    let [decision] = <[_; 1]>::try_from(outcome.recipients).unwrap();
+    assert!(decision.refusal.is_none(), "the source is not told what lies in the person");
+    (scene.entry(decision.receipt.unwrap().index).await, decision.transfer_id)
+}
+
+async fn ask(scene: &Scene, request: v1::RequestRequest) -> Result<v1::RequestResponse, Status> {
+    scene.exchange("benefit/claims").await.request(request).await.map(tonic::Response::into_inner)
+}
+
+fn ids(reached: &[v1::Reached]) -> BTreeSet<&str> {
+    reached.iter().map(|one| one.transfer_id.as_str()).collect()
+}
+
+/// `transfer`, or the code of the refusal.
+fn decided(entry: &v1::EntryView) -> String {
+    let code = said(entry, Attribute::RefusalCode);
+    if code.is_empty() { entry.kind.clone() } else { code.trim_matches('"').to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_had_claimed_when_it_was_taken_back_never_leaves() {
+    let scene = Scene::new().await;
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "consent.missing");
+    let consent = scene.granted(scene.grant(0, PUSH)).await.consent_id;
+    let (first, first_id) = push_contact(&scene, 0).await;
+    let (second, second_id) = push_contact(&scene, 0).await;
+    assert_eq!((decided(&first), decided(&second)), ("transfer".into(), "transfer".into()));
+
+    let withdrawal = scene.withdrawal(0, &consent);
+    let withdrawn = scene.withdrawn(withdrawal.clone()).await;
+    assert_eq!(ids(&withdrawn.cancelled), [&*first_id, &*second_id].into());
+    assert!(withdrawn.may_have_been_received.is_empty());
+    scene.verify(withdrawn.receipt.as_ref().unwrap(), None);
+    let again = scene.withdrawn(withdrawal).await;
+    assert_eq!(again.receipt.unwrap().index, withdrawn.receipt.unwrap().index);
+    assert_eq!((ids(&again.cancelled), again.may_have_been_received.len()), (ids(&withdrawn.cancelled), 0));
+    let entry = scene.entry(first.index).await;
+    assert_eq!(entry.delivery, "cancelled");
+
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "consent.withdrawn");
+    // What rests on a law goes on, and is all that arrives.
+    let address = scene.push(scene.record(0, "identity/address")).await.unwrap();
+    let mut benefit = Recipient::connect(&scene, "benefit/claims").await;
+    let delivery = benefit.next().await;
+    assert_eq!(delivery.transfer_id, address.recipients[0].transfer_id);
+    benefit.acknowledge(&delivery).await;
+    let marker = scene.push(scene.record(1, "identity/address")).await.unwrap();
+    assert_eq!(benefit.next().await.transfer_id, marker.recipients[0].transfer_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_recipient_had_claimed_is_named_and_never_sent_again() {
+    let scene = Scene::new().await;
+    scene.push(scene.record(1, "identity/address")).await.unwrap();
+    let mut benefit = Recipient::connect(&scene, "benefit/claims").await;
+    let before = benefit.next().await;
+    benefit.acknowledge(&before).await;
+    let consent = scene.granted(scene.grant(0, PUSH)).await.consent_id;
+    let (_, claimed) = push_contact(&scene, 0).await;
+    assert_eq!(benefit.next().await.transfer_id, claimed);
+    let (_, waiting) = push_contact(&scene, 0).await;
+
+    let withdrawn = scene.withdrawn(scene.withdrawal(0, &consent)).await;
+    assert!(ids(&withdrawn.may_have_been_received).contains(&*claimed));
+    let named: BTreeSet<&str> =
+        ids(&withdrawn.cancelled).union(&ids(&withdrawn.may_have_been_received)).copied().collect();
+    assert_eq!(named, [&*claimed, &*waiting].into(), "everything that rested on it is named once");
+    drop(benefit);
+    let mut benefit = Recipient::connect(&scene, "benefit/claims").await;
+    let marker = scene.push(scene.record(2, "identity/address")).await.unwrap();
+    assert_eq!(benefit.next().await.transfer_id, marker.recipients[0].transfer_id, "neither comes again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_refused_once_its_consent_is_withdrawn_while_one_on_another_basis_goes_on() {
+    let scene = Scene::new().await;
+    let records = scene.citizen(0).records();
+    let record = |of: &str| records.iter().find(|record| record.record_type == of).unwrap();
+    provide_always(&scene, "identity/registry", scene.submission(record("identity/contact"))).await;
+    provide_always(&scene, "tax/registry", scene.submission(record("tax/income-statement"))).await;
+    scene.push(scene.record(0, "identity/address")).await.unwrap();
+    let contact = || scene.request(0, "identity/contact", "optional-reminders");
+    let income = || scene.request(0, "tax/income-statement", "income-assessment");
+
+    let refused = ask(&scene, contact()).await.unwrap_err();
+    assert_eq!((refused.code(), refusal_in(&refused).code), (Code::FailedPrecondition, "consent.missing".into()));
+    let consent = scene.granted(scene.grant(0, PULL)).await.consent_id;
+    let asked = contact();
+    let Some(Answer::Evidence(evidence)) = ask(&scene, asked.clone()).await.unwrap().answer else {
+        panic!("no record")
+    };
+    let withdrawn = scene.withdrawn(scene.withdrawal(0, &consent)).await;
+    let [gone] = &withdrawn.may_have_been_received[..] else { panic!("{withdrawn:?}") };
+    assert_eq!((&gone.transfer_id, gone.state()), (&evidence.transfer_id, v1::DeliveryState::Answered));
+    assert!(withdrawn.cancelled.is_empty());
+
+    let refused = ask(&scene, contact()).await.unwrap_err();
+    assert_eq!((refused.code(), refusal_in(&refused).code), (Code::FailedPrecondition, "consent.withdrawn".into()));
+    let again = ask(&scene, asked).await;
+    assert!(
+        again.as_ref().is_err()
+            || matches!(&again.as_ref().unwrap().answer, Some(Answer::Evidence(same)) if same.transfer_id == evidence.transfer_id),
+        "a repeat moves nothing new: {again:?}"
+    );
+    let Some(Answer::Evidence(_)) = ask(&scene, income()).await.unwrap().answer else { panic!("no income") };
+    let withdrawal = Call::Withdraw(scene.withdrawal(0, &consent));
+    assert_eq!(withdrawal.fails(&scene, "identity/portal").await.code(), "consent.withdrawn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_begins_and_ends_by_itself() {
+    let scene = Scene::new().await;
+    let hour = Duration::from_hours(1);
+    let now = scene.clock.now();
+    let grant = v1::GrantRequest {
+        valid_from: timestamp(now.after(hour)),
+        valid_until: timestamp(now.after(2 * hour)),
+        ..scene.grant(0, PUSH)
+    };
+    let consent = scene.granted(grant).await.consent_id;
+    let state = async || {
+        let get =
+            v1::GetRequest { consent_id: consent.clone(), subject: scene.subject(0), context: crate::scene::context() };
+        scene.consents("identity/portal").await.get(get).await.unwrap().into_inner().consent.unwrap().state()
+    };
+    for (expected, decision) in [
+        (v1::ConsentState::Future, "consent.missing"),
+        (v1::ConsentState::Active, "transfer"),
+        (v1::ConsentState::Expired, "consent.expired"),
+    ] {
+        assert_eq!(state().await, expected);
+        assert_eq!(decided(&push_contact(&scene, 0).await.0), decision);
+        scene.clock.advance(hour);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_that_is_given_anew_opens_again() {
+    let scene = Scene::new().await;
+    let consent = scene.granted(scene.grant(0, PUSH)).await.consent_id;
+    scene.withdrawn(scene.withdrawal(0, &consent)).await;
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "consent.withdrawn");
+    let anew = scene.granted(scene.grant(0, PUSH)).await.consent_id;
+    let (entry, _) = push_contact(&scene, 0).await;
+    assert_eq!((decided(&entry), said(&entry, Attribute::ConsentId)), ("transfer".into(), format!("\"{anew}\"")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_under_another_agreement_or_of_another_person_does_not_help() {
+    let scene = Scene::new().await;
+    scene.granted(scene.grant(0, PULL)).await;
+    scene.granted(scene.grant(1, PUSH)).await;
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "consent.missing");
+    let refused = ask(&scene, scene.request(1, "identity/contact", "optional-reminders")).await.unwrap_err();
+    assert_eq!(refusal_in(&refused).code, "consent.missing");
+    assert_eq!(decided(&push_contact(&scene, 1).await.0), "transfer");
+}
+
+/// Publishes the push agreement at another revision, with one more field.
+async fn revise(scene: &Scene, revision: u32, consent_since: u32) {
+    let file = scene.catalogue().join("agreements/identity-contact-to-benefit.toml");
+    let text = fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/deploy/demo/catalogue/agreements/identity-contact-to-benefit.toml"
+    ));
+    let revised = format!("revision = {revision}\nconsent_since_revision = {consent_since}");
+    let text = text.unwrap().replace("revision = 1", &revised).replace("\"/email\",", "\"/email\", \"/mobile\",");
+    fs::write(file, text).unwrap();
+    let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
+    assert!(scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap().into_inner().changed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_covers_later_revisions_only_as_far_as_the_agreement_says() {
+    let scene = Scene::new().await;
+    scene.granted(scene.grant(0, PUSH)).await;
+    revise(&scene, 2, 1).await;
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "transfer", "revision 2 shows what 1 showed");
+    revise(&scene, 3, 3).await;
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "consent.missing", "revision 3 shows more");
+    for (revision, refused) in [(2, true), (4, true), (3, false)] {
+        let grant = Call::Grant(v1::GrantRequest { agreement_revision: revision, ..scene.grant(0, PUSH) });
+        let granted = grant.make(&scene, "benefit/portal").await.map_err(|failed| failed.code());
+        assert_eq!(granted, if refused { Err("call.malformed".to_owned()) } else { Ok(()) }, "{revision}");
+    }
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "transfer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rests_on_a_law_cannot_be_consented_to() {
+    let scene = Scene::new().await;
+    for agreement in ["identity-address-to-tax", "benefit-asks-income"] {
+        let failed = Call::Grant(scene.grant(0, agreement)).fails(&scene, "benefit/portal").await;
+        assert_eq!(failed.code(), RefusalCode::CallMalformed.code());
+    }
+}
+
+/// Submissions under way at once.
+const AT_ONCE: usize = 200;
+/// How many have been answered when the consent is taken back.
+const ANSWERED: usize = 40;
+/// Nobody goes on for ever, so that a withdrawal that never comes through fails the test and does not hang it.
+const EACH_MAX: usize = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_transfer_rests_on_a_consent_after_its_withdrawal_however_many_keep_coming() {
+    let scene = Arc::new(Scene::new().await);
+    let consent = scene.granted(scene.grant(0, PUSH)).await.consent_id;
+    let (answered, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let closed = Arc::new(AtomicBool::new(false));
+    let mut submits = JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (scene, answered, enough, closed) = (scene.clone(), answered.clone(), enough.clone(), closed.clone());
+        submits.spawn(async move {
+            let mut indices = Vec::new();
+            // Each goes on until the consent is gone, and then once more.
+            for _ in 0..EACH_MAX {
+                let last = closed.load(Ordering::SeqCst);
+                let outcome = scene.push(scene.record(0, "identity/contact")).await.unwrap();
+                indices.push(outcome.recipients[0].receipt.as_ref().unwrap().index);
+                if answered.fetch_add(1, Ordering::SeqCst) + 1 == ANSWERED {
+                    enough.notify_one();
+                }
+                if last {
+                    break;
+                }
+            }
+            indices
+        });
+    }
+    enough.notified().await;
+    let withdrawal = scene.withdrawal(0, &consent);
+    let withdrawn = scene.consents("benefit/portal").await.withdraw(withdrawal).await.unwrap().into_inner();
+    closed.store(true, Ordering::SeqCst);
+    let mut submitted: BTreeSet<u64> = BTreeSet::new();
+    while let Some(indices) = submits.join_next().await {
+        for index in indices.unwrap() {
+            assert!(submitted.insert(index), "each has an entry of its own");
+        }
+    }
+    let end = withdrawn.receipt.unwrap().index;
+
+    let search =
+        v1::SearchRequest { subject: scene.subject(0), agency: "identity".into(), ..v1::SearchRequest::default() };
+    let decisions = scene.found("hub/dpo", search).await;
+    let decisions: Vec<_> = decisions.into_iter().filter(|entry| submitted.contains(&entry.index)).collect();
+    assert_eq!(decisions.len(), submitted.len());
+    let mut transfers = BTreeSet::new();
+    for entry in &decisions {
+        if entry.index < end {
+            assert_eq!(decided(entry), "transfer");
+            assert_eq!(said(entry, Attribute::ConsentId), format!("\"{consent}\""));
+            transfers.insert(said(entry, Attribute::TransferId).trim_matches('"').to_owned());
+        } else {
+            assert_eq!(decided(entry), "consent.withdrawn", "entry {} after {end}", entry.index);
+        }
+    }
+    println!("{} of {} before the withdrawal", transfers.len(), submitted.len());
+    assert!(transfers.len() >= ANSWERED && transfers.len() < submitted.len());
+    let cancelled: BTreeSet<String> = ids(&withdrawn.cancelled).into_iter().map(str::to_owned).collect();
+    assert_eq!(cancelled, transfers, "all that was under way is cancelled, since no recipient was there");
+    assert!(withdrawn.may_have_been_received.is_empty());
+}

@@ -217,7 +217,7 @@ async fn a_peer_that_is_unknown_is_told_so_by_the_code_of_its_status() {
         let call = call(&scene, name, "", &scene.key(), &scene.key());
         match call.fails(&scene, STRANGER).await {
             super::calls::Failed::Status(status) => assert_eq!(status.code(), Code::Unauthenticated, "{name}"),
-            super::calls::Failed::InStream(refusal) => {
+            super::calls::Failed::Inside(refusal) => {
                 assert_eq!((name, refusal.code.as_str()), ("SubmitStream", "peer.unknown"));
             }
         }
