@@ -11,23 +11,20 @@ const GIB: u64 = 1 << 30;
 pub struct Store {
     /// Memory for blocks read, in bytes.
     pub cache_bytes: u64,
-    /// The journal's limit on disk, in bytes.
-    pub journal_bytes_max: u64,
     /// Free space below which the hub is read-only, in bytes. See [`Store::reserve_bytes`].
     pub reserve_bytes: Option<u64>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { cache_bytes: GIB / 4, journal_bytes_max: GIB / 2, reserve_bytes: None }
+        Self { cache_bytes: GIB / 4, reserve_bytes: None }
     }
 }
 
 impl Store {
-    /// Free space below which the hub is read-only: as configured, or the larger of one GiB and the journal's limit,
-    /// since
-    /// a full disk in the middle of a flush leaves the store unusable until it is opened again.
+    /// Free space below which the hub is read-only: as configured, or one GiB, four times what the journals can take. A
+    /// full disk in the middle of a flush would leave the store unusable until it is opened again.
     pub fn reserve_bytes(&self) -> u64 {
-        self.reserve_bytes.unwrap_or(GIB.max(self.journal_bytes_max))
+        self.reserve_bytes.unwrap_or(GIB)
     }
 }

@@ -134,9 +134,8 @@ fn the_hubs_name_has_no_blank_and_no_plus() {
 }
 
 #[test]
-fn the_reserve_is_the_larger_of_a_gib_and_the_journal() {
+fn the_reserve_is_a_gib_unless_configured() {
     assert_eq!(with("").unwrap().store.reserve_bytes(), 1 << 30);
-    assert_eq!(with("[store]\njournal_bytes_max = 2147483648\n").unwrap().store.reserve_bytes(), 1 << 31);
     assert_eq!(with("[store]\nreserve_bytes = 5\n").unwrap().store.reserve_bytes(), 5);
 }
 

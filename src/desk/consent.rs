@@ -272,8 +272,17 @@ impl Desk {
 
     /// Where the entry of a decision is: the oldest that is found by its id, since later ones refer to it.
     pub(super) async fn index_of(&self, id: TransferId) -> Result<Option<u64>, CallError> {
-        let query = crate::store::Query { terms: vec![self.words.id(id)], limit: 1000, ..Default::default() };
-        Ok(self.store.search(&query).await?.last().copied())
+        const PAGE: usize = 1000;
+        let mut query = crate::store::Query { terms: vec![self.words.id(id)], limit: PAGE, ..Default::default() };
+        loop {
+            let found = self.store.search(&query).await?;
+            match found.last() {
+                Some(last) if found.len() == PAGE => query.before = Some(*last),
+                Some(last) => return Ok(Some(*last)),
+                // The page before ended with the oldest.
+                None => return Ok(query.before),
+            }
+        }
     }
 }
 

@@ -171,6 +171,10 @@ impl Desk {
             outcome,
             agencies: &[&agreement.source, &agreement.recipient],
             agreement: Some(agreement),
+            consent: match one {
+                Minimised::Granted { ground, .. } => ground.consent,
+                Minimised::Refused { .. } => None,
+            },
             record: Some((&agreement.source, agreement.record_type.as_str(), &addressed.submission.record.record_id)),
             ..About::new(kind, id, owner)
         };

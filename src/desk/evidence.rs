@@ -175,6 +175,7 @@ impl Desk {
             agencies: &[&agreement.source, &agreement.recipient],
             agreement: Some(agreement),
             ids: &[*request],
+            consent: ground.consent,
             record: Some((&agreement.source, agreement.record_type.as_str(), &provided.record.record_id)),
             ..About::new(Kind::Transfer, id, person.owner)
         };

@@ -44,6 +44,8 @@ pub(super) struct About<'a> {
     pub agreement: Option<&'a Agreement>,
     /// Ids of other decisions under which it is found: a request's, a consent's, a transfer's.
     pub ids: &'a [TransferId],
+    /// The consent that it rests on.
+    pub consent: Option<TransferId>,
     /// The record at its source.
     pub record: Option<(&'a AgencyId, &'a str, &'a str)>,
 }
@@ -51,7 +53,7 @@ pub(super) struct About<'a> {
 impl About<'_> {
     /// An entry about somebody, with nothing else said yet.
     pub(super) const fn new(kind: Kind, id: TransferId, owner: Owner) -> Self {
-        Self { kind, id, owner, outcome: "", agencies: &[], agreement: None, ids: &[], record: None }
+        Self { kind, id, owner, outcome: "", agencies: &[], agreement: None, ids: &[], consent: None, record: None }
     }
 }
 
@@ -73,6 +75,7 @@ impl Desk {
             terms.push(words.term(TermKind::RecordType, agreement.record_type.as_str()));
         }
         terms.extend(about.ids.iter().map(|id| words.id(*id)));
+        terms.extend(about.consent.map(|consent| words.rests_on(consent)));
         if let Some((source, record_type, record_id)) = about.record {
             terms.push(words.record(source.as_str(), record_type, record_id));
         }

@@ -53,6 +53,11 @@ impl Words {
         self.hasher.term(TermKind::Transfer, &[id.as_bytes()])
     }
 
+    /// The term of every transfer that rests on this consent.
+    pub(super) fn rests_on(&self, consent: TransferId) -> Term {
+        self.hasher.term(TermKind::Consent, &[consent.as_bytes()])
+    }
+
     /// The term of a record at its source.
     pub(super) fn record(&self, source: &str, record_type: &str, record_id: &str) -> Term {
         let parts = [source.as_bytes(), record_type.as_bytes(), record_id.as_bytes()];

@@ -15,7 +15,7 @@ use crate::{
     domain::{
         facts::{Fact, FactScope},
         refusal::RefusalCode,
-        subject::{Identifier, SubjectId},
+        subject::Identifier,
         time::Moment,
         transfer::{DeliveryState, TransferId},
     },
@@ -28,7 +28,6 @@ use crate::{
     ledger::{Attribute, Entry, Kind},
     sequencer::{Proposal, Recorded, SequencerError},
     store::{DeliveryChange, Expect, Found, Known, Owner, Query, StoredEntry, SubjectChange},
-    vault::TermKind,
 };
 
 /// A withdrawal.
@@ -120,7 +119,7 @@ impl Desk {
             }
             let (facts, fact) = ended(&subject.facts, &call.consent, self.clock.now())?;
             let since = self.sequencer.newest().snapshot.size();
-            let covered = self.covered(subject.id, &fact).await?;
+            let covered = self.covered(fact.id).await?;
 
             let withdrawal = self.seal_withdrawal(catalogue, &consent, trace, &fact).await?;
             let mut proposal = Proposal {
@@ -128,7 +127,7 @@ impl Desk {
                 key: Some(consent.key),
                 expects: vec![
                     Expect::Facts { subject: subject.id, version: subject.facts.version },
-                    Expect::Quiet { term: self.words.about(trace.owner), since },
+                    Expect::Quiet { term: self.words.rests_on(fact.id), since },
                 ],
                 entries: vec![withdrawal.entry.clone()],
                 subjects: vec![SubjectChange::Facts { subject: subject.id, facts }],
@@ -152,22 +151,13 @@ impl Desk {
     }
 
     /// Every transfer that rests on the consent, newest first.
-    async fn covered(&self, subject: SubjectId, fact: &Fact) -> Result<Vec<Covered>, CallError> {
-        let FactScope::Consent { agreement, .. } = &fact.scope else { return Ok(Vec::new()) };
-        let mut query = Query {
-            terms: vec![
-                self.words.about(Owner::Subject(subject)),
-                self.words.term(TermKind::Agreement, agreement.as_str()),
-                self.words.term(TermKind::Kind, Kind::Transfer.name()),
-            ],
-            limit: PAGE,
-            ..Query::default()
-        };
+    async fn covered(&self, consent: TransferId) -> Result<Vec<Covered>, CallError> {
+        let mut query = Query { terms: vec![self.words.rests_on(consent)], limit: PAGE, ..Query::default() };
         let mut covered = Vec::new();
         loop {
             let indices = self.store.search(&query).await?;
             for index in &indices {
-                covered.extend(self.covered_by(*index, fact).await?);
+                covered.extend(self.covered_by(*index).await?);
             }
             match indices.last() {
                 Some(last) if indices.len() == PAGE => query.before = Some(*last),
@@ -176,12 +166,9 @@ impl Desk {
         }
     }
 
-    async fn covered_by(&self, index: u64, fact: &Fact) -> Result<Option<Covered>, CallError> {
+    async fn covered_by(&self, index: u64) -> Result<Option<Covered>, CallError> {
         let Some(stored) = self.stored(index).await? else { return Ok(None) };
         let Some((_, trail)) = self.open_entry(&stored).await? else { return Ok(None) };
-        if trail.text(Attribute::ConsentId).as_deref() != Some(&fact.id.to_string()) {
-            return Ok(None);
-        }
         let state = self.store.delivery(index).await?.map(|delivery| delivery.state);
         let reached = reached(&stored, &trail, state);
         Ok(Some(Covered { reached, stored }))
@@ -273,36 +260,12 @@ impl Desk {
     /// What had left before a withdrawal that is answered again.
     async fn gone_before(&self, withdrawal: &StoredEntry, ended_now: &[Reached]) -> Result<Vec<Reached>, CallError> {
         let Some((_, trail)) = self.open_entry(withdrawal).await? else { return Ok(Vec::new()) };
-        let (Some(agreement), Some(consent)) = (trail.text(Attribute::Agreement), trail.text(Attribute::ConsentId))
-        else {
+        let Some(consent) = trail.text(Attribute::ConsentId).and_then(|id| id.parse().ok()) else {
             return Ok(Vec::new());
         };
-        let mut query = Query {
-            terms: vec![
-                withdrawal.routing.terms[0],
-                self.words.term(TermKind::Agreement, &agreement),
-                self.words.term(TermKind::Kind, Kind::Transfer.name()),
-            ],
-            before: Some(withdrawal.index),
-            limit: PAGE,
-            ..Query::default()
-        };
-        let mut gone = Vec::new();
-        loop {
-            let indices = self.store.search(&query).await?;
-            for index in indices.iter().filter(|index| ended_now.iter().all(|one| one.index != **index)) {
-                let Some(stored) = self.stored(*index).await? else { continue };
-                let Some((_, trail)) = self.open_entry(&stored).await? else { continue };
-                if trail.text(Attribute::ConsentId).as_ref() == Some(&consent) {
-                    let state = self.store.delivery(*index).await?.map(|delivery| delivery.state);
-                    gone.push(reached(&stored, &trail, state));
-                }
-            }
-            match indices.last() {
-                Some(last) if indices.len() == PAGE => query.before = Some(*last),
-                _ => return Ok(gone),
-            }
-        }
+        let known = |one: &Reached| ended_now.iter().any(|now| now.index == one.index);
+        let covered = self.covered(consent).await?.into_iter().map(|one| one.reached);
+        Ok(covered.filter(|one| !known(one)).collect())
     }
 }
 

@@ -35,6 +35,8 @@ pub enum TermKind {
     Record = 8,
     /// An agreement.
     Agreement = 9,
+    /// The consent that a transfer rests on.
+    Consent = 10,
 }
 
 /// The three keyed hashes of a hub.

@@ -42,9 +42,9 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let hub = app::Hub::start(place.config.clone(), app::Surroundings::default()).await?;
     let people = Population::generate(args.seed, args.citizens as usize);
     let mut stage = Stage::set(place, people, args.changes as usize).await?;
-    stage.play(&teller).await?;
+    stage.play(teller).await?;
     if args.keep {
-        stay(&stage, &teller)?;
+        stay(&stage, teller)?;
         tokio::signal::ctrl_c().await?;
     }
     drop(stage);
@@ -52,7 +52,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 }
 
 /// Says what can be tried while the hub goes on running. A test runs each line as printed.
-fn stay(stage: &Stage, teller: &Teller) -> anyhow::Result<()> {
+fn stay(stage: &Stage, teller: Teller) -> anyhow::Result<()> {
     let place = &stage.place;
     let program = std::env::current_exe()?;
     let program = program.display();

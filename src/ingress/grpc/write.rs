@@ -13,7 +13,7 @@ use crate::{
         subject::Identifier,
         time::Moment,
     },
-    ledger::{Commitments, Hash, Opening},
+    ledger::{Attribute, Commitments, Hash, Opening},
 };
 
 /// The count before a list of commitments, which the message's length says already.
@@ -80,8 +80,27 @@ pub(super) fn refusal(refusal: &Refusal, of: Option<Receipt>) -> v1::Refusal {
         message: refusal.code.text().to_owned(),
         retryable: status::of_refusal(refusal.code).1,
         violations: refusal.violations.iter().map(violation).collect(),
-        receipt: of.map(receipt),
+        receipt: of.map(receipt).map(without_own_words),
     }
+}
+
+/// A refusal travels in a header of HTTP/2, where nothing personal may stand: what the caller itself said of persons and
+/// cases is opened without its value, which the caller has.
+fn without_own_words(mut receipt: v1::Receipt) -> v1::Receipt {
+    const PERSONAL: [Attribute; 6] = [
+        Attribute::RecordId,
+        Attribute::Actor,
+        Attribute::Case,
+        Attribute::Reason,
+        Attribute::ActingFor,
+        Attribute::ExplicitRequest,
+    ];
+    for opening in &mut receipt.openings {
+        if PERSONAL.iter().any(|attribute| attribute.decimal() == opening.name) {
+            opening.value = Bytes::new();
+        }
+    }
+    receipt
 }
 
 fn recipient(outcome: RecipientOutcome) -> v1::RecipientOutcome {

@@ -19,7 +19,7 @@ use crate::{
 /// Sentences that the demo prints; the rest is counted.
 const SHOWN: usize = 8;
 
-pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
+pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()> {
     teller.title("6. The data-protection officer asks");
     let officer = System::connect(&stage.place, "hub/dpo").await?;
     let all = search(&officer, stage).await?;
@@ -77,7 +77,7 @@ async fn search(officer: &System, stage: &Stage) -> anyhow::Result<Vec<v1::Entry
 }
 
 /// Falsifies one entry in a copy of the hub's data and lets the verifier find it.
-fn tamper(stage: &Stage, teller: &Teller, index: u64) -> anyhow::Result<()> {
+fn tamper(stage: &Stage, teller: Teller, index: u64) -> anyhow::Result<()> {
     let copy = stage.place.folder.join("copy-of-data");
     copy_folder(&stage.place.config.paths.data, &copy)?;
     let key: VerifierKey = stage.place.verifier_key.parse()?;

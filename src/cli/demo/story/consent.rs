@@ -16,7 +16,7 @@ use crate::cli::demo::{
 const PUSHED: &str = "identity-contact-to-benefit";
 const ASKED: &str = "benefit-asks-contact";
 
-pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
+pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()> {
     teller.title("3. She had agreed to reminders by e-mail, and takes it back");
     let pushed = grant(stage, PUSHED).await?;
     let asked = grant(stage, ASKED).await?;

@@ -6,7 +6,7 @@ use waybill_proto::v1;
 use super::{Stage, check};
 use crate::cli::demo::{proof, say::Teller, systems::submission};
 
-pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
+pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()> {
     teller.title("4. A record with mistakes in it");
     let mut record = stage.she()?.moved_record(2);
     record.body["address"]["postCode"] = json!(12_345);

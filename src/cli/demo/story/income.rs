@@ -11,7 +11,7 @@ use crate::cli::demo::{
     systems::{context, identifiers, leaves, new_key},
 };
 
-pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
+pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()> {
     teller.title("2. She claims a benefit, and asks that her income be fetched");
     // She gave it to tax once, with her tax return.
     let returned = stage.she()?.records().into_iter().find(|record| record.record_type == "tax/income-statement");

@@ -83,7 +83,7 @@ impl Stage {
     }
 
     /// Tells the story.
-    pub async fn play(&mut self, teller: &Teller) -> anyhow::Result<()> {
+    pub async fn play(&mut self, teller: Teller) -> anyhow::Result<()> {
         self.open(teller).await?;
         moving::play(self, teller).await.context("step 1")?;
         income::play(self, teller).await.context("step 2")?;
@@ -96,7 +96,7 @@ impl Stage {
     }
 
     /// The registers tell the agencies what they know of everybody, as on the day on which they join.
-    async fn open(&mut self, teller: &Teller) -> anyhow::Result<()> {
+    async fn open(&mut self, teller: Teller) -> anyhow::Result<()> {
         let people = self.people.len();
         teller.say(&format!("{people} citizens are known to identity; tax and benefit join and hear what they may."));
         let bar = teller.bar(people as u64 * 2, "records");
@@ -133,7 +133,7 @@ impl Stage {
         Ok(())
     }
 
-    fn close(&self, teller: &Teller) {
+    fn close(&self, teller: Teller) {
         // Each agency needs its own: the one that was told, and those that would have asked the citizen again.
         let passed_on = self.tax_inbox.fields() + self.benefit_inbox.fields() + self.answered_fields;
         teller.title("Once only");

@@ -11,7 +11,7 @@ use crate::cli::demo::{
     systems::{leaves, submission},
 };
 
-pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
+pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()> {
     teller.title("1. She moves, and tells identity once");
     let record = stage.she()?.moved_record(1);
     stage.given_fields += leaves(&record.body);

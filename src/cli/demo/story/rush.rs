@@ -22,7 +22,7 @@ const CHUNK: usize = 32;
 /// Submissions without outcome: the hub's default window, should it tell none.
 const WINDOW: usize = 1024;
 
-pub(super) async fn play(stage: &mut Stage, teller: &Teller) -> anyhow::Result<()> {
+pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()> {
     let changes = stage.changes;
     teller.title(&format!("5. {changes} people move"));
     let people = stage.people.len();
