@@ -134,7 +134,7 @@ impl Scene {
         let store = EmbeddedStore::open(options.clone()).unwrap();
         let clock = Arc::new(ManualClock::at(NOON));
         let sequencer = Sequencer::start(Arc::new(store.clone()), signing(2), Arc::clone(&clock) as _, bounds).await;
-        Self { folder: folder, options, gate, bounds, clock, store, sequencer: sequencer.unwrap() }
+        Self { folder, options, gate, bounds, clock, store, sequencer: sequencer.unwrap() }
     }
 
     /// Stops the sequencer, closes the store, and opens both again.

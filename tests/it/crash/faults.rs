@@ -168,7 +168,7 @@ async fn deliver(core: &Core, relay: &Registry, transfer: &str) -> Result<(), Ca
         order: OrderRule::OneUnacknowledged,
         report_within: Duration::from_secs(30),
     };
-    let mut port = relay.connect(&AgencyId::new("tax").unwrap(), terms).unwrap();
+    let mut port = relay.connect(&AgencyId::new("tax").unwrap(), &terms).unwrap();
     let receiving = tokio::spawn(async move {
         while let Some(batch) = port.next().await {
             let report = |id| Report { transfer: id, outcome: Outcome::Acknowledged };

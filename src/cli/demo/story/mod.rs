@@ -57,9 +57,9 @@ impl Stage {
         let (tax_inbox, benefit_inbox) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
         receive(&tax, Arc::clone(&tax_inbox)).await?;
         let benefit_stream = receive(&benefit, Arc::clone(&benefit_inbox)).await?;
-        let known = people.clone();
+        let known = people;
         provide(&tax, move |question| evidence(&known, question)).await?;
-        let known = people.clone();
+        let known = people;
         provide(&identity, move |question| evidence(&known, question)).await?;
         Ok(Self {
             place,

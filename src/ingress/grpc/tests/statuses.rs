@@ -59,8 +59,7 @@ fn every_refusal_has_a_code_that_fits_its_stage_and_says_itself_in_the_details()
             Stage::Authenticate => {
                 &[Code::Unauthenticated, Code::PermissionDenied, Code::AlreadyExists, Code::InvalidArgument]
             }
-            Stage::Address | Stage::Permit => &[Code::InvalidArgument, Code::FailedPrecondition],
-            Stage::Validate => &[Code::InvalidArgument, Code::FailedPrecondition],
+            Stage::Address | Stage::Permit | Stage::Validate => &[Code::InvalidArgument, Code::FailedPrecondition],
             Stage::Minimise => &[Code::InvalidArgument],
             Stage::Find => &[Code::NotFound, Code::FailedPrecondition],
         };

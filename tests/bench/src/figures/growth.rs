@@ -45,6 +45,7 @@ pub(super) fn measure(stage: &mut Stage) -> anyhow::Result<Figure> {
 
 /// Grows the ledger from one size to another, and measures on the last part of the way.
 fn grow(stage: &mut Stage, hub: &Process, from: u64, to: u64) -> anyhow::Result<At> {
+    #[expect(clippy::cast_sign_loss, reason = "a part of a size is not negative")]
     let measured = (to as f64 * MEASURED) as u64;
     let unmeasured = to.saturating_sub(from + measured);
     if unmeasured > 0 {

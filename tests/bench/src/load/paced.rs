@@ -27,6 +27,7 @@ pub(super) async fn run(target: Target, client: &Client, rate: f64, seconds: f64
                 return;
             }
             while Instant::now() < at {
+                #[expect(clippy::disallowed_methods, reason = "a thread of its own that only keeps time")]
                 std::thread::sleep(TICK.min(at.saturating_duration_since(Instant::now())));
             }
             if sender.send(at).is_err() {

@@ -135,8 +135,8 @@ async fn submissions(
 async fn take(answers: &mut Streaming<v1::SubmitStreamResponse>, meter: &mut Meter) -> anyhow::Result<()> {
     let message = answers.message().await?.context("the hub has closed the stream")?;
     let count = message.outcomes.len() as u64;
-    if count > 0 {
-        meter.outcome.answer_bytes = (message.encoded_len() as u64 / count) as u32;
+    if let Some(bytes) = (message.encoded_len() as u64).checked_div(count) {
+        meter.outcome.answer_bytes = bytes as u32;
     }
     for one in &message.outcomes {
         match &one.result {
