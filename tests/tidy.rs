@@ -18,7 +18,7 @@ use repository::{Module, files, modules, root, rust_files, texts};
 
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
-const LINE_CHARS_MAX: usize = 120;
+const LINE_CHARS_MAX: usize = 125;
 const REASON_WORDS_MIN: usize = 3;
 
 /// Functions that may be longer: file, name, why.

@@ -6,8 +6,9 @@
 //! |---|---|
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
 //! | push many, in order | `series.rs` |
-//! | ask for a record | `request.rs`, its answer `answer.rs`, a record in it `evidence.rs`, who can be asked `providers.rs` |
-//! | record a consent, read them, take one back | `consent.rs`, `consents.rs`, `withdraw.rs`, under load `held.rs`, the entry that ends a delivery `cancel.rs` |
+//! | ask for a record | `request.rs`, its answer `answer.rs` with `evidence.rs`, who can be asked `providers.rs` |
+//! | record a consent, read them | `consent.rs`, `consents.rs` |
+//! | take a consent back | `withdraw.rs`, under load `held.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
 //! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |

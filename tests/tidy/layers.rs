@@ -7,7 +7,21 @@ pub const LAYERS: [(&str, &[&str]); 16] = [
     ("vault", &["domain"]),
     ("ledger", &["domain"]),
     ("catalogue", &["domain"]),
-    ("config", &["domain"]),
+    // The key files are configuration, what is in them is the ledger's and the vault's.
+    (
+        "config",
+        &[
+            "domain",
+            "ledger::CheckpointError",
+            "ledger::NoteError",
+            "ledger::Origin",
+            "ledger::SignerKey",
+            "tls::Existing",
+            "tls::FileError",
+            "tls::write_private",
+            "vault::MasterKey",
+        ],
+    ),
     (
         "exchange",
         &[
@@ -35,7 +49,7 @@ pub const LAYERS: [(&str, &[&str]); 16] = [
     ("tls", &["domain", "config"]),
     // A Receive stream is a way in (its opening, its acknowledgements) and a way out: the ingress connects it to the
     // relay and hands it to the stream driver.
-    ("ingress", &["domain", "desk", "drivers", "exchange", "ledger", "relay", "sequencer", "tls"]),
+    ("ingress", &["domain", "catalogue", "desk", "drivers", "exchange", "ledger", "relay", "sequencer", "tls"]),
     (
         "cli",
         // The last two: `waybill keys` draws keys.

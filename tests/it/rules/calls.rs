@@ -124,12 +124,12 @@ async fn in_stream(scene: &Scene, system: &str, submission: v1::Submission) -> R
     let mut exchange = scene.exchange(system).await;
     let mut outcomes = exchange.submit_stream(tokio_stream::once(message)).await?.into_inner();
     while let Some(response) = outcomes.message().await? {
-        for outcome in response.outcomes {
-            match outcome.result.unwrap() {
-                Decided::Outcome(_) => return Ok(()),
-                Decided::Refusal(refusal) => return Err(Failed::Inside(Box::new(refusal))),
-                Decided::Busy(busy) => return Err(Status::new(Code::from(busy.code as i32), busy.message).into()),
-            }
+        if let Some(outcome) = response.outcomes.into_iter().next() {
+            return match outcome.result.unwrap() {
+                Decided::Outcome(_) => Ok(()),
+                Decided::Refusal(refusal) => Err(Failed::Inside(Box::new(refusal))),
+                Decided::Busy(busy) => Err(Status::new(Code::from(busy.code as i32), busy.message).into()),
+            };
         }
     }
     panic!("the stream ended without an outcome")

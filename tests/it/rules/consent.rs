@@ -126,11 +126,12 @@ async fn a_request_is_refused_once_its_consent_is_withdrawn_while_one_on_another
     let refused = ask(&scene, contact()).await.unwrap_err();
     assert_eq!((refused.code(), refusal_in(&refused).code), (Code::FailedPrecondition, "consent.withdrawn".into()));
     let again = ask(&scene, asked).await;
-    assert!(
-        again.as_ref().is_err()
-            || matches!(&again.as_ref().unwrap().answer, Some(Answer::Evidence(same)) if same.transfer_id == evidence.transfer_id),
-        "a repeat moves nothing new: {again:?}"
-    );
+    let id = &evidence.transfer_id;
+    let same = |answer: &v1::RequestResponse| match &answer.answer {
+        Some(Answer::Evidence(same)) => same.transfer_id == *id,
+        _ => false,
+    };
+    assert!(again.as_ref().map_or(true, same), "a repeat moves nothing new: {again:?}");
     let Some(Answer::Evidence(_)) = ask(&scene, income()).await.unwrap().answer else { panic!("no income") };
     let withdrawal = Call::Withdraw(scene.withdrawal(0, &consent));
     assert_eq!(withdrawal.fails(&scene, "identity/portal").await.code(), "consent.withdrawn");
