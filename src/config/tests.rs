@@ -97,7 +97,7 @@ fn limits_must_fit_each_other() {
         ("record_string_bytes_max = 300000", "record_string_bytes_max must be at most record_bytes_max"),
         ("queue_per_system_max = 8193", "queue_per_system_max must be at most queue_total_max"),
         (
-            "refusals_per_s_max = 2001",
+            "refusals_per_s_max = 10001",
             "refusals_per_s_max must be at most a tenth of rate_per_s_max: nobody may fill the ledger with refusals",
         ),
         ("connections_per_system_max = 1025", "connections_per_system_max must be at most connections_max"),

@@ -2,7 +2,7 @@
 
 use super::{CallError, Desk, sealing::About};
 use crate::{
-    domain::transfer::TransferId,
+    domain::{agency::AgencyId, transfer::TransferId},
     exchange::{seal::Sealed, statement::Statement},
     ledger::{Attribute, Kind},
     store::{Owner, Slot, StoredEntry},
@@ -37,7 +37,10 @@ impl Desk {
         let id = self.new_id();
         let mut statement = Statement::of(Kind::DeliveryCancelled);
         statement.string(Attribute::Outcome, how.as_str());
+        let mut parties = Vec::with_capacity(2);
         if let Some((_, trail)) = self.open_entry(transfer).await? {
+            let party = |attribute| trail.text(attribute).and_then(|name| AgencyId::new(&name).ok());
+            parties.extend([Attribute::Source, Attribute::Recipient].into_iter().filter_map(party));
             for attribute in [Attribute::Source, Attribute::Recipient, Attribute::Agreement] {
                 if let Some(value) = trail.get(attribute) {
                     statement.canonical(attribute, value);
@@ -53,9 +56,15 @@ impl Desk {
             }
         }
         let ids = [transfer.routing.id, cause];
-        let about = About { outcome: how.as_str(), ids: &ids, ..About::new(Kind::DeliveryCancelled, id, Owner::Hub) };
+        let agencies: Vec<&AgencyId> = parties.iter().collect();
+        let about = About {
+            outcome: how.as_str(),
+            agencies: &agencies,
+            ids: &ids,
+            ..About::new(Kind::DeliveryCancelled, id, Owner::Hub)
+        };
         let mut sealed = self.seal_for(&about, &statement, &keepers, None)?;
-        // Whom it is about and who takes part is what the transfer's own terms say.
+        // Whom it is about is what the transfer's own first term says.
         if let Some(person) = transfer.routing.terms.first() {
             sealed.entry.routing.terms[0] = *person;
         }

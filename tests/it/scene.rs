@@ -318,6 +318,7 @@ impl Scene {
                 salt: one.salt[..].try_into().unwrap(),
             }
         };
+        let told = |one: &&v1::Opening| !one.value.is_empty() || one.name.starts_with('/');
         let count = u16::try_from(receipt.commitments.len() / Hash::LEN).unwrap();
         let list = [&count.to_be_bytes(), &receipt.commitments[..]].concat();
         let commitments = (count > 0).then(|| Commitments::from_bytes(list).unwrap());
@@ -327,7 +328,8 @@ impl Scene {
             proof: receipt.inclusion_proof.iter().map(|hash| Hash::from_slice(hash).unwrap()).collect(),
             checkpoint: receipt.checkpoint.clone(),
             commitments,
-            openings: receipt.openings.iter().map(opened).collect(),
+            // What the caller itself said is opened without its value; fields take theirs from the record.
+            openings: receipt.openings.iter().filter(told).map(opened).collect(),
         };
         receipt.verify(std::slice::from_ref(&self.verifier)).unwrap();
     }
