@@ -44,7 +44,7 @@ use crate::{
 pub const NOTICE_BYTES_MAX: usize = 128;
 
 /// A consent to be recorded.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct GrantCall {
     /// The idempotency key, as text.
     pub key: String,
@@ -68,6 +68,13 @@ pub struct GrantCall {
     pub evidence: Bytes,
     /// Who records it; `acting_for` is the representative who gave it.
     pub context: CallContext,
+}
+
+/// Its evidence is personal, so it prints only what it is about.
+impl std::fmt::Debug for GrantCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GrantCall({}, …)", self.agreement)
+    }
 }
 
 /// A recorded consent.
