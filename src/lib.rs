@@ -16,3 +16,8 @@ pub mod sequencer;
 pub mod store;
 pub mod tls;
 pub mod vault;
+
+/// Each record's path crosses threads: it is made on one and freed on another, which the system's allocator does under
+/// a lock.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

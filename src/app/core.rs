@@ -33,7 +33,7 @@ pub struct Surroundings {
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom::default()) }
+        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Agency {
 pub struct System {
     /// Its name.
     pub id: SystemId,
+    /// The agency that runs it.
+    pub agency: AgencyId,
     /// The URI in its certificate.
     pub san: String,
     /// For whom it may act.
@@ -66,6 +68,11 @@ impl System {
     /// Whether it may act for `agency`.
     pub fn may_act_for(&self, agency: &AgencyId) -> bool {
         self.acts_for.contains(agency)
+    }
+
+    /// The agency of this name, if it may act for it.
+    pub fn acting_for(&self, name: &str) -> Option<&AgencyId> {
+        self.acts_for.get(name)
     }
 
     /// Whether it has `role`.
@@ -147,7 +154,7 @@ fn read_system(agency: &AgencyId, mut table: TableReader<'_>, problems: &Problem
         agencies.insert(agency.clone());
     }
     let roles = roles.into_iter().map(|role| role.value.0).collect();
-    let system = System { id, san: san.value, acts_for: agencies, roles, quotas };
+    let system = System { agency: id.agency(), id, san: san.value, acts_for: agencies, roles, quotas };
     Some(SystemDraft { system, spot, san_spot: san.spot, acts_for })
 }
 

@@ -124,9 +124,9 @@ impl Catalogue {
         self.record_types.values()
     }
 
-    /// One record type.
-    pub fn record_type(&self, id: &RecordTypeId) -> Option<&RecordType> {
-        self.record_types.get(id)
+    /// One record type, by its name.
+    pub fn record_type(&self, name: &str) -> Option<&RecordType> {
+        self.record_types.get(name)
     }
 
     /// All agreements, by name, in force or not.

@@ -59,7 +59,7 @@ impl Desk {
             let caller = authenticate::caller(&catalogue, peer, Role::Provide, context)?;
             let types: Result<Vec<RecordTypeId>, _> = record_types.iter().map(|name| RecordTypeId::new(name)).collect();
             let types = types.map_err(|_| RefusalCode::RecordTypeUnknown)?;
-            if types.iter().any(|name| catalogue.record_type(name).is_none()) {
+            if types.iter().any(|name| catalogue.record_type(name.as_str()).is_none()) {
                 return Err(RefusalCode::RecordTypeUnknown.into());
             }
             let link = self.providers.open(caller.agency().clone(), types);

@@ -193,7 +193,7 @@ impl Desk {
             plain => {
                 // Evidence outlives the hour: both parts of its key lie in its own slot.
                 let slots = self.store.slots(person.owner, &[(collector.key(), Class::Evidence)]).await?;
-                slots.first().map(|slot| seal_payload(slot, slot, id, plain))
+                slots.first().map(|slot| seal_payload(slot, slot, id, plain.to_vec()))
             }
         };
         let sealed = self.seal_with(about, &grant_statement(grant), evidence).await?;

@@ -29,6 +29,7 @@ use crate::{
     ledger::{Attribute, Kind},
     sequencer::{Content, SealedEntry},
     store::{Class, Expect, Found, Outgoing, Owner, Slot, SubjectChange},
+    vault::TAG_BYTES,
 };
 
 /// The person that a record is about, as far as the hub knows.
@@ -163,7 +164,7 @@ impl Desk {
             Minimised::Refused { code, .. } => (Kind::RefusalOfRecipient, code.code()),
         };
         let mut statement = transfer_statement(kind, id, compiled, catalogue);
-        statement.string(Attribute::SchemaVersion, &addressed.version.version.to_string());
+        statement.id(Attribute::SchemaVersion, addressed.version.version);
         statement.record(&addressed.submission.record);
         statement.string(Attribute::System, addressed.caller.system.as_str());
         statement.context(&addressed.caller.context);
@@ -192,14 +193,14 @@ impl Desk {
         match one {
             Minimised::Granted { ground, projection, .. } => {
                 statement.list(Attribute::Withheld, projection.withheld());
-                statement.string(Attribute::Subject, &keys.subject.key.pseudonym(&agreement.recipient).to_string());
+                statement.id(Attribute::Subject, keys.subject.key.pseudonym(&agreement.recipient));
                 if let Some(consent) = ground.consent {
-                    statement.string(Attribute::ConsentId, &consent.to_string());
+                    statement.id(Attribute::ConsentId, consent);
                 }
                 draft.projection = Some(projection);
                 draft.outgoing = Some(Outgoing { recipient: agreement.recipient.key(), order: trail.number.0 });
                 let plain = payload_plain(&addressed.submission.traceparent, projection.text());
-                draft.payload = Some(seal_payload(keys.payload, &keys.epoch, id, &plain));
+                draft.payload = Some(seal_payload(keys.payload, &keys.epoch, id, plain));
             }
             Minimised::Refused { code, .. } => {
                 statement.string(Attribute::Outcome, code.code());
@@ -267,13 +268,13 @@ pub(super) fn transfer_statement(
     ] {
         statement.canonical(attribute, value);
     }
-    statement.string(Attribute::TransferId, &id.to_string());
+    statement.id(Attribute::TransferId, id);
     statement
 }
 
-/// The plain form of a payload: u8 length of the traceparent, the traceparent, the record.
+/// The plain form of a payload: u8 length of the traceparent, the traceparent, the record. With room for being sealed.
 pub(super) fn payload_plain(traceparent: &str, record: &str) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(1 + traceparent.len() + record.len());
+    let mut plain = Vec::with_capacity(1 + traceparent.len() + record.len() + TAG_BYTES);
     plain.push(traceparent.len() as u8); // bounded by TRACEPARENT_BYTES_MAX
     plain.extend_from_slice(traceparent.as_bytes());
     plain.extend_from_slice(record.as_bytes());

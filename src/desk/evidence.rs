@@ -188,7 +188,7 @@ impl Desk {
             parties: &[source, recipient],
             terms: self.terms(&about),
             outgoing: None,
-            payload: Some(seal_payload(payload, &epoch, id, &payload_plain("", projection.text()))),
+            payload: Some(seal_payload(payload, &epoch, id, payload_plain("", projection.text()))),
         };
         let sealed = with_committer(|committer| seal::seal(draft, committer, &*self.random));
         let sealed = sealed.map_err(|code| Stop::from(too_much(code)))?;

@@ -120,7 +120,7 @@ pub enum Answer {
 pub(super) struct Answered {
     pub answer: Answer,
     pub system: SystemId,
-    pub context: Context,
+    pub context: Arc<Context>,
     /// Tells the provider what became of it.
     pub told: oneshot::Sender<Result<Receipt, CallError>>,
 }

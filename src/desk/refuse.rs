@@ -1,5 +1,7 @@
 //! Says no, as an entry: what is known of the call so far, the code and the stage. A refusal keeps no payload.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Audience, CallError, Desk, Receipt, Refused, call::Stop, quota::Admitted, sealing::About};
@@ -31,7 +33,7 @@ pub(super) struct Trace {
     /// The acting system, once the certificate named one that the catalogue knows.
     pub system: Option<SystemId>,
     /// Who acts, for whom, once that is allowed.
-    pub context: Option<Context>,
+    pub context: Option<Arc<Context>>,
     /// The idempotency key, once it is a good one.
     pub key: Option<(SystemKey, IdempotencyKey, ContentHash)>,
     /// Whom it is about, once that is known.

@@ -141,7 +141,7 @@ impl Desk {
 }
 
 /// Seals a payload under the subject's slot, the hour's epoch and the transfer's id.
-pub(super) fn seal_payload(subject: &Slot, epoch: &Slot, id: TransferId, plain: &[u8]) -> (PayloadSlots, Bytes) {
+pub(super) fn seal_payload(subject: &Slot, epoch: &Slot, id: TransferId, plain: Vec<u8>) -> (PayloadSlots, Bytes) {
     let key = vault::payload_key(&subject.key, &epoch.key, id);
     (PayloadSlots { subject: subject.number, epoch: epoch.number }, vault::seal(&key, plain).into())
 }

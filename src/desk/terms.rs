@@ -10,14 +10,16 @@ use crate::{
     vault::{Hasher, Term, TermKind},
 };
 
-/// The most words whose hashes are kept; a catalogue has some hundreds.
+/// The most words of one kind whose hashes are kept; a catalogue has some hundreds.
 const WORDS_MAX: usize = 65_536;
+/// One more than the last [`TermKind`].
+const KINDS: usize = TermKind::Consent as usize + 1;
 
 /// Keyed hashes of the catalogue's words.
 #[derive(Debug)]
 pub(super) struct Words {
     hasher: Hasher,
-    known: RwLock<HashMap<(u8, Box<str>), Term>>,
+    known: RwLock<[HashMap<Box<str>, Term>; KINDS]>,
 }
 
 impl Words {
@@ -27,14 +29,13 @@ impl Words {
 
     /// The term of a word of the catalogue (or of a closed enum): an agency, a purpose, a kind.
     pub(super) fn term(&self, kind: TermKind, word: &str) -> Term {
-        let key = (kind as u8, Box::from(word));
-        if let Some(term) = self.known.read().get(&key) {
+        if let Some(term) = self.known.read()[kind as usize].get(word) {
             return *term;
         }
         let term = self.hasher.term(kind, &[word.as_bytes()]);
-        let mut known = self.known.write();
+        let known = &mut self.known.write()[kind as usize];
         if known.len() < WORDS_MAX {
-            known.insert(key, term);
+            known.insert(word.into(), term);
         }
         term
     }

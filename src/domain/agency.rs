@@ -28,13 +28,20 @@ impl SystemId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgencyKey(pub u64);
 
+/// A compact, stable number for a system in stored rows, as [`AgencyKey`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SystemKey(pub u64);
+
+impl From<&SystemId> for SystemKey {
+    fn from(system: &SystemId) -> Self {
+        Self(system.0.key())
+    }
+}
+
 impl AgencyId {
     /// The agency's key in stored rows.
     pub fn key(&self) -> AgencyKey {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.as_str().as_bytes());
-        let mut head = [0; 8];
-        head.copy_from_slice(&digest.as_ref()[..8]);
-        AgencyKey(u64::from_be_bytes(head))
+        AgencyKey(self.0.key())
     }
 }
 

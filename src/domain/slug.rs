@@ -1,5 +1,11 @@
 //! Short machine names of the catalogue: what characters they have and how long they are. Not identifiers of people.
 
+use std::{
+    cmp::Ordering,
+    hash::{Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
+
 /// The longest name of an agency, system, purpose, agreement or record type part, in bytes.
 pub const SLUG_BYTES_MAX: usize = 64;
 
@@ -19,39 +25,96 @@ pub(crate) fn check(part: &str) -> Result<(), InvalidName> {
     if ok { Ok(()) } else { Err(InvalidName) }
 }
 
+/// A name's text, and its stored number once somebody has asked for it: clones share both.
+pub(crate) struct Interned {
+    text: Box<str>,
+    key: OnceLock<u64>,
+}
+
+impl Interned {
+    pub(crate) fn new(text: &str) -> Arc<Self> {
+        Arc::new(Self { text: text.into(), key: OnceLock::new() })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The first eight bytes of SHA-256 of the name.
+    pub(crate) fn key(&self) -> u64 {
+        *self.key.get_or_init(|| {
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.text.as_bytes());
+            let mut head = [0; 8];
+            head.copy_from_slice(&digest.as_ref()[..8]);
+            u64::from_be_bytes(head)
+        })
+    }
+}
+
+impl PartialEq for Interned {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Interned {}
+
+impl PartialOrd for Interned {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Interned {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for Interned {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 /// Declares a name type: an interned string that parses strictly and prints itself.
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, parts: $parts:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(std::sync::Arc<str>);
+        pub struct $name(std::sync::Arc<$crate::domain::slug::Interned>);
 
         impl $name {
             /// Parses the name; the error says what a name looks like.
             pub fn new(text: &str) -> Result<Self, $crate::domain::agency::InvalidName> {
-                let parts: Vec<&str> = text.split('/').collect();
-                if parts.len() != $parts {
+                if text.split('/').count() != $parts {
                     return Err($crate::domain::agency::InvalidName);
                 }
-                parts.into_iter().try_for_each($crate::domain::slug::check)?;
-                Ok(Self(text.into()))
+                text.split('/').try_for_each($crate::domain::slug::check)?;
+                Ok(Self($crate::domain::slug::Interned::new(text)))
             }
 
             /// The name as text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.text()
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                self.as_str()
             }
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
 
@@ -71,7 +134,7 @@ macro_rules! name_type {
 
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
+                serializer.serialize_str(self.as_str())
             }
         }
     };

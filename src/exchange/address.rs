@@ -73,10 +73,7 @@ pub fn pull<'c>(
     provider: &str,
     now: Moment,
 ) -> Result<&'c Arc<CompiledAgreement>, Refusal> {
-    let record_type = RecordTypeId::new(record_type).map_err(|_| RefusalCode::RecordTypeUnknown)?;
-    if catalogue.record_type(&record_type).is_none() {
-        return Err(RefusalCode::RecordTypeUnknown.into());
-    }
+    let record_type = &catalogue.record_type(record_type).ok_or(RefusalCode::RecordTypeUnknown)?.id;
     let purpose = PurposeId::new(purpose).map_err(|_| RefusalCode::PurposeUnknown)?;
     if catalogue.purpose(&purpose).is_none() {
         return Err(RefusalCode::PurposeUnknown.into());
@@ -86,7 +83,7 @@ pub fn pull<'c>(
         name => Some(AgencyId::new(name).map_err(|_| RefusalCode::AgreementMissing)?),
     };
     let compiled = catalogue
-        .agreement_for_pull(caller.agency(), &record_type, &purpose, provider.as_ref(), now)
+        .agreement_for_pull(caller.agency(), record_type, &purpose, provider.as_ref(), now)
         .ok_or(RefusalCode::AgreementMissing)?;
     if context_suffices(&compiled.agreement, caller) { Ok(compiled) } else { Err(RefusalCode::ContextMissing.into()) }
 }
@@ -106,8 +103,7 @@ pub fn version<'c>(
     record_type: &str,
     version: &str,
 ) -> Result<(&'c RecordType, &'c RecordVersion), Refusal> {
-    let record_type = RecordTypeId::new(record_type).map_err(|_| RefusalCode::RecordTypeUnknown)?;
-    let known = catalogue.record_type(&record_type).ok_or(RefusalCode::RecordTypeUnknown)?;
+    let known = catalogue.record_type(record_type).ok_or(RefusalCode::RecordTypeUnknown)?;
     let version: SchemaVersion = version.parse().map_err(|_| RefusalCode::SchemaUnknown)?;
     let version = known.version(version).ok_or(RefusalCode::SchemaUnknown)?;
     Ok((known, version))

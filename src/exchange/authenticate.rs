@@ -1,5 +1,7 @@
 //! Who calls, for whom, and may it. The certificate names the system; the catalogue says whom it may act for.
 
+use std::sync::Arc;
+
 use super::submission::{CallContext, Peer, Submission};
 use crate::{
     catalogue::{Catalogue, System},
@@ -18,12 +20,12 @@ pub struct Caller {
     /// The acting system.
     pub system: SystemId,
     /// Who acts, for whom, why.
-    pub context: Context,
+    pub context: Arc<Context>,
 }
 
 impl Caller {
     /// The responsible agency.
-    pub const fn agency(&self) -> &AgencyId {
+    pub fn agency(&self) -> &AgencyId {
         &self.context.on_behalf_of
     }
 }
@@ -63,17 +65,15 @@ pub fn caller_with_any(
 ) -> Result<Caller, Refusal> {
     let system = system(catalogue, peer)?;
     let agency = match &context.on_behalf_of {
-        None => system.id.agency(),
-        Some(name) => AgencyId::new(name).map_err(|_| RefusalCode::NotActingFor)?,
+        None => system.acting_for(system.agency.as_str()),
+        Some(name) => system.acting_for(name),
     };
-    if !system.may_act_for(&agency) {
-        return Err(RefusalCode::NotActingFor.into());
-    }
+    let agency = agency.ok_or(RefusalCode::NotActingFor)?.clone();
     if !roles.iter().any(|role| system.has(*role)) {
         return Err(RefusalCode::RoleMissing.into());
     }
     check_texts(&context)?;
-    Ok(Caller { system: system.id.clone(), context: context.on_behalf_of(agency) })
+    Ok(Caller { system: system.id.clone(), context: Arc::new(context.on_behalf_of(agency)) })
 }
 
 fn check_texts(context: &CallContext) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::{statement::Statement, trail};
 use crate::{
     domain::{refusal::RefusalCode, transfer::TransferId, view::Projection},
-    ledger::{Commitments, Committer, Kind, Name, Secret},
+    ledger::{Committer, Kind, Name, Secret},
     sequencer::{Content, SealedEntry},
     store::{Outgoing, PayloadSlots, Routing, Slot, WrappedSecret},
     vault::{self, Random, Term},
@@ -47,8 +47,6 @@ pub struct Sealed {
     pub entry: SealedEntry,
     /// The entry's secret.
     pub secret: Secret,
-    /// The list of its commitments.
-    pub commitments: Commitments,
 }
 
 /// Stage 6: seals an entry. Fails only when it says more than an entry can commit to.
@@ -70,9 +68,8 @@ pub fn seal(draft: Draft<'_>, committer: &mut Committer, random: &dyn Random) ->
         }
     };
     let digest = digest.map_err(|_| RefusalCode::TooManyFields)?;
-    let commitments = committer.commitments();
-    let plain = trail::encode(statement, projection, &commitments);
-    let trail = vault::seal(&vault::trail_key(secret.expose()), &plain).into();
+    let plain = trail::encode(statement, projection, committer.commitments());
+    let trail = vault::seal(&vault::trail_key(secret.expose()), plain).into();
 
     let secrets = parties
         .iter()
@@ -85,5 +82,5 @@ pub fn seal(draft: Draft<'_>, committer: &mut Committer, random: &dyn Random) ->
     let (payload_slots, payload) = payload.unzip();
     let routing = Routing { kind, id, terms, secrets, outgoing, payload: payload_slots };
     let entry = SealedEntry { content: Content::Person(digest), routing, trail, payload: payload.unwrap_or_default() };
-    Ok(Sealed { entry, secret, commitments })
+    Ok(Sealed { entry, secret })
 }

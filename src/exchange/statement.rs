@@ -1,6 +1,6 @@
 //! What an entry says: numbered attributes with their RFC 8785 values, before they are committed to and sealed.
 
-use std::ops::Range;
+use std::{fmt::Write as _, ops::Range};
 
 use crate::{
     domain::{
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Statement {
 impl Statement {
     /// A statement of `kind`.
     pub fn of(kind: Kind) -> Self {
-        let mut statement = Self { text: String::with_capacity(512), items: Vec::with_capacity(24) };
+        let mut statement = Self { text: String::with_capacity(2048), items: Vec::with_capacity(24) };
         statement.number(Attribute::Kind, u64::from(kind.number()));
         statement
     }
@@ -47,6 +47,14 @@ impl Statement {
     /// Says `attribute` as a string.
     pub fn string(&mut self, attribute: Attribute, value: &str) {
         self.with(attribute, |text| canonical::write_string(text, value));
+    }
+
+    /// Says `attribute` as a string whose characters are never escaped: an id, a version.
+    pub fn id(&mut self, attribute: Attribute, value: impl std::fmt::Display) {
+        self.with(attribute, |text| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\"{value}\"");
+        });
     }
 
     /// Says `attribute` as a string, unless it is empty.

@@ -8,6 +8,7 @@
 use crate::{
     domain::view::Projection,
     ledger::{Attribute, CommitmentError, Commitments, Hash, Kind, Name, Opening, Salts, Secret, commit_value},
+    vault::TAG_BYTES,
 };
 
 use super::statement::Statement;
@@ -35,11 +36,15 @@ impl std::fmt::Debug for Trail {
     }
 }
 
-/// Writes a trail. `commitments` are those of the statement's attributes, then of the projection's fields.
+/// Writes a trail, with room for being sealed. `commitments` are those of the statement's attributes, then of the
+/// projection's fields.
 pub fn encode(statement: &Statement, projection: Option<&Projection>, commitments: &Commitments) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1024);
-    out.push(VERSION);
     let attributes = statement.attributes();
+    let bytes = 5
+        + attributes.clone().map(|(_, value)| 6 + value.len()).sum::<usize>()
+        + projection.map_or(0, |some| some.fields().map(|field| 2 + field.path.len() + Hash::LEN).sum());
+    let mut out = Vec::with_capacity(bytes + TAG_BYTES);
+    out.push(VERSION);
     out.extend_from_slice(&(attributes.len() as u16).to_be_bytes());
     let first_field = attributes.len();
     for (attribute, value) in attributes {

@@ -123,12 +123,12 @@ impl fmt::Debug for Commitments {
 pub struct Committer {
     salts: Salts,
     item: Zeroizing<Vec<u8>>,
-    list: Vec<u8>,
+    list: Commitments,
 }
 
 impl Default for Committer {
     fn default() -> Self {
-        Self { salts: Salts::empty(), item: Zeroizing::default(), list: vec![0; COUNT_BYTES] }
+        Self { salts: Salts::empty(), item: Zeroizing::default(), list: Commitments(vec![0; COUNT_BYTES]) }
     }
 }
 
@@ -147,10 +147,10 @@ impl Committer {
     {
         let made = self.make_list(secret, items.into_iter());
         if made.is_err() {
-            self.list.truncate(COUNT_BYTES);
-            self.list.fill(0);
+            self.list.0.truncate(COUNT_BYTES);
+            self.list.0.fill(0);
         }
-        made.map(|()| sha256(&self.list))
+        made.map(|()| self.list.digest())
     }
 
     fn make_list<'a>(
@@ -160,9 +160,10 @@ impl Committer {
     ) -> Result<(), CommitmentError> {
         let count = items.clone().count();
         self.salts.fill(secret, count)?;
-        self.list.clear();
+        let list = &mut self.list.0;
+        list.clear();
         // Fits: `fill` has bounded the count by MAX_ITEMS.
-        self.list.extend_from_slice(&(count as u16).to_be_bytes());
+        list.extend_from_slice(&(count as u16).to_be_bytes());
         let mut previous = None;
         for ((position, (name, value)), salt) in items.enumerate().zip(self.salts.all()) {
             check_item(position, name, value)?;
@@ -171,14 +172,14 @@ impl Committer {
             }
             previous = Some(name);
             let commitment = commit_one(&mut self.item, salt, name, value);
-            self.list.extend_from_slice(commitment.as_bytes());
+            list.extend_from_slice(commitment.as_bytes());
         }
         Ok(())
     }
 
     /// The list of the last entry that was committed to; empty before the first and after an error.
-    pub fn commitments(&self) -> Commitments {
-        Commitments(self.list.clone())
+    pub const fn commitments(&self) -> &Commitments {
+        &self.list
     }
 }
 
@@ -196,5 +197,5 @@ where
 {
     let mut committer = Committer::new();
     let digest = committer.commit(secret, items)?;
-    Ok((committer.commitments(), digest))
+    Ok((committer.list, digest))
 }

@@ -1,7 +1,7 @@
 //! Tiles and entry bundles as C2SP tlog-tiles has them: ids, widths, paths, bytes. Not how a tree grows: `tree.rs`.
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::entry::MAX_ENTRY_BYTES;
 use super::hash::{Hash, node_hash};
@@ -144,44 +144,69 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
     if plain { text.parse().ok() } else { None }
 }
 
-/// The 256 hashes of a full tile, as stored and served. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct FullTile(Arc<[u8]>);
+/// The 256 hashes of a full tile, as stored and served. Cheap to clone; clones share what has been worked out.
+#[derive(Clone)]
+pub struct FullTile {
+    bytes: Arc<[u8]>,
+    /// The nodes above the hashes, height by height, once one was asked for: many proofs read the same tile.
+    nodes: Arc<OnceLock<Vec<Hash>>>,
+}
+
+impl PartialEq for FullTile {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for FullTile {}
 
 impl FullTile {
     /// Takes the 8192 bytes.
     pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Result<Self, TileError> {
         let bytes = bytes.into();
-        if bytes.len() == TILE_BYTES { Ok(Self(bytes)) } else { Err(TileError::Length(bytes.len())) }
+        if bytes.len() == TILE_BYTES {
+            Ok(Self { bytes, nodes: Arc::default() })
+        } else {
+            Err(TileError::Length(bytes.len()))
+        }
     }
 
     /// The 8192 bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// The hash at `position`.
     pub fn hash(&self, position: u8) -> Hash {
-        Hash::new(self.0.as_chunks().0[usize::from(position)])
+        self.leaf(usize::from(position))
     }
 
-    /// The hash of the `index`-th complete subtree of `height` within the tile; `None` outside of it. Costs
-    /// 2^height - 1 hashings.
+    fn leaf(&self, position: usize) -> Hash {
+        Hash::new(self.bytes.as_chunks().0[position])
+    }
+
+    /// The hash of the `index`-th complete subtree of `height` within the tile; `None` outside of it. The first costs
+    /// 255 hashings, every other a look-up.
     pub fn subtree(&self, height: u32, index: u64) -> Option<Hash> {
         if height > TILE_HEIGHT || index >= 1 << (TILE_HEIGHT - height) {
             return None;
         }
-        let width = 1 << height;
-        let start = index as usize * width;
-        let mut hashes: Vec<Hash> = self.0.as_chunks().0[start..start + width].iter().copied().map(Hash::new).collect();
-        let mut length = width;
-        while length > 1 {
-            length /= 2;
-            for pair in 0..length {
-                hashes[pair] = node_hash(&hashes[2 * pair], &hashes[2 * pair + 1]);
-            }
+        let index = index as usize;
+        if height == 0 {
+            return Some(self.leaf(index));
         }
-        hashes.first().copied()
+        // Below a height stand 128 nodes of height 1, 64 of height 2, and so on.
+        let below = TILE_WIDTH - (TILE_WIDTH >> (height - 1));
+        self.nodes.get_or_init(|| self.inner_nodes()).get(below + index).copied()
+    }
+
+    fn inner_nodes(&self) -> Vec<Hash> {
+        let mut nodes: Vec<Hash> = Vec::with_capacity(TILE_WIDTH - 1);
+        nodes.extend((0..TILE_WIDTH / 2).map(|pair| node_hash(&self.leaf(2 * pair), &self.leaf(2 * pair + 1))));
+        for first in (0..TILE_WIDTH - 2).step_by(2) {
+            nodes.push(node_hash(&nodes[first], &nodes[first + 1]));
+        }
+        nodes
     }
 
     /// The hash of the whole tile, which stands in the level above.

@@ -14,7 +14,6 @@ use crate::{
     },
     ledger::{Edge, Entry, encode_person, leaf_hash},
     store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, SubjectChange, SystemKey},
-    vault::Term,
 };
 
 /// How a proposal stands before its batch is durable.
@@ -40,7 +39,6 @@ struct Changed {
     keys: HashMap<(SystemKey, IdempotencyKey), Known>,
     facts: HashSet<SubjectId>,
     linked: HashMap<IdentifierHash, SubjectId>,
-    terms: HashSet<Term>,
     /// Deliveries that ended or became due again.
     deliveries: HashSet<u64>,
     /// Whether anybody's deliveries were claimed.
@@ -84,7 +82,8 @@ impl<'g> Draft<'g> {
                 linked.is_none_or(|linked| linked == subject) && !self.changed.facts.contains(subject)
             }
             Expect::Before(moment) => return self.commit.time < *moment,
-            Expect::Quiet { term, .. } => !self.changed.terms.contains(term),
+            // Few expect this, so they look through the batch, and nobody keeps a set of its terms.
+            Expect::Quiet { term, .. } => !self.commit.entries.iter().any(|new| new.routing.terms.contains(term)),
             // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.
             Expect::Delivery { index, state } => {
                 let claimed = self.changed.claims && *state == DeliveryState::Due;
@@ -138,7 +137,6 @@ impl<'g> Draft<'g> {
                 .into(),
         };
         self.edge.append(leaf_hash(&entry));
-        self.changed.terms.extend(&sealed.routing.terms);
         let SealedEntry { routing, trail, payload, .. } = sealed;
         self.commit.entries.push(NewEntry { entry, routing, trail, payload });
     }

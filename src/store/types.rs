@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use crate::domain::agency::SystemKey;
+
 use crate::{
     domain::{
-        agency::{AgencyKey, SystemId},
+        agency::AgencyKey,
         facts::Facts,
         idempotency::IdempotencyKey,
         subject::{IdentifierHash, SubjectId},
@@ -16,19 +18,6 @@ use crate::{
     ledger::{FullTile, Kind, TileId},
     vault::{ContentHash, SlotKey, Term, WRAPPED_BYTES},
 };
-
-/// A compact, stable number for a system in stored rows (as [`AgencyKey`] for agencies).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SystemKey(pub u64);
-
-impl From<&SystemId> for SystemKey {
-    fn from(system: &SystemId) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, system.as_str().as_bytes());
-        let mut head = [0; 8];
-        head.copy_from_slice(&digest.as_ref()[..8]);
-        Self(u64::from_be_bytes(head))
-    }
-}
 
 /// Whose key slot: a subject's, an identifier's that no subject has yet, or the hub's own (an hour's epoch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

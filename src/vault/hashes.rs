@@ -1,6 +1,7 @@
 //! Keyed hashes: what the store may show of a name, a number or a content without showing it.
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use super::MasterKey;
 use crate::domain::subject::{Identifier, IdentifierHash};
@@ -84,12 +85,30 @@ fn tag(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
     context.sign()
 }
 
+/// Bytes that are gathered before they are hashed: a call for each of many short parts would cost more than the hash.
+const GATHERED_MAX: usize = 512;
+
 /// Length-prefixed, so that no two lists of parts hash the same bytes.
 fn update(context: &mut hmac::Context, parts: &[&[u8]]) {
+    let mut gathered = Zeroizing::new([0; GATHERED_MAX]);
+    let mut filled = 0;
+    let mut add = |bytes: &[u8]| {
+        if filled + bytes.len() > GATHERED_MAX {
+            context.update(&gathered[..filled]);
+            filled = 0;
+        }
+        if bytes.len() > GATHERED_MAX {
+            context.update(bytes);
+        } else {
+            gathered[filled..filled + bytes.len()].copy_from_slice(bytes);
+            filled += bytes.len();
+        }
+    };
     for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
+        add(&(part.len() as u64).to_be_bytes());
+        add(part);
     }
+    context.update(&gathered[..filled]);
 }
 
 fn head<const N: usize>(tag: &hmac::Tag) -> [u8; N] {

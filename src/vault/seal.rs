@@ -109,10 +109,13 @@ pub fn trail_key(secret: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     expand(&prk(secret), &[b"waybill/v1/trail"])
 }
 
-/// Seals under a key that is used for nothing else, so that the nonce is zero.
-pub fn seal(one_time: &[u8; 32], plain: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(plain.len() + MAX_TAG_LEN);
-    out.extend_from_slice(plain);
+/// How much longer sealed bytes are than plain ones.
+pub const TAG_BYTES: usize = MAX_TAG_LEN;
+
+/// Seals under a key that is used for nothing else, so that the nonce is zero. In place: `plain` should have room for
+/// [`TAG_BYTES`] more.
+pub fn seal(one_time: &[u8; 32], plain: Vec<u8>) -> Vec<u8> {
+    let mut out = plain;
     aead(one_time)
         .seal_in_place_append_tag(Nonce::assume_unique_for_key([0; NONCE_LEN]), Aad::empty(), &mut out)
         .expect("AES-GCM seals anything below 64 GiB");

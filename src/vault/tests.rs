@@ -31,7 +31,7 @@ fn a_sealed_row_opens_again_and_a_cut_one_does_not() {
 fn a_payload_needs_slot_epoch_and_transfer() {
     let id = |byte| TransferId(uuid::Uuid::from_bytes([byte; 16]));
     let key = payload_key(&slot(1), &slot(2), id(1));
-    let sealed = seal(&key, b"record");
+    let sealed = seal(&key, b"record".to_vec());
     assert_eq!(&**open(&key, &sealed).unwrap(), b"record");
     for other in [
         payload_key(&slot(3), &slot(2), id(1)),
@@ -57,5 +57,13 @@ fn hashes_depend_on_the_master_key_and_on_where_the_parts_end() {
     assert_eq!(hasher(1).identifier(&identifier), hasher(1).identifier(&identifier));
     assert_ne!(hasher(1).identifier(&identifier), hasher(2).identifier(&identifier));
     assert_ne!(hasher(1).content(&[b"ab", b"c"]), hasher(1).content(&[b"a", b"bc"]));
+    // Whatever is gathered before it is hashed: the same parts give the same hash, others another.
+    for length in [490, 495, 496, 497, 503, 504, 505, 511, 512, 513, 2000] {
+        let (long, other) = (vec![1; length], vec![2; length]);
+        let parts: [&[u8]; 4] = [b"a", &long, b"b", b"c"];
+        assert_eq!(hasher(1).content(&parts), hasher(1).content(&parts));
+        assert_ne!(hasher(1).content(&parts), hasher(1).content(&[b"a", &long, b"bc"]));
+        assert_ne!(hasher(1).content(&parts), hasher(1).content(&[b"a", &other, b"b", b"c"]));
+    }
     assert_ne!(hasher(1).term(TermKind::Agency, &[b"x"]), hasher(1).term(TermKind::Purpose, &[b"x"]));
 }

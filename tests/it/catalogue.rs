@@ -27,7 +27,7 @@ fn every_view_of_every_valid_example_obeys_its_view_schema_and_withholds_the_res
     let catalogue = demo();
     let limits = RecordLimits::default();
     for compiled in catalogue.agreements() {
-        let record_type = catalogue.record_type(&compiled.agreement.record_type).unwrap();
+        let record_type = catalogue.record_type(compiled.agreement.record_type.as_str()).unwrap();
         let mut withheld = 0;
         for version in record_type.versions() {
             for (name, bytes) in examples(record_type.id.as_str(), &version.version.to_string()) {

@@ -115,7 +115,7 @@ impl Scene {
         let mut config = Config::parse(CONFIG, "the scene's", place).unwrap();
         config.limits = setup.limits;
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let surroundings = Surroundings { clock: clock.clone(), random: Arc::new(SystemRandom::default()) };
+        let surroundings = Surroundings { clock: clock.clone(), random: Arc::new(SystemRandom) };
         let hub = Hub::start(config, surroundings).await.unwrap();
         let people = Population::generate(1, 500);
         Self { hub, clock, people, verifier, ca, channels: Mutex::default(), folder }

@@ -77,7 +77,7 @@ fn without_a_provider_the_authoritative_agency_is_asked() {
 #[test]
 fn a_version_knows_whom_its_records_identify() {
     let catalogue = Scene::new().load().unwrap();
-    let record_type = catalogue.record_type(&"d/r".parse().unwrap()).unwrap();
+    let record_type = catalogue.record_type("d/r").unwrap();
     assert!(record_type.links && record_type.authority.as_str() == "a");
     let version = record_type.version("1.0".parse().unwrap()).unwrap();
     let found: Vec<_> =

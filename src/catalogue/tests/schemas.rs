@@ -237,7 +237,7 @@ fn a_schema_may_cost_the_bound_and_not_one_unit_more() {
     };
     let cost = |scene: &Scene| {
         let catalogue = scene.load().unwrap();
-        catalogue.record_type(&"d/r".parse().unwrap()).unwrap().versions().next().unwrap().cost
+        catalogue.record_type("d/r").unwrap().versions().next().unwrap().cost
     };
     let room = COST_MAX - cost(&listed(1));
     assert_eq!(cost(&listed(1 + room)), COST_MAX);

@@ -83,7 +83,7 @@ impl Place {
             certificates.insert(system.id.clone(), files);
         }
         let mut random = [0; 64];
-        SystemRandom::default().fill(&mut random);
+        SystemRandom.fill(&mut random);
         let (master, seed) = random.split_at(32);
         MasterKeyFile::write(&keys.join("master.key"), master.try_into().expect("half of 64 bytes is 32"))?;
         let seed: &[u8; 32] = seed.try_into().expect("half of 64 bytes is 32");

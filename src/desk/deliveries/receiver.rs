@@ -32,7 +32,7 @@ impl Desk {
             None => Err(Stop::Refusal(malformed("/open", "required"))),
             Some(context) => {
                 let caller = authenticate::caller(&catalogue, peer, Role::Receive, context).map_err(Stop::Refusal);
-                caller.map(|Caller { system, context }| Receiver { system, agency: context.on_behalf_of })
+                caller.map(|Caller { system, context }| Receiver { system, agency: context.on_behalf_of.clone() })
             }
         };
         self.settle(&admitted, trace, result).await

@@ -13,7 +13,6 @@ use crate::domain::{
 pub const FIELDS_MAX: usize = 440;
 
 /// What a view let through of one record. It is personal data, so it prints only its shape.
-#[derive(Default)]
 pub struct Projection {
     /// The delivered text.
     text: String,
@@ -42,6 +41,21 @@ pub struct Field<'p> {
     pub path: &'p str,
     /// Its value in canonical form (RFC 8785).
     pub value: &'p str,
+}
+
+/// With room for most records, so that buffers seldom grow.
+impl Default for Projection {
+    fn default() -> Self {
+        Self {
+            text: String::with_capacity(2048),
+            names: String::with_capacity(2048),
+            fields: Vec::with_capacity(32),
+            withheld: Vec::with_capacity(32),
+            path: String::with_capacity(128),
+            pattern: String::with_capacity(128),
+            found: Vec::with_capacity(32),
+        }
+    }
 }
 
 /// In `found`: the object does not have the property.

@@ -23,8 +23,10 @@ use crate::{
     vault::SlotKey,
 };
 
-/// An owner's slots: which agency's, of which class, where. Few, so a list.
-type Owned = Vec<(AgencyKey, Class, SlotNumber)>;
+/// An owner's slots: which agency's, of which class. Few, so a list.
+type Owned = Vec<(AgencyKey, Class, Slot)>;
+/// The same as stored, without the keys.
+type Numbers = Vec<(AgencyKey, Class, SlotNumber)>;
 
 /// The key slots.
 pub(super) struct Slots {
@@ -32,6 +34,8 @@ pub(super) struct Slots {
     /// Written only to allocate, sync and erase, so that a key that was erased cannot enter the cache again.
     file: RwLock<SlotFile>,
     keys: Cache<SlotNumber, Arc<SlotKey>>,
+    /// With their keys, so that a record costs one look-up. Filled, and emptied when a key is erased, under the lock of
+    /// `pending`.
     owners: Cache<Owner, Arc<Owned>>,
     pending: Mutex<Pending>,
 }
@@ -39,7 +43,7 @@ pub(super) struct Slots {
 /// Owners whose rows are not durable yet.
 #[derive(Default)]
 struct Pending {
-    rows: HashMap<Owner, (Arc<Owned>, u64)>,
+    rows: HashMap<Owner, (Numbers, u64)>,
     /// Rises with each commit, so that it clears only the rows that it has written.
     round: u64,
 }
@@ -58,20 +62,20 @@ impl Slots {
     /// The slots of `owner` in the order of `wants`, made where there are none, or where the key has been erased.
     pub(super) fn of(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
         if let Some(owned) = self.owners.get(&owner)
-            && let Some(slots) = self.all_of(&owned, wants)?
+            && let Some(slots) = all_of(&owned, wants)
         {
             return Ok(slots);
         }
         // One at a time, so that two callers who want the same new slot get the same one.
         let mut pending = self.pending.lock();
         let mut list = match pending.rows.get(&owner) {
-            Some((pending, _)) => Owned::clone(pending),
+            Some((pending, _)) => pending.clone(),
             None => self.load(owner)?,
         };
         let mut slots = Vec::with_capacity(wants.len());
         let mut made = false;
         for (agency, class) in wants {
-            let known = find(&list, *agency, *class);
+            let known = list.iter().find(|(a, c, _)| (a, c) == (agency, class)).map(|(_, _, number)| *number);
             if let Some(number) = known
                 && let Some(key) = self.key(number)?
             {
@@ -85,27 +89,20 @@ impl Slots {
             slots.push(Slot { number, key });
             made = true;
         }
-        let list = Arc::new(list);
+        let mut owned = self.owners.get(&owner).map(|known| Owned::clone(&known)).unwrap_or_default();
+        for ((agency, class), slot) in wants.iter().zip(&slots) {
+            owned.retain(|(a, c, _)| (a, c) != (agency, class));
+            owned.push((*agency, *class, slot.clone()));
+        }
+        self.owners.insert(owner, Arc::new(owned));
         if made {
             let round = pending.round;
-            pending.rows.insert(owner, (Arc::clone(&list), round));
+            pending.rows.insert(owner, (list, round));
         }
-        self.owners.insert(owner, list);
         Ok(slots)
     }
 
-    /// The slots wanted, if all of them are there.
-    fn all_of(&self, owned: &Owned, wants: &[(AgencyKey, Class)]) -> Result<Option<Vec<Slot>>, StoreError> {
-        let mut slots = Vec::with_capacity(wants.len());
-        for (agency, class) in wants {
-            let Some(number) = find(owned, *agency, *class) else { return Ok(None) };
-            let Some(key) = self.key(number)? else { return Ok(None) };
-            slots.push(Slot { number, key });
-        }
-        Ok(Some(slots))
-    }
-
-    fn load(&self, owner: Owner) -> Result<Owned, StoreError> {
+    fn load(&self, owner: Owner) -> Result<Numbers, StoreError> {
         let row = self.keyspaces.slots.get(row_key(owner)).map_err(read)?;
         row.map_or(Ok(Vec::new()), |row| decode(&row).map_err(corrupt("slots")))
     }
@@ -126,8 +123,11 @@ impl Slots {
 
     /// Erases a slot's key for good. What it sealed stays where it is and opens no more.
     pub(super) fn erase(&self, number: SlotNumber) -> Result<(), StoreError> {
+        // Whose it is cannot be told from the number; this is rare enough to look all owners up again.
+        let _pending = self.pending.lock();
         let mut file = self.file.write();
         self.keys.remove(&number);
+        self.owners.clear();
         file.erase(number)
     }
 
@@ -158,8 +158,10 @@ impl Slots {
     }
 }
 
-fn find(owned: &Owned, agency: AgencyKey, class: Class) -> Option<SlotNumber> {
-    owned.iter().find(|(a, c, _)| (*a, *c) == (agency, class)).map(|(_, _, number)| *number)
+/// The slots wanted, if all of them are there.
+fn all_of(owned: &Owned, wants: &[(AgencyKey, Class)]) -> Option<Vec<Slot>> {
+    let find = |want: &(AgencyKey, Class)| owned.iter().find(|(agency, class, _)| (*agency, *class) == *want);
+    wants.iter().map(|want| find(want).map(|(_, _, slot)| slot.clone())).collect()
 }
 
 /// A tag and the owner's own bytes.
@@ -174,7 +176,7 @@ fn row_key(owner: Owner) -> Vec<u8> {
 }
 
 /// 0x01, then for each slot: agency u64 · class u8 · number u64.
-fn encode(owned: &Owned) -> Vec<u8> {
+fn encode(owned: &Numbers) -> Vec<u8> {
     let mut row = Vec::with_capacity(1 + 17 * owned.len());
     row.put_u8(1);
     for (agency, class, number) in owned {
@@ -185,7 +187,7 @@ fn encode(owned: &Owned) -> Vec<u8> {
     row
 }
 
-fn decode(row: &[u8]) -> Result<Owned, Malformed> {
+fn decode(row: &[u8]) -> Result<Numbers, Malformed> {
     let mut reader = Reader::new(row);
     if reader.u8()? != 1 {
         return Err(Malformed);

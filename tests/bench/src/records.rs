@@ -1,5 +1,10 @@
 //! What is submitted: income statements of 2 KB and 30 fields, one like the other but for whom they are about.
 
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 use waybill_proto::v1;
@@ -52,7 +57,7 @@ impl Records {
     /// A submission of one person's record, under a new idempotency key.
     pub fn submission(&self, person: u64, recipients: &[&str]) -> v1::Submission {
         v1::Submission {
-            idempotency_key: Uuid::now_v7().to_string(),
+            idempotency_key: new_key().to_string(),
             record_type: "tax/income-statement".into(),
             schema_version: "1.0".into(),
             payload: self.payload(person),
@@ -75,6 +80,22 @@ impl Records {
     }
 }
 
+/// A new idempotency key (UUIDv7). Its random part is a mixed count: keys of a run must differ, not be secret.
+fn new_key() -> Uuid {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&mix(COUNT.fetch_add(1, Ordering::Relaxed)).to_le_bytes());
+    uuid::Builder::from_unix_timestamp_millis(since.as_millis() as u64, &random).into_uuid()
+}
+
+/// The finishing step of splitmix64: one to one, so that different counts stay different.
+const fn mix(state: u64) -> u64 {
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
 /// People in an order that looks random and is the same in each run.
 #[derive(Debug, Clone)]
 pub struct People {
@@ -91,10 +112,7 @@ impl People {
     /// The next person (splitmix64).
     pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % self.count
+        mix(self.state) % self.count
     }
 }
 

@@ -67,7 +67,7 @@ impl Scene {
             ca.issue_system(agency, system, valid())?.save(&keys, agency, Existing::Keep)?;
         }
         let mut random = [0; 64];
-        SystemRandom::default().fill(&mut random);
+        SystemRandom.fill(&mut random);
         let (master, seed) = random.split_first_chunk().context("64 bytes begin with 32")?;
         MasterKeyFile::write(&keys.join("master.key"), master)?;
         LedgerIdentity::create(

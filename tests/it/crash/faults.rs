@@ -189,7 +189,7 @@ async fn deliver(core: &Core, relay: &Registry, transfer: &str) -> Result<(), Ca
 }
 
 fn relay(core: &Core) -> Arc<Registry> {
-    Registry::new(Arc::clone(&core.desk), RelayLimits::default(), Arc::new(SystemRandom::default()))
+    Registry::new(Arc::clone(&core.desk), RelayLimits::default(), Arc::new(SystemRandom))
 }
 
 /// How many entries there are of each kind.

@@ -81,7 +81,7 @@ fn relay(desk: &Arc<Desk>) -> Arc<Registry> {
         backoff: Backoff { first: Duration::from_millis(2), longest: Duration::from_millis(4) },
         ..RelayLimits::default()
     };
-    Registry::new(Arc::clone(desk), limits, Arc::new(SystemRandom::default()))
+    Registry::new(Arc::clone(desk), limits, Arc::new(SystemRandom))
 }
 
 impl Scene {

@@ -60,7 +60,7 @@ impl Hub {
         let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let parts = GrpcParts {
             desk: Arc::clone(&core.desk),
-            relay: Registry::new(Arc::clone(&core.desk), RelayLimits::default(), Arc::new(SystemRandom::default())),
+            relay: Registry::new(Arc::clone(&core.desk), RelayLimits::default(), Arc::new(SystemRandom)),
             load: Arc::new(|| Err("this scene's catalogue does not change".into())),
             verifier: verifier.clone(),
             limits: grpc,

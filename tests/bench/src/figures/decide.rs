@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Instant};
 use aws_lc_rs::digest;
 use waybill::{
     catalogue::Catalogue,
-    domain::{record::RecordTypeId, view::Projection},
+    domain::view::Projection,
     exchange::validate::{ValidateLimits, validate},
 };
 
@@ -25,8 +25,7 @@ pub(super) fn measure(plan: Plan) -> anyhow::Result<Figure> {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("the bench's catalogue: {}", lines.join("\n"))
     })?;
-    let record_type = RecordTypeId::new("tax/income-statement")?;
-    let version = catalogue.record_type(&record_type).and_then(|known| known.versions().next());
+    let version = catalogue.record_type("tax/income-statement").and_then(|known| known.versions().next());
     let version = version.ok_or_else(|| anyhow::anyhow!("no such record type"))?;
     let agreement = catalogue.agreements().next().ok_or_else(|| anyhow::anyhow!("no agreement"))?;
     let (records, limits) = (Records::new()?, waybill::app::desk_limits(&waybill::config::Limits::default()).validate);

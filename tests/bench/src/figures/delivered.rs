@@ -1,17 +1,16 @@
-//! `delivered`: records accepted, delivered to two connected recipients and acknowledged, over the unary echo's calls.
+//! `delivered`: records accepted, delivered to two connected recipients and durably acknowledged, over the unary echo's
+//! calls.
 
 use super::{Bar, Figure, Stage, accept::IN_FLIGHT, median};
 use crate::load::{Job, To};
-
-/// Bytes of the echo's answer: about those of two receipts with proofs.
-const ANSWER_BYTES: u32 = 2048;
 
 pub(super) fn measure(stage: &mut Stage) -> anyhow::Result<Figure> {
     let seconds = stage.plan.seconds;
     let (mut rounds, mut hub_us, mut client_us) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..stage.plan.rounds {
         let hub = stage.run(&Job::Delivered { in_flight: IN_FLIGHT, seconds }, false)?;
-        let echo = stage.run(&Job::Unary { to: To::Echo(ANSWER_BYTES), in_flight: IN_FLIGHT, seconds }, true)?;
+        let echo =
+            stage.run(&Job::Unary { to: To::Echo(hub.outcome.answer_bytes), in_flight: IN_FLIGHT, seconds }, true)?;
         rounds.push((hub.outcome.rate(), echo.outcome.rate()));
         hub_us.push(hub.server_us());
         client_us.push(hub.client_us());

@@ -1,6 +1,7 @@
 //! Two recipients that take deliveries and acknowledge them, and calls whose deliveries are awaited.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use prost::Message as _;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
@@ -20,7 +21,7 @@ use waybill_proto::v1::{
 };
 
 use super::{Client, Outcome, dial, recorded};
-use crate::{records::DELIVERED, scene::Scene};
+use crate::{processes::metric, records::DELIVERED, scene::Scene};
 
 /// Deliveries that one recipient takes unanswered.
 const CREDIT: u32 = 4096;
@@ -34,7 +35,6 @@ const QUIET: Duration = Duration::from_millis(700);
 
 /// The recipients.
 pub(super) struct Inboxes {
-    arrived: Arc<AtomicU64>,
     open: Arc<Semaphore>,
     _receiving: Vec<JoinHandle<anyhow::Result<()>>>,
 }
@@ -57,7 +57,7 @@ impl Inboxes {
         }
         open.forget_permits(open.available_permits());
         open.add_permits(OPEN_MAX);
-        Ok(Self { arrived, open, _receiving: receiving })
+        Ok(Self { open, _receiving: receiving })
     }
 }
 
@@ -92,39 +92,57 @@ pub(super) async fn delivered(
     let begin = Instant::now() + BEGIN;
     let end = begin + Duration::from_secs_f64(seconds);
     let each = DELIVERED.len();
-    let arrived = || inboxes.arrived.load(Ordering::Relaxed);
-    let at_first = arrived();
+    let metrics = client.scene.metrics;
+    let at_first = acknowledged(metrics).await?;
     let mut callers = Vec::with_capacity(in_flight);
     for nth in 0..in_flight {
         let (mut hub, records, mut people) = (client.hub.clone(), client.records.clone(), client.people(nth));
         let open = Arc::clone(&inboxes.open);
         callers.push(tokio::spawn(async move {
-            let mut total = 0;
+            let (mut total, mut answer_bytes) = (0, 0);
             while Instant::now() < end {
                 open.acquire_many(each as u32).await?.forget();
                 let submission = Some(records.submission(people.next(), DELIVERED));
                 let answer = hub.submit(v1::SubmitRequest { submission }).await?.into_inner();
                 anyhow::ensure!(recorded(answer.outcome.as_ref())? == each, "not for each recipient");
+                answer_bytes = answer.encoded_len() as u32;
                 total += 1;
             }
-            anyhow::Ok(total)
+            anyhow::Ok((total, answer_bytes))
         }));
     }
     tokio::time::sleep_until(begin.into()).await;
-    let at_begin = arrived();
+    let at_begin = acknowledged(metrics).await?;
     tokio::time::sleep_until(end.into()).await;
-    let at_end = arrived();
+    let at_end = acknowledged(metrics).await?;
     let mut outcome = Outcome { seconds, records: (at_end - at_begin) / each as u64, ..Outcome::default() };
     for caller in callers {
-        outcome.total += caller.await??;
+        let (total, answer_bytes) = caller.await??;
+        outcome.total += total;
+        outcome.answer_bytes = answer_bytes;
     }
     // The hub's work for what was submitted ends with the last acknowledgement.
     let wanted = at_first + outcome.total * each as u64;
     let patience = Instant::now() + Duration::from_secs(30);
-    while arrived() < wanted {
-        let late = (Instant::now() < patience).then_some(()).context("deliveries do not arrive");
-        late.with_context(|| format!("{} of {wanted}", arrived()))?;
+    loop {
+        let now = acknowledged(metrics).await?;
+        if now >= wanted {
+            return Ok(outcome);
+        }
+        anyhow::ensure!(Instant::now() < patience, "acknowledgements are missing: {now} of {wanted}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(outcome)
+}
+
+/// How many acknowledgements the hub has made durable.
+async fn acknowledged(metrics: SocketAddr) -> anyhow::Result<u64> {
+    let count = tokio::task::spawn_blocking(move || {
+        DELIVERED.iter().try_fold(0.0, |sum, agency| {
+            let line = format!("waybill_deliveries_acknowledged_total{{recipient=\"{agency}\"}} ");
+            anyhow::Ok(sum + metric(metrics, &line)?)
+        })
+    });
+    #[expect(clippy::cast_sign_loss, reason = "a count is not negative")]
+    let count = count.await?? as u64;
+    Ok(count)
 }
