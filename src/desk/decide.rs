@@ -83,9 +83,13 @@ impl Desk {
         }
         match found {
             Found::Several => Err(RefusalCode::SubjectAmbiguous.into()),
-            Found::One { subject, .. } => Ok(Person {
+            Found::One { subject, unlinked } => Ok(Person {
                 owner: Owner::Subject(subject.id),
-                expects: vec![Expect::Facts { subject: subject.id, version: subject.facts.version }],
+                // An identifier that pointed to nobody may be somebody else's by the time of the commit.
+                expects: [Expect::Facts { subject: subject.id, version: subject.facts.version }]
+                    .into_iter()
+                    .chain(unlinked.into_iter().map(|identifier| Expect::Newcomer { identifier, subject: subject.id }))
+                    .collect(),
                 changes: Vec::new(),
                 facts: subject.facts.clone(),
                 reserved: None,

@@ -100,7 +100,7 @@ pub enum Expect {
     Newcomer {
         /// The identifier.
         identifier: IdentifierHash,
-        /// Whom it will point to.
+        /// Whom it will point to, or may.
         subject: SubjectId,
     },
     /// The entry's time is before this moment: a fact that the decision rests on ends then.
@@ -205,7 +205,8 @@ pub struct Known {
 /// A change to what is known of a person.
 #[derive(Debug, Clone)]
 pub enum SubjectChange {
-    /// A new person with these identifiers; or more identifiers for a known one.
+    /// A new person with these identifiers; or more identifiers for a known one. It changes no facts, so their version
+    /// stays: whoever decided about an identifier that pointed to nobody expects [`Expect::Newcomer`].
     Link {
         /// The person.
         subject: SubjectId,

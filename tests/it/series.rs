@@ -6,15 +6,17 @@ use std::{
     sync::{Arc, Condvar, Mutex},
 };
 
+use serde_json::json;
 use waybill::{
     app::{Core, Surroundings},
     catalogue::Catalogue,
     cli::demo::population::{Population, Record},
     config::Limits,
-    desk::{Arrival, GrantCall, ReceiptDetail, SeriesOut, SubmitOutcome},
+    desk::{Arrival, CallError, GrantCall, ReceiptDetail, SeriesOut, SubmitOutcome},
     domain::{
         environment::Environment,
         record::{Change, RecordAuthority, RecordIdentity},
+        refusal::RefusalCode,
         subject::Identifier,
         transfer::DeliveryState,
     },
@@ -283,4 +285,34 @@ async fn a_series_that_nobody_collects_is_given_up_and_what_was_sent_is_recorded
     };
     let repeated = scene.core.desk.submit(Peer::San(REGISTRY), sent, ReceiptDetail::Index).await.unwrap();
     assert!(repeated.recipients.iter().all(|one| one.receipt.index < size), "{repeated:?}");
+}
+
+/// An address of whom these identifiers name.
+fn address_of(scene: &Scene, subject: serde_json::Value) -> Submission {
+    let record = scene.people.citizen(1).unwrap().records();
+    let mut record = record.into_iter().find(|record| record.record_type == "identity/address").unwrap();
+    record.body["subject"] = subject;
+    submission(&record)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identifier_that_becomes_somebody_elses_before_the_commit_is_looked_at_again() {
+    let scene = Scene::new().await;
+    let push = |subject: serde_json::Value| {
+        let (desk, submission) = (Arc::clone(&scene.core.desk), address_of(&scene, subject));
+        tokio::spawn(async move { desk.submit(Peer::San(REGISTRY), submission, ReceiptDetail::Index).await })
+    };
+    let (national, tax) = ("ZZN0000002350", "ZZT0000001862");
+    push(json!({ "nationalNumber": national })).await.unwrap().unwrap();
+    scene.shut().await;
+    // Nobody has the tax number yet. Another person comes with it, ahead of a record that gives it to her.
+    let other = push(json!({ "taxNumber": tax }));
+    scene.waiting(1).await;
+    let hers = push(json!({ "nationalNumber": national, "taxNumber": tax }));
+    scene.waiting(2).await;
+    scene.gate.turn(false);
+    other.await.unwrap().unwrap();
+    let refused = hers.await.unwrap().unwrap_err();
+    let CallError::Refused(refused) = refused else { panic!("{refused}") };
+    assert_eq!(refused.refusal.code, RefusalCode::SubjectAmbiguous);
 }
