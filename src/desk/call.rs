@@ -88,7 +88,7 @@ impl From<SequencerError> for CallError {
             SequencerError::Unavailable(ref inner) if matches!(**inner, StoreError::OutOfSpace { .. }) => {
                 Self::Unavailable(error.to_string())
             }
-            SequencerError::Unavailable(_) => Self::Fault(error.to_string()),
+            SequencerError::Unavailable(_) | SequencerError::Invalid(_) => Self::Fault(error.to_string()),
             SequencerError::Stale | SequencerError::Clock(_) | SequencerError::Stopping => {
                 Self::Unavailable(error.to_string())
             }

@@ -1,6 +1,9 @@
 //! Decides, in entry order, which proposals of a batch are committed, each seeing those before it.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -12,8 +15,8 @@ use crate::{
         time::Moment,
         transfer::DeliveryState,
     },
-    ledger::{Edge, Entry, encode_person, leaf_hash},
-    store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, SubjectChange, SystemKey},
+    ledger::{Edge, Entry, MAX_ENTRY_BYTES, encode_person, leaf_hash},
+    store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, StoreError, SubjectChange, SystemKey},
 };
 
 /// How a proposal stands before its batch is durable.
@@ -61,7 +64,47 @@ impl<'g> Draft<'g> {
         if !proposal.expects.iter().all(|expect| self.holds(expect)) {
             return Err(SequencerError::Stale);
         }
-        Ok(Decided::Part(self.add(proposal)))
+        let entries = self.check(&proposal)?;
+        Ok(Decided::Part(self.add(proposal, entries)))
+    }
+
+    /// Whether the proposal can be part of a commit: one that breaks the contract would take its whole batch with it. Its
+    /// entries' bytes.
+    fn check(&self, proposal: &Proposal) -> Result<Vec<Bytes>, SequencerError> {
+        if proposal.key.is_some() && proposal.entries.is_empty() {
+            return Err(SequencerError::Invalid("a call without an entry"));
+        }
+        let time = self.commit.time.as_secs();
+        let entries: Vec<Bytes> = proposal.entries.iter().map(|sealed| encode(&sealed.content, time)).collect();
+        if entries.iter().any(|entry| entry.len() > MAX_ENTRY_BYTES) {
+            return Err(SequencerError::Invalid("an entry is too long"));
+        }
+        if proposal.subjects.is_empty() && proposal.deliveries.is_empty() {
+            return Ok(entries);
+        }
+        let again = |change: &SubjectChange| match change {
+            SubjectChange::Facts { subject, .. } => self.changed.facts.contains(subject),
+            SubjectChange::Link { .. } => false,
+        };
+        if proposal.subjects.iter().any(again) {
+            return Err(SequencerError::Invalid("it does not expect the facts that it changes"));
+        }
+        let replays = proposal.deliveries.iter().filter_map(|change| match change {
+            DeliveryChange::Replay { index, .. } => Some(*index),
+            DeliveryChange::Claim { .. } | DeliveryChange::Settle { .. } => None,
+        });
+        let mut replayed = HashSet::new();
+        for index in replays {
+            if self.changed.deliveries.contains(&index) || !replayed.insert(index) {
+                return Err(SequencerError::Invalid("it does not expect the dead letter that it replays"));
+            }
+        }
+        let size = self.edge.size() + entries.len() as u64;
+        match self.guard.check(&proposal.subjects, &proposal.deliveries, size) {
+            Ok(()) => Ok(entries),
+            Err(StoreError::Invalid(what)) => Err(SequencerError::Invalid(what)),
+            Err(error) => Err(SequencerError::Unavailable(Arc::new(error))),
+        }
     }
 
     /// The finished commit with the edge that it leads to; `None` when there is nothing to write.
@@ -93,11 +136,11 @@ impl<'g> Draft<'g> {
         untouched && self.guard.holds(expect)
     }
 
-    fn add(&mut self, proposal: Proposal) -> u64 {
+    fn add(&mut self, proposal: Proposal, entries: Vec<Bytes>) -> u64 {
         let first = self.edge.size();
         let count = proposal.entries.len() as u32;
-        for sealed in proposal.entries {
-            self.append(sealed);
+        for (sealed, entry) in proposal.entries.into_iter().zip(entries) {
+            self.append(sealed, entry);
         }
         for change in &proposal.subjects {
             match change {
@@ -127,17 +170,20 @@ impl<'g> Draft<'g> {
         first
     }
 
-    fn append(&mut self, sealed: SealedEntry) {
-        let time = self.commit.time.as_secs();
-        let entry = match sealed.content {
-            Content::Person(digest) => Bytes::copy_from_slice(&encode_person(time, &digest)),
-            Content::Public(attributes) => Entry::Public { time, attributes }
-                .encode()
-                .expect("public entries are made by the hub from names, digests and keys, which RFC 8785 can write")
-                .into(),
-        };
+    fn append(&mut self, sealed: SealedEntry, entry: Bytes) {
         self.edge.append(leaf_hash(&entry));
         let SealedEntry { routing, trail, payload, .. } = sealed;
         self.commit.entries.push(NewEntry { entry, routing, trail, payload });
+    }
+}
+
+/// The leaf's bytes.
+fn encode(content: &Content, time: u64) -> Bytes {
+    match content {
+        Content::Person(digest) => Bytes::copy_from_slice(&encode_person(time, digest)),
+        Content::Public(attributes) => Entry::Public { time, attributes: attributes.clone() }
+            .encode()
+            .expect("public entries are made by the hub from names, digests and keys, which RFC 8785 can write")
+            .into(),
     }
 }

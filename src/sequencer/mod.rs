@@ -112,6 +112,9 @@ pub enum SequencerError {
     /// The idempotency key was used with other content.
     #[error("the idempotency key was used with other content")]
     KeyReused,
+    /// It breaks the store's contract: a fault of whoever made it. Others of its batch are not touched.
+    #[error("the proposal breaks the store's contract: {0}")]
+    Invalid(&'static str),
     /// The store takes no writes now.
     #[error(transparent)]
     Unavailable(Arc<StoreError>),

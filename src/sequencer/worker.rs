@@ -56,6 +56,11 @@ impl Worker {
                     self.say(Condition::Waiting(error.to_string()));
                 }
                 Err(SequencerError::Clock(fault)) => self.say(Condition::Waiting(format!("the clock is {fault}"))),
+                // Nothing was written, and nothing is wrong with what comes next.
+                Err(error @ SequencerError::Invalid(_)) => {
+                    tracing::error!(%error, "a batch was not committed");
+                    self.say(Condition::Serving);
+                }
                 Err(error) => {
                     tracing::error!(%error, "the ledger cannot be written: stopping");
                     self.say(Condition::Failed(error.to_string()));
@@ -136,6 +141,9 @@ impl Worker {
                 Err(error) => {
                     metrics::counter!("waybill_decisions_stale_total")
                         .increment(u64::from(matches!(error, SequencerError::Stale)));
+                    if matches!(error, SequencerError::Invalid(_)) {
+                        tracing::error!(%error, "left out of its batch");
+                    }
                     answers.give(reply, Err(error));
                 }
             }
@@ -160,7 +168,10 @@ impl Worker {
         mut commit: Commit,
         mut edge: Edge,
     ) -> Result<Arc<Committed>, SequencerError> {
-        let unavailable = |error| SequencerError::Unavailable(Arc::new(error));
+        let unavailable = |error| match error {
+            StoreError::Invalid(what) => SequencerError::Invalid(what),
+            error => SequencerError::Unavailable(Arc::new(error)),
+        };
         if commit.entries.is_empty() {
             if !commit.deliveries.is_empty() || !commit.subjects.is_empty() {
                 guard.commit(commit).await.map_err(unavailable)?;

@@ -120,6 +120,10 @@ pub trait Guard: Send {
     /// What an earlier commit did under this key, one of those that the lock was taken with.
     fn known(&self, system: SystemKey, key: IdempotencyKey) -> Option<Known>;
 
+    /// Whether changes, in this order, can be part of a commit that leads to a ledger of `size`: [`StoreError::Invalid`] if
+    /// they break the contract by themselves. What else the commit changes is the caller's to compare.
+    fn check(&self, subjects: &[SubjectChange], deliveries: &[DeliveryChange], size: u64) -> Result<(), StoreError>;
+
     /// Writes everything in `commit` atomically and durably, new key slots first. When it returns an error, nothing of
     /// the commit may be shown; after [`StoreError::Fatal`] nothing may be written again by this process, after any other
     /// nothing was written. It may block until the disk has synced, so it is called where that holds up nobody else.

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::scene::{A, B, NOON, Says as _, Scene, TAX, committed, identifier, key, person, subject};
+use super::scene::{A, B, NOON, Says as _, Scene, TAX, committed, identifier, key, person, sealed, subject};
 use crate::{
     domain::{time::Moment, transfer::DeliveryState},
     ledger::{Entry, leaf_hash},
-    sequencer::{Proposal, Recorded, SequencerError},
+    sequencer::{Condition, Content, Proposal, Recorded, SealedEntry, SequencerError},
     store::{DeliveryChange, Expect, Known, Store},
     vault::{ContentHash, Term},
 };
@@ -183,4 +183,56 @@ async fn an_entry_is_the_leaf_of_its_content_at_its_commits_time() {
     let Ok(Entry::Person { time, digest }) = Entry::decode(&stored.entry) else { panic!("{stored:?}") };
     assert_eq!((time, digest.as_bytes()), (commit.time.as_secs(), &[3; 32]));
     assert_eq!(commit.snapshot.root(), leaf_hash(&stored.entry), "the tree of one leaf");
+}
+
+/// Proposals that no caller of the sequencer may make, for a ledger of one entry with a delivery and a person.
+fn breaking() -> Vec<(&'static str, Proposal)> {
+    let settle = |index, state| DeliveryChange::Settle { recipient: TAX, index, state, attempts: 1 };
+    let deliveries = |change| Proposal { deliveries: vec![change], ..person(2) };
+    let long = [(1, serde_json::Value::from("x".repeat(70_000)))].into();
+    let public = SealedEntry { content: Content::Public(long), ..sealed(2) };
+    vec![
+        ("facts skip a version", person(2).facts(subject(1), 3)),
+        ("facts stay at their version", person(2).facts(subject(1), 1)),
+        ("facts come twice", person(2).facts(subject(1), 2).facts(subject(1), 2)),
+        ("settled is no delivery", deliveries(settle(9, DeliveryState::Acknowledged))),
+        ("settled is no end", deliveries(settle(0, DeliveryState::Claimed))),
+        ("claimed is beyond the head", person(2).claim(99)),
+        ("replayed is no dead letter", deliveries(DeliveryChange::Replay { recipient: TAX, index: 0 })),
+        ("a call has no entry", Proposal { entries: Vec::new(), ..person(2).keyed(key(1), 1) }),
+        ("an entry is too long", Proposal { entries: vec![public], ..person(2) }),
+    ]
+}
+
+#[tokio::test]
+async fn a_proposal_that_breaks_the_stores_contract_fails_alone() {
+    for (what, bad) in breaking() {
+        let scene = scene_with_a_person().await;
+        let held = scene.hold().await;
+        let before = scene.call(person(1));
+        let bad = scene.call(bad);
+        let after =
+            scene.call(person(3).facts(subject(1), 2).expecting(Expect::Facts { subject: subject(1), version: 1 }));
+        scene.let_go();
+        committed(held.await);
+        let ((first, one), (second, other)) = (committed(before.await), committed(after.await));
+        assert!(Arc::ptr_eq(&one, &other) && second == first + 1, "{what}: the rest of its batch is committed");
+        let failed = bad.await;
+        assert!(matches!(failed, Err(SequencerError::Invalid(_))), "{what}: {failed:?}");
+        assert_eq!(scene.commit(person(4)).await.0, second + 1, "{what}: and the sequencer goes on");
+        assert_eq!(*scene.sequencer.condition().borrow(), Condition::Serving);
+    }
+}
+
+#[tokio::test]
+async fn two_that_change_one_persons_facts_unseen_do_not_meet_in_a_batch() {
+    let scene = scene_with_a_person().await;
+    let held = scene.hold().await;
+    let one = scene.call(person(1).facts(subject(1), 2));
+    let other = scene.call(person(2).facts(subject(1), 2));
+    scene.let_go();
+    drop(held);
+    committed(one.await);
+    assert!(matches!(other.await, Err(SequencerError::Invalid(_))));
+    scene.commit(person(3)).await;
 }

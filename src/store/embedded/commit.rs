@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{agency::AgencyKey, idempotency::IdempotencyKey, time::Moment},
     ledger::MAX_ENTRY_BYTES,
-    store::{Commit, Expect, Guard, Head, Known, NewEntry, SystemKey},
+    store::{Commit, DeliveryChange, Expect, Guard, Head, Known, NewEntry, SubjectChange, SystemKey},
 };
 
 /// The row of `meta` that holds the head.
@@ -71,6 +71,13 @@ impl Guard for HeadGuard<'_> {
 
     fn known(&self, system: SystemKey, key: IdempotencyKey) -> Option<Known> {
         self.known.get(&(system, key)).copied()
+    }
+
+    fn check(&self, subjects: &[SubjectChange], deliveries: &[DeliveryChange], size: u64) -> Result<(), StoreError> {
+        self.inner.people.prepare(subjects)?;
+        let deliveries_of =
+            |recipient, index| Ok(self.inner.index.deliveries(recipient, index, index + 1, 1)?.contains(&index));
+        self.inner.deliveries.check(deliveries, size, deliveries_of)
     }
 
     async fn commit(self: Box<Self>, commit: Commit) -> Result<(), StoreError> {

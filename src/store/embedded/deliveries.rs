@@ -29,6 +29,11 @@ const POSITION: u8 = 0;
 const ENDED: u8 = 1;
 const DEAD: u8 = 2;
 
+const BEYOND_THE_HEAD: StoreError = StoreError::Invalid("a claim reaches beyond the head");
+const NO_END: StoreError = StoreError::Invalid("a delivery cannot end in a state that is not an end");
+const NO_DELIVERY: StoreError = StoreError::Invalid("what is settled is no delivery of this recipient");
+const NO_DEAD_LETTER: StoreError = StoreError::Invalid("what is replayed is no dead letter");
+
 /// Where every recipient stands.
 pub(super) struct Deliveries {
     keyspaces: Keyspaces,
@@ -108,6 +113,36 @@ impl Deliveries {
         Ok(dead)
     }
 
+    /// Whether each of `changes`, by itself, can be part of a commit that leads to a ledger of `size`. `is_delivery` says
+    /// whether the entry at an index is a delivery of a recipient. Reads no more than it must: it is asked for each change.
+    pub(super) fn check(
+        &self,
+        changes: &[DeliveryChange],
+        size: u64,
+        is_delivery: impl Fn(AgencyKey, u64) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        for change in changes {
+            match *change {
+                DeliveryChange::Claim { horizon, .. } if horizon > size => return Err(BEYOND_THE_HEAD),
+                DeliveryChange::Settle { state: DeliveryState::Due | DeliveryState::Claimed, .. } => {
+                    return Err(NO_END);
+                }
+                DeliveryChange::Settle { recipient, index, .. }
+                    if self.outbox(recipient).open_at(index).is_none() && !is_delivery(recipient, index)? =>
+                {
+                    return Err(NO_DELIVERY);
+                }
+                DeliveryChange::Replay { recipient, index }
+                    if self.state(recipient, index)? != DeliveryState::DeadLettered =>
+                {
+                    return Err(NO_DEAD_LETTER);
+                }
+                DeliveryChange::Claim { .. } | DeliveryChange::Settle { .. } | DeliveryChange::Replay { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Works out what `changes`, in order, make of the recipients that they name. Under the lock of the head.
     pub(super) fn prepare(
         &self,
@@ -119,7 +154,7 @@ impl Deliveries {
             match *change {
                 DeliveryChange::Claim { recipient, horizon } => {
                     if horizon > ledger.size() {
-                        return Err(StoreError::Invalid("a claim reaches beyond the head"));
+                        return Err(BEYOND_THE_HEAD);
                     }
                     let outbox = prepared.outbox(self, recipient);
                     let new = ledger.deliveries(recipient, outbox.horizon, horizon)?;
@@ -131,7 +166,7 @@ impl Deliveries {
                 }
                 DeliveryChange::Replay { recipient, index } => {
                     if self.state_with(&mut prepared, recipient, index)? != DeliveryState::DeadLettered {
-                        return Err(StoreError::Invalid("what is replayed is no dead letter"));
+                        return Err(NO_DEAD_LETTER);
                     }
                     prepared.outbox(self, recipient).replay(index);
                     prepared.dead.insert((recipient, index), false);
@@ -150,13 +185,13 @@ impl Deliveries {
         ledger: &dyn Ledger,
     ) -> Result<(), StoreError> {
         if matches!(ended.state, DeliveryState::Due | DeliveryState::Claimed) {
-            return Err(StoreError::Invalid("a delivery cannot end in a state that is not an end"));
+            return Err(NO_END);
         }
         let outbox = prepared.outbox(self, recipient);
         let was_open = outbox.open_at(index);
         let above = index >= outbox.horizon;
         if was_open.is_none() && !ledger.deliveries(recipient, index, index.saturating_add(1))?.contains(&index) {
-            return Err(StoreError::Invalid("what is settled is no delivery of this recipient"));
+            return Err(NO_DELIVERY);
         }
         let before = self.state_with(prepared, recipient, index)?;
         if before == DeliveryState::Acknowledged {
