@@ -18,7 +18,7 @@ pub enum Exit {
     Usage = 2,
     /// The hub refused: for good reasons, which it recorded.
     Refused = 3,
-    /// The hub is busy or away. Nothing was decided: the same command can be given again.
+    /// The hub is busy or away, or the provider of what was requested is: the same command can be given again.
     Busy = 4,
     /// A check did not pass: of a receipt, a proof, a ledger, a configuration, a catalogue.
     Unverified = 5,
@@ -27,7 +27,7 @@ pub enum Exit {
 impl Exit {
     /// What is told below `--help`.
     pub(super) const HELP: &'static str = "\
-Exit codes: 0 done · 1 fault · 2 usage · 3 refused by the hub · 4 hub busy or away, give the command again · \
+Exit codes: 0 done · 1 fault · 2 usage · 3 refused by the hub · 4 hub or provider busy or away, give the command again · \
 5 a check did not pass.
 Identifiers and records are read from files or standard input, never from the command line.";
 }
@@ -59,6 +59,18 @@ impl Failure {
     /// A fault, from anything that can say what happened.
     pub(super) fn fault(error: impl fmt::Display) -> Self {
         Self::Fault(error.to_string())
+    }
+
+    /// A fault with its causes, of which none is said twice.
+    pub(super) fn chain(error: &anyhow::Error) -> Self {
+        let mut text = String::new();
+        for cause in error.chain().map(ToString::to_string) {
+            if !text.ends_with(&cause) {
+                text.push_str(if text.is_empty() { "" } else { ": " });
+                text.push_str(&cause);
+            }
+        }
+        Self::Fault(text)
     }
 
     /// A mistake of whoever typed the command.
@@ -113,6 +125,12 @@ mod tests {
         assert_eq!(of(Failure::Refused(Box::default())), 3);
         assert_eq!(of(Failure::Busy(Box::default())), 4);
         assert_eq!(of(Failure::unverified("x")), 5);
+    }
+
+    #[test]
+    fn a_cause_that_is_said_already_is_not_said_again() {
+        let inner = anyhow::anyhow!("no such file").context("hub.pem: no such file").context("certificates");
+        assert_eq!(Failure::chain(&inner).to_string(), "certificates: hub.pem: no such file");
     }
 
     #[test]

@@ -161,11 +161,15 @@ impl From<Status> for Failure {
     }
 }
 
-/// The `Refusal` among the details of a status.
 fn refusal_of(status: &Status) -> Option<v1::Refusal> {
+    detail(status, REFUSAL)
+}
+
+/// The message of this type among the details of a status.
+pub(super) fn detail<M: prost::Message + Default>(status: &Status, name: &str) -> Option<M> {
     let details = pb::Status::decode(status.details()).ok()?.details;
-    let refusal = details.iter().find(|any| any.type_url.rsplit('/').next() == Some(REFUSAL))?;
-    v1::Refusal::decode(refusal.value.as_slice()).ok()
+    let found = details.iter().find(|any| any.type_url.rsplit('/').next() == Some(name))?;
+    M::decode(found.value.as_slice()).ok()
 }
 
 /// What a status says that has standard details only.

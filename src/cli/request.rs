@@ -10,8 +10,8 @@ use super::{
     context::{ContextOptions, KeyOption, show, timestamp},
     exit::{Exit, Failure},
     hub::HubOptions,
-    output::Out,
-    receipt,
+    output::{Out, aside},
+    receipt, refused,
     subject::SubjectOption,
     wire,
 };
@@ -21,6 +21,9 @@ use crate::domain::{
     record::RecordTypeId,
     time::{Clock as _, Moment, SystemClock},
 };
+
+/// Where an answer stands in a status's details, when the provider was away.
+const ANSWER: &str = "waybill.v1.RequestResponse";
 
 /// `request`.
 #[derive(Debug, clap::Args)]
@@ -79,10 +82,16 @@ impl Request {
         };
         let key = request.idempotency_key.clone();
         let hub = if self.record_only { self.hub.dial().await? } else { self.hub.connect(out).await? };
-        let response = hub.exchange().request(request).await.map_err(|status| super::undecided(status, &key))?;
-        let response = response.into_inner();
+        let (response, exit) = match hub.exchange().request(request).await {
+            Ok(response) => (response.into_inner(), Exit::Ok),
+            Err(status) => match refused::detail::<v1::RequestResponse>(&status, ANSWER) {
+                Some(response) => (response, Exit::Busy),
+                None => return Err(super::undecided(status, &key)),
+            },
+        };
         match &response.answer {
             Some(Answer::Evidence(evidence)) if self.record_only => out.line(&wire::text(&evidence.payload))?,
+            Some(answer) if self.record_only => aside(&answer_text(&response, answer)),
             Some(answer) => out.show(|| answer_json(&response, answer), || answer_text(&response, answer))?,
             None => return Err(Failure::fault("the hub sent no answer")),
         }
@@ -95,7 +104,7 @@ impl Request {
             let receipt = receipt.ok_or_else(|| Failure::fault("no receipt saved: the hub sent none"))?;
             receipt::save(path, receipt, record, out)?;
         }
-        Ok(Exit::Ok)
+        Ok(exit)
     }
 }
 

@@ -39,6 +39,10 @@ use waybill_proto::v1::{
     ledger_service_client::LedgerServiceClient, operator_service_client::OperatorServiceClient,
 };
 
+mod read;
+
+pub use read::{absence_in, refusal_in, said, try_refusal_in};
+
 const MASTER: [u8; 32] = [2; 32];
 const CONFIG: &str = r#"
 environment = "test"
@@ -130,20 +134,24 @@ impl Scene {
         self.folder.path().join("catalogue")
     }
 
+    /// The certificate of `agency/system`, and whom it trusts.
+    pub fn tls(&self, system: &str) -> ClientTls {
+        let (agency, name) = system.split_once('/').unwrap();
+        let issued = self.ca.issue_system(agency, name, Validity::starting(UnixTime::now(), Duration::from_hours(24)));
+        let stem = format!("{agency}-{name}");
+        let (certificate, key) = issued.unwrap().save(self.folder.path(), &stem, Existing::Replace).unwrap();
+        let files = ClientFiles { ca: self.folder.path().join("ca.pem"), certificate, key };
+        ClientTls::load(&files, &system_clock()).unwrap()
+    }
+
     /// A connection as `agency/system`; the same one for each who asks.
     pub async fn channel(&self, system: &str) -> Channel {
         let mut channels = self.channels.lock().await;
         if let Some(channel) = channels.get(system) {
             return channel.clone();
         }
-        let (agency, name) = system.split_once('/').unwrap();
-        let issued = self.ca.issue_system(agency, name, Validity::starting(UnixTime::now(), Duration::from_hours(24)));
-        let stem = format!("{agency}-{name}");
-        let (certificate, key) = issued.unwrap().save(self.folder.path(), &stem, Existing::Replace).unwrap();
-        let files = ClientFiles { ca: self.folder.path().join("ca.pem"), certificate, key };
-        let tls = ClientTls::load(&files, &system_clock()).unwrap();
         let address = format!("https://localhost:{}", self.hub.address().port());
-        let channel = connect(&endpoint(&address).unwrap(), &tls).await.unwrap();
+        let channel = connect(&endpoint(&address).unwrap(), &self.tls(system)).await.unwrap();
         channels.insert(system.to_owned(), channel.clone());
         channel
     }
@@ -360,24 +368,6 @@ pub fn context() -> Option<v1::Context> {
 /// A context on behalf of an agency.
 pub fn for_agency(agency: &str) -> Option<v1::Context> {
     Some(v1::Context { on_behalf_of: agency.into(), ..context().unwrap() })
-}
-
-/// The hub's own detail of a refused call.
-pub fn refusal_in(status: &Status) -> v1::Refusal {
-    try_refusal_in(status).unwrap_or_else(|| panic!("no refusal: {status:?}"))
-}
-
-/// The same, of a call that may have failed otherwise.
-pub fn try_refusal_in(status: &Status) -> Option<v1::Refusal> {
-    let whole: tonic_types::pb::Status = prost::Message::decode(status.details()).ok()?;
-    let detail = whole.details.iter().find(|any| any.type_url == "type.googleapis.com/waybill.v1.Refusal")?;
-    prost::Message::decode(detail.value.as_slice()).ok()
-}
-
-/// What an entry says under an attribute's number, as JSON; empty when it says nothing.
-pub fn said(entry: &v1::EntryView, attribute: ledger::Attribute) -> String {
-    let found = entry.attributes.iter().find(|one| one.number == u32::from(attribute.number()));
-    found.map(|one| one.value.clone()).unwrap_or_default()
 }
 
 fn copy(from: &Path, to: &Path) {

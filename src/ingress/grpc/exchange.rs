@@ -54,7 +54,7 @@ impl ExchangeService for Exchange {
             Ok(call) => self.desk.request(peer.peer(), call).await,
             Err(malformed) => Err(self.desk.refuse_malformed(peer.peer(), Kind::Refusal, malformed).await),
         };
-        Ok(Response::new(answered(asked.map_err(status::of_error)?)))
+        answered(asked.map_err(status::of_error)?).map(Response::new)
     }
 
     type ProvideStream = Messages<v1::ProvideResponse>;
@@ -86,17 +86,20 @@ impl ExchangeService for Exchange {
     }
 }
 
-fn answered(outcome: RequestOutcome) -> v1::RequestResponse {
+/// The answer; as a status where it is that nobody answered.
+fn answered(outcome: RequestOutcome) -> Result<v1::RequestResponse, Status> {
     use v1::request_response::Answer;
+    let away = matches!(outcome.answer, AnswerOutcome::NoRecord { answer: NoRecord::ProviderUnavailable, .. });
     let answer = match outcome.answer {
         AnswerOutcome::Evidence(evidence) => Answer::Evidence(written(*evidence)),
         AnswerOutcome::NoRecord { answer, receipt } => Answer::NoRecord(no_record(answer, receipt)),
     };
-    v1::RequestResponse {
+    let response = v1::RequestResponse {
         request_id: outcome.request.to_string(),
         asked: Some(write::receipt(outcome.asked)),
         answer: Some(answer),
-    }
+    };
+    if away { Err(status::of_absence(response)) } else { Ok(response) }
 }
 
 fn written(evidence: Evidence) -> v1::Evidence {

@@ -1,6 +1,6 @@
 //! Which gRPC code: one match from refusal codes, and what goes into the details of a failed call. Decides nothing else.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use prost::Message as _;
 use prost_types::Any;
@@ -16,8 +16,11 @@ use crate::{
 
 /// The domain of `ErrorInfo.reason`.
 const ERROR_DOMAIN: &str = "waybill";
-/// The type of our own detail.
-const REFUSAL_TYPE: &str = "type.googleapis.com/waybill.v1.Refusal";
+/// The types of our own details.
+const REFUSAL_TYPE: &str = "waybill.v1.Refusal";
+const ANSWER_TYPE: &str = "waybill.v1.RequestResponse";
+/// `ErrorInfo.reason` of a request whose provider was away.
+const PROVIDER_AWAY: &str = "provider.unavailable";
 /// Details travel in a trailer, as base64 of 4/3 the size, and clients take 8 KiB of trailers at least.
 const DETAILS_BYTES_MAX: usize = 5 << 10;
 /// When to try again what the hub cannot decide now.
@@ -106,6 +109,24 @@ pub(super) fn of_proof(error: ProofError) -> Status {
     }
 }
 
+/// A request that was recorded and that nobody answered: no refusal, and no answer of the provider's either. The whole
+/// answer is in the details, its entries' proofs included, and a repeat under the same key gets it again.
+pub(super) fn of_absence(mut answer: v1::RequestResponse) -> Status {
+    use v1::request_response::Answer;
+    answer.asked = answer.asked.map(write::without_own_words);
+    let info = error_info(PROVIDER_AWAY, HashMap::new());
+    let mut details = vec![any("google.rpc.ErrorInfo", &info), any(ANSWER_TYPE, &answer)];
+    if bytes(&details) > DETAILS_BYTES_MAX {
+        let answered = match &mut answer.answer {
+            Some(Answer::NoRecord(none)) => none.receipt.as_mut(),
+            _ => None,
+        };
+        answer.asked.as_mut().into_iter().chain(answered).for_each(close);
+        details[1] = any(ANSWER_TYPE, &answer);
+    }
+    status(Code::Unavailable, "the provider was away, or did not answer in time".to_owned(), details)
+}
+
 fn of_refused(refused: Refused) -> Status {
     let code = refused.refusal.code;
     let mut refusal = write::refusal(&refused.refusal, Some(refused.receipt));
@@ -122,8 +143,7 @@ fn shorten(refusal: &mut v1::Refusal) -> bool {
     if let Some(receipt) = &mut refusal.receipt
         && !receipt.commitments.is_empty()
     {
-        receipt.openings.clear();
-        receipt.commitments.clear();
+        close(receipt);
         return true;
     }
     let half = refusal.violations.len() / 2;
@@ -132,12 +152,18 @@ fn shorten(refusal: &mut v1::Refusal) -> bool {
     shorter
 }
 
+/// Leaves out what a receipt opens; its entry and proof stay.
+fn close(receipt: &mut v1::Receipt) {
+    receipt.openings.clear();
+    receipt.commitments.clear();
+}
+
+fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo {
+    pb::ErrorInfo { reason: reason.to_owned(), domain: ERROR_DOMAIN.to_owned(), metadata }
+}
+
 fn details(code: RefusalCode, refusal: &v1::Refusal) -> Vec<Any> {
-    let info = pb::ErrorInfo {
-        reason: code.code().to_owned(),
-        domain: ERROR_DOMAIN.to_owned(),
-        metadata: [("stage".to_owned(), code.stage().as_str().to_owned())].into(),
-    };
+    let info = error_info(code.code(), [("stage".to_owned(), code.stage().as_str().to_owned())].into());
     let mut details = vec![any("google.rpc.ErrorInfo", &info)];
     if !refusal.violations.is_empty() {
         let field_violations = refusal.violations.iter().map(|violation| pb::bad_request::FieldViolation {
@@ -148,7 +174,7 @@ fn details(code: RefusalCode, refusal: &v1::Refusal) -> Vec<Any> {
         let bad_request = pb::BadRequest { field_violations: field_violations.collect() };
         details.push(any("google.rpc.BadRequest", &bad_request));
     }
-    details.push(Any { type_url: REFUSAL_TYPE.to_owned(), value: refusal.encode_to_vec() });
+    details.push(any(REFUSAL_TYPE, refusal));
     details
 }
 

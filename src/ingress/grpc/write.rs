@@ -84,9 +84,9 @@ pub(super) fn refusal(refusal: &Refusal, of: Option<Receipt>) -> v1::Refusal {
     }
 }
 
-/// A refusal travels in a header of HTTP/2, where nothing personal may stand: what the caller itself said of persons and
-/// cases is opened without its value, which the caller has.
-fn without_own_words(mut receipt: v1::Receipt) -> v1::Receipt {
+/// What travels in a status travels in a header of HTTP/2, where nothing personal may stand: what the caller itself said of
+/// persons and cases is opened without its value, which the caller has.
+pub(super) fn without_own_words(mut receipt: v1::Receipt) -> v1::Receipt {
     const PERSONAL: [Attribute; 6] = [
         Attribute::RecordId,
         Attribute::Actor,

@@ -5,7 +5,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use waybill_proto::v1::{self, provide_request, provide_response, receive_request, receive_response};
 
-use crate::scene::{Scene, try_refusal_in};
+use crate::scene::{Scene, absence_in, try_refusal_in};
 
 /// A call, ready to be made.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Call {
         match call {
             Self::Submit(call) => return submitted(exchange.submit(call).await?.into_inner().outcome.unwrap()),
             Self::SubmitStream(submission) => return in_stream(scene, system, submission).await,
-            Self::Request(call) => drop(exchange.request(call).await?),
+            Self::Request(call) => return requested(exchange.request(call).await),
             Self::Provide(open) => return provide(scene, system, open, None).await,
             Self::Answer(answer) => return provide(scene, system, v1::ProvideOpen::default(), Some(answer)).await,
             Self::Receive(open) => return receive(scene, system, open).await,
@@ -101,6 +101,14 @@ impl Call {
             Err(failed) => failed,
             Ok(()) => panic!("{system} must be refused: {self:.300?}"),
         }
+    }
+}
+
+/// That the provider is away is an outcome, though its status is an error's.
+fn requested(answer: Result<tonic::Response<v1::RequestResponse>, tonic::Status>) -> Result<(), Failed> {
+    match answer {
+        Err(status) if absence_in(&status).is_none() => Err(status.into()),
+        _ => Ok(()),
     }
 }
 

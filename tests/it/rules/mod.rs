@@ -2,6 +2,7 @@
 //! TLS against the whole hub.
 
 mod audit;
+mod away;
 mod calls;
 mod codes;
 mod consent;
