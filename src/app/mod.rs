@@ -36,7 +36,7 @@ pub struct Hub {
     load: LoadCatalogue,
     address: SocketAddr,
     stopping: CancellationToken,
-    serving: JoinHandle<anyhow::Result<()>>,
+    serving: JoinHandle<()>,
     chores: Vec<JoinHandle<()>>,
     drain_max: Duration,
 }
@@ -101,7 +101,7 @@ impl Hub {
         };
         let incoming = Incoming::start(listener, Arc::clone(&tls));
         let stop = stopping.clone();
-        let serving = tokio::spawn(async move { Ok(GrpcServer::new(parts).serve(incoming, stop).await?) });
+        let serving = tokio::spawn(GrpcServer::new(parts).serve(incoming, stop));
         let chores = vec![
             tokio::spawn(Arc::clone(&tls).watch_expiry()),
             tokio::spawn(chores::forget_calls(
@@ -155,8 +155,7 @@ impl Hub {
                 _ => anyhow::anyhow!("the sequencer has ended"),
             },
             ended = &mut self.serving => match ended {
-                Ok(Ok(())) => anyhow::anyhow!("the listener has ended"),
-                Ok(Err(error)) => error,
+                Ok(()) => anyhow::anyhow!("the listener has ended"),
                 Err(error) => error.into(),
             },
         }
@@ -171,10 +170,7 @@ impl Hub {
         for chore in self.chores {
             chore.abort();
         }
-        match served {
-            Ok(ended) => ended?,
-            Err(_) => Ok(()),
-        }
+        Ok(served.unwrap_or(Ok(()))?)
     }
 }
 
@@ -214,23 +210,36 @@ fn tls_state(config: &Config) -> anyhow::Result<Arc<TlsState>> {
         connections_max: config.limits.connections_max,
         connections_per_system_max: config.limits.connections_per_system_max,
     };
-    let state = TlsState::load(files, limits, system_clock())?;
+    let state = TlsState::load(files, limits, system_clock()).context(
+        "[tls] of the configuration (`waybill keys ca` and `waybill keys server` make certificates for trials)",
+    )?;
     if config.environment == Environment::Production && state.current().uses_development_ca() {
         bail!("environment = production refuses the certificates of a development CA");
     }
     Ok(state)
 }
 
-fn grpc_limits(limits: &Limits) -> GrpcLimits {
+/// The bounds of the gRPC listener, from the table of limits.
+pub fn grpc_limits(limits: &Limits) -> GrpcLimits {
+    // The table's most fits.
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     GrpcLimits {
         grpc_message_bytes_max: limits.grpc_message_bytes_max,
         // A request may wait for its whole deadline; what is beyond that is a fault.
         grpc_call_timeout: limits.request_s_max + Duration::from_secs(10),
         drain_max: limits.drain_s_max,
         stream_window_max: limits.stream_window_max,
-        http2_streams_max: u32::try_from(limits.http2_streams_max).unwrap_or(u32::MAX),
+        provide_answers_max: limits.provide_answers_max,
+        http2_streams_max: number(limits.http2_streams_max),
+        http2_stream_window_bytes: number(limits.http2_stream_window_bytes_max),
+        http2_connection_window_bytes: number(limits.http2_connection_window_bytes_max),
+        http2_frame_bytes_max: number(limits.http2_frame_bytes_max),
+        http2_header_bytes_max: number(limits.http2_header_bytes_max),
         http2_keepalive_interval: limits.silent_s_max,
-        ..GrpcLimits::default()
+        http2_keepalive_timeout: limits.ping_s_max,
+        idle_max: limits.idle_s_max,
+        http2_pending_resets_max: limits.http2_pending_resets_max,
+        http2_local_resets_max: limits.http2_local_resets_max,
     }
 }
 

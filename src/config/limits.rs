@@ -115,6 +115,7 @@ limits! {
     // Calls and streams
     grpc_message_bytes_max: bytes = 4_194_304 in 65_536..=67_108_864, "One gRPC message, either way.";
     stream_window_max: count = 1_024 in 1..=65_536, "Submissions of one stream that have no outcome yet.";
+    provide_answers_max: count = 256 in 1..=65_536, "Answers of one provider's stream that are being recorded.";
     receive_credit_max: count = 4_096 in 1..=65_536, "Deliveries that a recipient may have unanswered.";
     search_page_max: count = 500 in 1..=10_000, "Entries on one page of a search.";
     request_s_max: s = 30 in 1..=3_600, "Deadline of a request for evidence.";
@@ -144,8 +145,16 @@ limits! {
     handshakes_max: count = 128 in 1..=65_536, "TLS handshakes at once.";
     handshake_ms_max: ms = 5_000 in 100..=60_000, "Time for a TLS handshake.";
     first_bytes_ms_max: ms = 10_000 in 100..=60_000, "Time from a handshake to the peer's first byte.";
-    silent_s_max: s = 30 in 1..=3_600, "Silence of a connection before it is pinged; unanswered for 10 s, it is closed.";
-    http2_streams_max: count = 256 in 1..=65_536, "HTTP/2 streams of one connection.";
+    silent_s_max: s = 30 in 1..=3_600, "Silence of a connection before it is pinged.";
+    ping_s_max: s = 10 in 1..=600, "Time to answer a ping; then the connection is closed.";
+    idle_s_max: s = 600 in 1..=86_400, "Time without an open call, after which a connection is closed.";
+    http2_streams_max: count = 256 in 1..=65_536, "Calls of one connection at once.";
+    http2_stream_window_bytes_max: bytes = 524_288 in 65_535..=2_147_483_647, "Bytes that one call may send ahead of being read.";
+    http2_connection_window_bytes_max: bytes = 2_097_152 in 65_535..=2_147_483_647, "Bytes that one connection may send ahead, over all its calls.";
+    http2_frame_bytes_max: bytes = 65_536 in 16_384..=16_777_215, "One HTTP/2 frame.";
+    http2_header_bytes_max: bytes = 16_384 in 1_024..=1_048_576, "Headers of one call, as HTTP/2 counts them.";
+    http2_pending_resets_max: count = 32 in 1..=65_536, "Calls opened and reset before they were taken up; beyond it the connection is closed.";
+    http2_local_resets_max: count = 256 in 1..=65_536, "Calls that the hub reset for the client's errors; beyond it the connection is closed.";
     drain_s_max: s = 30 in 1..=3_600, "Time for what is in flight when the hub stops.";
 }
 
@@ -185,6 +194,12 @@ impl Limits {
         }
         if self.connections_per_system_max > self.connections_max {
             return fault("connections_per_system_max", "connections_per_system_max must be at most connections_max");
+        }
+        if self.http2_stream_window_bytes_max > self.http2_connection_window_bytes_max {
+            return fault(
+                "http2_stream_window_bytes_max",
+                "http2_stream_window_bytes_max must be at most http2_connection_window_bytes_max",
+            );
         }
         if self.backoff_ms_min > self.backoff_ms_max {
             return fault("backoff_ms_min", "backoff_ms_min must be at most backoff_ms_max");

@@ -11,6 +11,7 @@
 //! | proofs, audit | `ledger.rs` |
 //! | dead letters, catalogue | `operator.rs` |
 
+mod connection;
 mod consent;
 mod exchange;
 mod faults;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
+use tokio_stream::{Stream, StreamExt as _};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     server::NamedService as _,
     service::Routes,
@@ -19,7 +19,9 @@ use waybill_proto::{
     },
 };
 
-use super::{GrpcLimits, consent::Consents, exchange::Exchange, health, ledger::Ledger, operator::Operator};
+use super::{
+    GrpcLimits, connection, consent::Consents, exchange::Exchange, health, ledger::Ledger, operator::Operator,
+};
 use crate::{
     desk::{Desk, LoadCatalogue},
     ledger::VerifierKey,
@@ -60,34 +62,29 @@ impl GrpcServer {
         Self { parts }
     }
 
-    /// Serves `incoming` (each connection says who its peer is, see [`crate::tls::PeerInfo`]) until `stopping`; then
-    /// takes no more calls, ends the streams, and waits for what is under way, at most the time allowed for it (what is
-    /// still open then ends with the runtime).
+    /// Serves `incoming` (each connection says who its peer is, see [`crate::tls::PeerInfo`]) until `stopping`; then takes no more calls, ends the streams, and waits for what is under way, at
+    /// most the time allowed for it (what is still open then ends with the runtime).
     pub async fn serve<IO>(
         self,
-        incoming: impl Stream<Item = std::io::Result<IO>>,
+        incoming: impl Stream<Item = std::io::Result<IO>> + Send + Unpin,
         stopping: CancellationToken,
-    ) -> Result<(), tonic::transport::Error>
-    where
+    ) where
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
     {
         let limits = self.parts.limits;
         let reporter = HealthReporter::new();
         let condition = self.parts.desk.sequencer().condition();
         let routes = self.routes(reporter.clone(), &stopping);
-        let serving = server(&limits)
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+        let serving = serve_all(incoming, routes, &limits, &stopping);
         let reporting = health::report(reporter, SERVICES, condition, stopping.clone());
         let out_of_time = async {
             reporting.await; // until `stopping`
             tokio::time::sleep(limits.drain_max).await;
         };
         tokio::select! {
-            served = serving => served,
+            () = serving => {}
             () = out_of_time => {
                 tracing::warn!(drain_s_max = limits.drain_max.as_secs(), "calls were still under way when the hub stopped");
-                Ok(())
             }
         }
     }
@@ -117,6 +114,30 @@ impl GrpcServer {
             .add_service(reflection)
             .prepare()
     }
+}
+
+/// Serves each connection on a task of its own, and returns when `stopping` and all of them have ended.
+async fn serve_all<IO>(
+    mut incoming: impl Stream<Item = std::io::Result<IO>> + Send + Unpin,
+    routes: Routes,
+    limits: &GrpcLimits,
+    stopping: &CancellationToken,
+) where
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+{
+    let connections = TaskTracker::new();
+    while let Some(Some(accepted)) = stopping.run_until_cancelled(incoming.next()).await {
+        let Ok(io) = accepted else { continue }; // whoever accepts has logged it
+        let serving = connection::serve(server(limits), routes.clone(), io, limits.idle_max, stopping.clone());
+        connections.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::debug!(%error, "a connection was not served");
+            }
+        });
+    }
+    drop(incoming);
+    connections.close();
+    connections.wait().await;
 }
 
 /// HTTP/2 within its bounds. Peers are authenticated, so these are against faults and misuse rather than strangers.

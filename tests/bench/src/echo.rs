@@ -8,7 +8,8 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 use waybill::{
-    ingress::grpc::GrpcLimits,
+    app::grpc_limits,
+    config::Limits,
     tls::{Incoming, TlsLimits, TlsState, system_clock},
 };
 
@@ -61,7 +62,7 @@ impl Echo for Answers {
 pub async fn serve(scene: &Scene) -> anyhow::Result<()> {
     let tls = TlsState::load(scene.server(), TlsLimits::default(), system_clock())?;
     let incoming = Incoming::start(TcpListener::bind(scene.echo).await?, Arc::clone(&tls));
-    let limits = GrpcLimits::default();
+    let limits = grpc_limits(&Limits::default());
     Server::builder()
         .max_concurrent_streams(limits.http2_streams_max)
         .initial_stream_window_size(limits.http2_stream_window_bytes)

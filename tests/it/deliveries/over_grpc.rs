@@ -19,7 +19,9 @@ use tonic::{
     transport::{Channel, Endpoint, server::Connected},
 };
 use waybill::{
-    ingress::grpc::{GrpcLimits, GrpcParts, GrpcServer},
+    app::grpc_limits,
+    config::Limits,
+    ingress::grpc::{GrpcParts, GrpcServer},
     tls::PeerInfo,
 };
 use waybill_proto::v1::{
@@ -84,7 +86,7 @@ impl Listener {
             relay: Arc::clone(&scene.relay),
             load: Arc::new(|| Err("this scene's catalogue does not change".into())),
             verifier: verifier(),
-            limits: GrpcLimits::default(),
+            limits: grpc_limits(&Limits::default()),
         });
         tokio::spawn(server.serve(UnboundedReceiverStream::new(incoming), stopping.clone()));
         Self { connections, _stopping: stopping.drop_guard() }

@@ -153,7 +153,7 @@ async fn health_is_told_by_service_and_ends_with_the_hub() {
     assert_eq!(watch.message().await.unwrap().unwrap().status, ServingStatus::NotServing as i32);
     hub.stopping.cancel();
     assert!(watch.message().await.unwrap().is_none());
-    hub.serving.await.unwrap().unwrap();
+    hub.serving.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

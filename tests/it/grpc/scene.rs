@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use waybill::{
-    app::{Core, Surroundings},
+    app::{Core, Surroundings, grpc_limits},
     catalogue::Catalogue,
     cli::demo::population::{Population, Record},
     config::Limits,
@@ -35,7 +35,7 @@ pub struct Hub {
     pub people: Population,
     pub verifier: VerifierKey,
     pub stopping: CancellationToken,
-    pub serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    pub serving: JoinHandle<()>,
     address: String,
     ca: Authority,
     folder: TempDir,
@@ -43,7 +43,7 @@ pub struct Hub {
 
 impl Hub {
     pub async fn start() -> Self {
-        Self::with(&Limits::default(), GrpcLimits::default()).await
+        Self::with(&Limits::default(), grpc_limits(&Limits::default())).await
     }
 
     pub async fn with(limits: &Limits, grpc: GrpcLimits) -> Self {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
-use waybill::{config::Limits, ingress::grpc::GrpcLimits};
+use waybill::{app::grpc_limits, config::Limits, ingress::grpc::GrpcLimits};
 use waybill_proto::v1::{
     self, consent_service_client::ConsentServiceClient, exchange_service_client::ExchangeServiceClient,
     numbered_outcome::Result as Decided,
@@ -68,7 +68,7 @@ fn registrations(hub: &Hub) -> Vec<v1::Submission> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_stream_is_recorded_in_the_order_sent_with_people_who_are_new_and_submissions_that_are_bad() {
-    let hub = Hub::with(&limits(), GrpcLimits::default()).await;
+    let hub = Hub::with(&limits(), grpc_limits(&Limits::default())).await;
     let (requests, outcomes, window) = open(&hub).await;
     assert_eq!(window, 1024);
     let mut all = registrations(&hub);
@@ -103,7 +103,7 @@ async fn a_stream_is_recorded_in_the_order_sent_with_people_who_are_new_and_subm
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_order_holds_while_consents_of_the_same_people_come_and_make_decisions_stale() {
-    let hub = Hub::with(&limits(), GrpcLimits::default()).await;
+    let hub = Hub::with(&limits(), grpc_limits(&Limits::default())).await;
     let (requests, outcomes, _) = open(&hub).await;
     let contacts = hub.people.records().filter(|record| record.record_type == "identity/contact");
     let all: Vec<_> = contacts.flat_map(|record| [submission(&record), submission(&record)]).collect();
@@ -140,7 +140,7 @@ async fn the_order_holds_while_consents_of_the_same_people_come_and_make_decisio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_of_one_still_moves_and_proofs_come_when_they_are_asked_for() {
-    let grpc = GrpcLimits { stream_window_max: 1, ..GrpcLimits::default() };
+    let grpc = GrpcLimits { stream_window_max: 1, ..grpc_limits(&Limits::default()) };
     let hub = Hub::with(&limits(), grpc).await;
     let (requests, outcomes, window) = open(&hub).await;
     assert_eq!(window, 1);
@@ -165,7 +165,7 @@ async fn a_window_of_one_still_moves_and_proofs_come_when_they_are_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_system_over_its_rate_is_told_so_submission_by_submission_and_the_stream_goes_on() {
     let limits = Limits { rate_per_s_max: 10, rate_burst_max: 5, refusals_per_s_max: 1, ..Limits::default() };
-    let hub = Hub::with(&limits, GrpcLimits::default()).await;
+    let hub = Hub::with(&limits, grpc_limits(&Limits::default())).await;
     let (requests, outcomes, _) = open(&hub).await;
     requests.send(message((0..20).map(|n| (n, hub.address_of(n as usize))).collect())).await.unwrap();
     drop(requests);
@@ -191,5 +191,5 @@ async fn a_hub_that_stops_gives_every_outcome_and_then_ends_the_stream() {
     hub.stopping.cancel();
     let rest = collect(outcomes).await;
     assert_eq!(first.outcomes.len() + rest.len(), 5);
-    hub.serving.await.unwrap().unwrap();
+    hub.serving.await.unwrap();
 }

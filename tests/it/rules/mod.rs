@@ -7,5 +7,6 @@ mod calls;
 mod codes;
 mod consent;
 mod cross_agency;
+mod http2;
 mod limits;
 mod population;
