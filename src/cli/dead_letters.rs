@@ -7,7 +7,7 @@ use super::{
     context::{KeyOption, show},
     exit::{Exit, Failure},
     hub::HubOptions,
-    output::Out,
+    output::{Out, count},
     receipt, wire,
 };
 use crate::domain::agency::AgencyId;
@@ -80,9 +80,8 @@ impl List {
 fn sentence(letter: &v1::DeadLetter) -> String {
     let v1::DeadLetter { transfer_id, ledger_index, recipient, attempts, .. } = letter;
     let since = show(letter.since).map_or_else(String::new, |moment| format!(" at {moment}"));
-    format!(
-        "transfer {transfer_id} to {recipient} was given up{since} after {attempts} attempts (ledger index {ledger_index})"
-    )
+    let attempts = count(*attempts as usize, "attempt");
+    format!("transfer {transfer_id} to {recipient} was given up{since} after {attempts} (ledger index {ledger_index})")
 }
 
 /// `dead-letters replay`.

@@ -16,7 +16,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         let config = Config::load(&self.config).map_err(Failure::usage)?;
-        crate::app::serve(config).await.map_err(|error| Failure::Fault(format!("{error:#}")))?;
+        crate::app::serve(config).await.map_err(|error| Failure::chain(&error))?;
         Ok(Exit::Ok)
     }
 }

@@ -111,3 +111,14 @@ fn manual_pages_and_completions_can_be_made() {
     clap_complete::generate(clap_complete::Shell::Bash, &mut Cli::command(), "waybill", &mut script);
     assert!(String::from_utf8(script).unwrap().contains("dead-letters"));
 }
+
+#[test]
+fn each_certificate_has_a_term_of_its_own_that_fits_the_cas() {
+    let command = Cli::command();
+    let keys = command.find_subcommand("keys").unwrap();
+    for (name, days) in [("ca", "3650"), ("server", "397"), ("system", "397"), ("revoke", "30")] {
+        let mut arguments = keys.find_subcommand(name).unwrap().get_arguments();
+        let term = arguments.find(|argument| argument.get_id() == "days").unwrap();
+        assert_eq!(term.get_default_values(), [days], "{name}");
+    }
+}

@@ -14,6 +14,7 @@
 )]
 
 mod catalogue;
+mod cli;
 mod crash;
 mod deliveries;
 mod grpc;

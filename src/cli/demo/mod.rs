@@ -7,7 +7,7 @@ pub mod setup;
 mod story;
 pub mod systems;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::{population::Population, say::Teller, setup::Place, story::Stage};
 use crate::app;
@@ -54,21 +54,35 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 /// Says what can be tried while the hub goes on running. A test runs each line as printed.
 fn stay(stage: &Stage, teller: Teller) -> anyhow::Result<()> {
     let place = &stage.place;
-    let program = std::env::current_exe()?;
-    let program = program.display();
+    let program = shell_word(&std::env::current_exe()?);
     let she = stage.she()?;
     let (scheme, value) = she.identifier();
+    let person = format!("echo '{scheme} {value}' | {program}");
+    let context = "--actor me --case demo --reason 'to see it'";
     teller.title("The hub goes on running; Ctrl-C stops it. To try next, in another terminal:");
+    println!("# As the hub's data-protection officer: what the ledger says of her, and that an entry stands in it.");
     println!("{}", place.shell("hub/dpo")?);
-    println!(
-        "echo '{scheme} {value}' | {program} ledger search --subject - --actor me --case demo --reason 'to see it'"
-    );
+    println!("{person} ledger search --subject - --limit 5 {context}");
     println!("{program} ledger prove 1 --ledger-key '{}'", place.verifier_key);
+    println!("# As the benefits agency: her income, fetched at her request; who may exchange what.");
+    println!("{}", place.shell("benefit/claims")?);
+    println!(
+        "{person} request --record-type tax/income-statement --purpose income-assessment --explicit-request 'form 3' \
+         {context}"
+    );
     println!("{program} catalogue show");
+    println!("# As the operator: what could not be delivered, and whether the configuration is good.");
     println!("{}", place.shell("hub/operator")?);
     println!("{program} dead-letters list");
-    println!("{program} check --config {}", place.config_file.display());
+    println!("{program} check --config {}", shell_word(&place.config_file));
     Ok(())
+}
+
+/// A path as one word of a POSIX shell.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The demo's folder: the user's, or one of its own.
@@ -88,7 +102,7 @@ impl Folder {
         }
     }
 
-    fn path(&self) -> &std::path::Path {
+    fn path(&self) -> &Path {
         match self {
             Self::Named(path) => path,
             Self::Own(folder) => folder.path(),

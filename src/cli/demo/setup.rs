@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use include_dir::{Dir, include_dir};
 
+use super::shell_word;
 use crate::{
     catalogue::Catalogue,
     config::{Config, LedgerIdentity, MasterKeyFile},
@@ -116,9 +117,9 @@ impl Place {
         Ok(format!(
             "export WAYBILL_HUB=https://localhost:{} WAYBILL_CA={} WAYBILL_CERT={} WAYBILL_KEY={}",
             self.address.port(),
-            files.ca.display(),
-            files.certificate.display(),
-            files.key.display()
+            shell_word(&files.ca),
+            shell_word(&files.certificate),
+            shell_word(&files.key)
         ))
     }
 }

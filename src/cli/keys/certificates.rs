@@ -21,18 +21,13 @@ use crate::{
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// How long something holds, from now.
-#[derive(Debug, Clone, Copy, clap::Args)]
-struct Days<const DEFAULT: u32> {
-    /// Days that it holds
-    #[arg(long, default_value_t = DEFAULT, value_parser = clap::value_parser!(u32).range(1..=36_500))]
-    days: u32,
+/// From now, for so many days.
+fn validity(days: u32) -> Validity {
+    Validity::starting(UnixTime::now(), DAY * days)
 }
 
-impl<const DEFAULT: u32> Days<DEFAULT> {
-    fn validity(self) -> Validity {
-        Validity::starting(UnixTime::now(), DAY * self.days)
-    }
+fn days() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=36_500)
 }
 
 /// `keys ca`.
@@ -44,14 +39,15 @@ pub(in crate::cli) struct Ca {
     /// Name of the CA
     #[arg(long)]
     name: String,
-    #[command(flatten)]
-    days: Days<3650>,
+    /// Days that it holds
+    #[arg(long, default_value_t = 3650, value_parser = days())]
+    days: u32,
 }
 
 impl Ca {
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
         make_folder(&self.out)?;
-        let authority = Authority::create(&self.name, self.days.validity()).map_err(Failure::usage)?;
+        let authority = Authority::create(&self.name, validity(self.days)).map_err(Failure::usage)?;
         authority.save(&self.out).map_err(Failure::fault)?;
         let (certificate, key) = (self.out.join("ca.pem"), self.out.join("ca.key.pem"));
         out.show(
@@ -85,14 +81,15 @@ pub(in crate::cli) struct Server {
     /// Name of the files: NAME.pem and NAME.key.pem
     #[arg(long, default_value = "hub")]
     name: String,
-    #[command(flatten)]
-    days: Days<397>,
+    /// Days that it holds
+    #[arg(long, default_value_t = 397, value_parser = days())]
+    days: u32,
 }
 
 impl Server {
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
         let hosts: Vec<&str> = self.host.iter().map(String::as_str).collect();
-        let issued = open(&self.ca)?.issue_server(&hosts, self.days.validity()).map_err(Failure::usage)?;
+        let issued = open(&self.ca)?.issue_server(&hosts, validity(self.days)).map_err(Failure::usage)?;
         save(&issued, &self.out, &self.name, &format!("server {}", hosts.join(", ")), out)
     }
 }
@@ -109,8 +106,9 @@ pub(in crate::cli) struct System {
     /// Folder to write AGENCY-SYSTEM.pem and AGENCY-SYSTEM.key.pem into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    #[command(flatten)]
-    days: Days<397>,
+    /// Days that it holds
+    #[arg(long, default_value_t = 397, value_parser = days())]
+    days: u32,
 }
 
 impl System {
@@ -118,7 +116,7 @@ impl System {
         let agency = self.name.agency();
         let name = self.name.as_str().rsplit('/').next().unwrap_or_default();
         let issued =
-            open(&self.ca)?.issue_system(agency.as_str(), name, self.days.validity()).map_err(Failure::usage)?;
+            open(&self.ca)?.issue_system(agency.as_str(), name, validity(self.days)).map_err(Failure::usage)?;
         let uri = system_uri(agency.as_str(), name).map_err(Failure::usage)?;
         save(&issued, &self.out, &format!("{agency}-{name}"), &format!("system {} ({uri})", self.name), out)
     }
@@ -136,8 +134,9 @@ pub(in crate::cli) struct Revoke {
     /// The revocation list [default: ca.crl.pem in the CA's folder]
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
-    #[command(flatten)]
-    days: Days<30>,
+    /// Days that it holds
+    #[arg(long, default_value_t = 30, value_parser = days())]
+    days: u32,
 }
 
 impl Revoke {
@@ -150,7 +149,7 @@ impl Revoke {
             Err(error) => return Err(Failure::Fault(format!("{}: {error}", list.display()))),
         };
         let serials = self.certificates.iter().map(|path| serial(path)).collect::<Result<Vec<_>, _>>()?;
-        let edition = authority.revoke(previous.as_deref(), &serials, self.days.validity()).map_err(Failure::usage)?;
+        let edition = authority.revoke(previous.as_deref(), &serials, validity(self.days)).map_err(Failure::usage)?;
         write_public(&list, edition.as_bytes(), Existing::Replace).map_err(Failure::fault)?;
         let shown: Vec<String> = serials.iter().map(ToString::to_string).collect();
         out.show(
@@ -161,7 +160,7 @@ impl Revoke {
                      connections are closed within seconds\n  the next edition is due in {} days",
                     if shown.is_empty() { "nothing new".to_owned() } else { shown.join(", ") },
                     list.display(),
-                    self.days.days
+                    self.days
                 )
             },
         )
@@ -179,7 +178,7 @@ fn serial(path: &Path) -> Result<Serial, Failure> {
     Serial::of(&certificate).ok_or_else(|| wrong(&"holds no certificate"))
 }
 
-fn save(issued: &Issued, folder: &PathBuf, stem: &str, what: &str, out: &mut Out) -> Result<(), Failure> {
+fn save(issued: &Issued, folder: &Path, stem: &str, what: &str, out: &mut Out) -> Result<(), Failure> {
     make_folder(folder)?;
     let (certificate, key) = issued.save(folder, stem, Existing::Keep).map_err(Failure::fault)?;
     out.show(
@@ -200,16 +199,16 @@ mod tests {
     fn a_ca_issues_and_revokes_what_the_tls_module_reads() {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().to_owned();
-        let make = || Ca { out: ca.clone(), name: "Trial".to_owned(), days: Days { days: 10 } }.run(&mut quiet());
+        let make = || Ca { out: ca.clone(), name: "Trial".to_owned(), days: 10 }.run(&mut quiet());
         make().unwrap();
         assert!(make().is_err(), "a CA that is there is kept");
         let name: SystemId = "tax/registry".parse().unwrap();
-        System { ca: ca.clone(), name, out: ca.join("tax"), days: Days { days: 5 } }.run(&mut quiet()).unwrap();
+        System { ca: ca.clone(), name, out: ca.join("tax"), days: 5 }.run(&mut quiet()).unwrap();
         let certificate = ca.join("tax/tax-registry.pem");
         let der = CertificateDer::from_pem_file(&certificate).unwrap();
         assert_eq!(&*crate::tls::san_uri(&der).unwrap(), "urn:waybill:system:tax:registry");
         for certificates in [vec![certificate], Vec::new()] {
-            let revoke = Revoke { ca: ca.clone(), certificates, list: None, days: Days { days: 5 } };
+            let revoke = Revoke { ca: ca.clone(), certificates, list: None, days: 5 };
             revoke.run(&mut quiet()).unwrap();
         }
         assert!(std::fs::read_to_string(ca.join("ca.crl.pem")).unwrap().contains("X509 CRL"));
@@ -219,9 +218,9 @@ mod tests {
     fn a_certificate_that_outlives_its_ca_is_a_mistake_of_the_caller() {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().to_owned();
-        Ca { out: ca.clone(), name: "Trial".to_owned(), days: Days { days: 1 } }.run(&mut quiet()).unwrap();
+        Ca { out: ca.clone(), name: "Trial".to_owned(), days: 1 }.run(&mut quiet()).unwrap();
         let host = vec!["localhost".to_owned()];
-        let server = Server { ca: ca.clone(), host, out: ca, name: "hub".to_owned(), days: Days { days: 2 } };
+        let server = Server { ca: ca.clone(), host, out: ca, name: "hub".to_owned(), days: 2 };
         assert!(matches!(server.run(&mut quiet()), Err(Failure::Usage(_))));
     }
 }

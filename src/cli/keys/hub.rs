@@ -6,6 +6,7 @@ use aws_lc_rs::rand;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::make_folder;
 use crate::{
     cli::{exit::Failure, output::Out},
     config::{Config, HubName, LedgerIdentity, MasterKeyFile},
@@ -39,6 +40,7 @@ impl Ledger {
             (None, Some(hub), Some(environment)) => (hub, environment, self.out.unwrap_or_default()),
             _ => return Err(Failure::usage("say --hub and --environment, or --config")),
         };
+        make_parent(&path)?;
         let made = LedgerIdentity::create(&path, &hub, environment, &*random()?).map_err(Failure::fault)?;
         let origin = made.origin().map_err(Failure::fault)?;
         let verifier = made.verifier_key();
@@ -65,6 +67,7 @@ pub(in crate::cli) struct Master {
 
 impl Master {
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
+        make_parent(&self.out)?;
         MasterKeyFile::write(&self.out, &*random()?).map_err(Failure::fault)?;
         let shown = Path::display(&self.out);
         out.show(
@@ -77,6 +80,11 @@ impl Master {
             },
         )
     }
+}
+
+/// Makes the folder of a key file.
+fn make_parent(file: &Path) -> Result<(), Failure> {
+    file.parent().map_or(Ok(()), make_folder)
 }
 
 fn random() -> Result<Zeroizing<[u8; 32]>, Failure> {
@@ -102,7 +110,7 @@ mod tests {
     #[test]
     fn the_hub_reads_the_keys_that_were_made() {
         let folder = tempfile::tempdir().unwrap();
-        let (master, ledger) = (folder.path().join("master.key"), folder.path().join("ledger.key"));
+        let (master, ledger) = (folder.path().join("keys/master.key"), folder.path().join("keys/ledger.key"));
         Master { out: master.clone() }.run(&mut quiet()).unwrap();
         let make = || Ledger {
             out: Some(ledger.clone()),
@@ -126,7 +134,6 @@ mod tests {
         let sample = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/waybill.toml")).unwrap();
         let config = folder.path().join("waybill.toml");
         std::fs::write(&config, sample).unwrap();
-        std::fs::create_dir(folder.path().join("keys")).unwrap();
         let make = Ledger { out: None, config: Some(config.clone()), hub: None, environment: None };
         make.run(&mut quiet()).unwrap();
         let path = Config::load(&config).unwrap().keys.ledger;

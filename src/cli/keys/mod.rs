@@ -4,7 +4,7 @@
 mod certificates;
 mod hub;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{
     exit::{Exit, Failure},
@@ -42,6 +42,6 @@ impl Keys {
     }
 }
 
-fn make_folder(folder: &PathBuf) -> Result<(), Failure> {
+fn make_folder(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| Failure::Fault(format!("{}: {error}", folder.display())))
 }

@@ -1,5 +1,6 @@
 //! `waybill ledger search`: the officer's question. Each page that is read is an entry of its own.
 
+use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use waybill_proto::v1;
 
@@ -14,6 +15,7 @@ use crate::{
         receipt, subject,
     },
     domain::time::Moment,
+    ledger::Kind,
 };
 
 /// Entries on a page when the hub chooses.
@@ -37,9 +39,9 @@ pub(in crate::cli) struct Search {
     /// An outcome or refusal code, e.g. consent.withdrawn
     #[arg(long, default_value = "", hide_default_value = true)]
     outcome: String,
-    /// What happened, e.g. transfer, request_asked, audit_read
-    #[arg(long, default_value = "", hide_default_value = true)]
-    kind: String,
+    /// What happened
+    #[arg(long, value_parser = PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name())))]
+    kind: Option<String>,
     /// Entries of this moment or later (RFC 3339)
     #[arg(long, value_name = "MOMENT")]
     from: Option<Moment>,
@@ -108,7 +110,7 @@ impl Search {
             purpose: self.purpose.clone(),
             record_type: self.record_type.clone(),
             outcome: self.outcome.clone(),
-            kind: self.kind.clone(),
+            kind: self.kind.clone().unwrap_or_default(),
             from: self.from.map(timestamp),
             until: self.until.map(timestamp),
             page_size,

@@ -170,9 +170,10 @@ impl Said {
             Kind::DeliveryAcknowledged => format!("{recipient} acknowledged a delivery{from}."),
             Kind::DeliveryRejected => format!("{recipient} rejected a delivery{from}."),
             Kind::DeliveryDeadLettered => {
-                let attempts = self
-                    .text(Attribute::Attempts)
-                    .map_or_else(String::new, |number| format!(" after {number} attempts"));
+                let attempts = self.text(Attribute::Attempts).map_or_else(String::new, |number| {
+                    let noun = if number == "1" { "attempt" } else { "attempts" };
+                    format!(" after {number} {noun}")
+                });
                 format!("A delivery{from}{to} was given up{attempts}; it is kept and can be replayed.")
             }
             Kind::DeliveryReplayed => format!("{} had a delivery{from}{to} handed over again.", self.actor()),
@@ -242,7 +243,11 @@ impl Said {
             details.push(("withheld", list));
         }
         if let Some(violations) = self.list(Attribute::Violations) {
-            details.push(("faults", violations.join(", ")));
+            let fault = |fault: &&str| match fault.split_once(' ') {
+                Some((keyword, "")) => format!("{keyword} (the whole)"),
+                _ => (*fault).to_owned(),
+            };
+            details.push(("faults", violations.iter().map(fault).collect::<Vec<_>>().join(", ")));
         }
         details.extend(self.record().map(|record| ("record", record)));
         details.extend(self.validity().map(|validity| ("holds", validity)));

@@ -4,8 +4,7 @@
 use std::{
     collections::HashMap,
     fs::File,
-    io::{BufRead as _, BufReader},
-    path::Path,
+    io::{self, BufRead, BufReader},
     time::Duration,
 };
 
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::cli::{
     exit::{Exit, Failure},
+    input::Source,
     output::{self, Out},
     receipt,
     refused::{Busy, Refused},
@@ -48,7 +48,7 @@ struct Flight {
 struct Batch<'a> {
     submit: &'a Submit,
     state: State,
-    lines: BufReader<File>,
+    lines: Box<dyn BufRead + Send>,
     row: u64,
     ended: bool,
     in_flight: HashMap<u64, Flight>,
@@ -60,14 +60,23 @@ struct Batch<'a> {
     bar: ProgressBar,
 }
 
-/// Submits the rows of the file.
-pub(super) async fn run(path: &Path, submit: &Submit, out: &mut Out) -> Result<Exit, Failure> {
+/// The rows, their length where it is known, what was decided about them, and what they are called.
+fn open(submit: &Submit) -> Result<(Box<dyn BufRead + Send>, u64, State, String), Failure> {
+    let Source::File(path) = &submit.file else {
+        return Ok((Box::new(BufReader::new(io::stdin())), 0, State::unkept()?, "standard input".to_owned()));
+    };
     let shown = path.display().to_string();
-    let failed = |error: std::io::Error| Failure::Usage(format!("{shown}: {error}"));
+    let failed = |error: io::Error| Failure::Usage(format!("{shown}: {error}"));
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let options = format!("{:?} {:?} {:?} {:?}", submit.record, submit.only, submit.context, submit.hub.on_behalf_of);
     let state = State::open(path, &options, submit.retry_refused)?;
+    Ok((Box::new(BufReader::with_capacity(1 << 16, file)), length, state, shown))
+}
+
+/// Submits the rows.
+pub(super) async fn run(submit: &Submit, out: &mut Out) -> Result<Exit, Failure> {
+    let (lines, length, state, shown) = open(submit)?;
     let hub = submit.hub.connect(out).await?;
     if state.resumed {
         out.say(&format!("going on with the run that was begun {}", state.begun()))?;
@@ -75,7 +84,7 @@ pub(super) async fn run(path: &Path, submit: &Submit, out: &mut Out) -> Result<E
     let mut batch = Batch {
         submit,
         state,
-        lines: BufReader::with_capacity(1 << 16, file),
+        lines,
         row: 0,
         ended: false,
         in_flight: HashMap::new(),
@@ -93,7 +102,7 @@ pub(super) async fn run(path: &Path, submit: &Submit, out: &mut Out) -> Result<E
     batch.tally.undecided += batch.in_flight.len() + batch.again.len() + usize::from(batch.held.is_some());
     batch.bar.finish_and_clear();
     let tally = &batch.tally;
-    out.show(|| tally.to_json(), || tally.sentence(&shown))?;
+    out.show(|| tally.to_json(), || tally.sentence(&shown, matches!(submit.file, Source::File(_))))?;
     broken.map_or(Ok(tally.exit()), Err)
 }
 

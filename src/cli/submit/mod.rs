@@ -29,9 +29,12 @@ const RECORD_BYTES_MAX: u64 = 16 << 20;
 #[derive(Debug, clap::Args)]
 #[command(after_help = ROWS)]
 pub(super) struct Submit {
-    /// A record in JSON, or a file of rows (NAME.ndjson); `-` for a record on standard input
+    /// A record in JSON, or a file of rows (NAME.ndjson); `-` for standard input
     #[arg(value_name = "FILE", default_value = "-")]
     file: Source,
+    /// It is rows, whatever its name
+    #[arg(long)]
+    rows: bool,
     #[command(flatten)]
     record: RecordOptions,
     /// Only this agency of those that agreements name; may be given again
@@ -55,22 +58,21 @@ const ROWS: &str = "\
 A row of FILE.ndjson is an object on a line: {\"record_id\": …, \"revision\": …, \"change\": …, \"as_of\": …, \
 \"record\": {…}}; also corrects_revision, copy_of, record_type, schema_version. What a row leaves out is taken from the \
 options. What was decided about each row is kept beside the file (FILE.ndjson.waybill), so that the same command goes on \
-where it ended; no row is executed twice.";
+where it ended; no row is executed twice. Of rows on standard input (--rows) nothing is kept.";
 
 impl Submit {
     pub(super) async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
-        match &self.file {
-            Source::File(path) if is_batch(path) => {
-                if self.receipt.is_some() {
-                    return Err(Failure::usage("--receipt is for one record; `waybill ledger entry` has each receipt"));
-                }
-                if self.key.is_given() {
-                    return Err(Failure::usage("--idempotency-key is for one record; rows have keys of their own"));
-                }
-                batch::run(path, &self, out).await
-            }
-            _ => self.one(out).await,
+        let rows = self.rows || matches!(&self.file, Source::File(path) if is_batch(path));
+        if !rows {
+            return self.one(out).await;
         }
+        if self.receipt.is_some() {
+            return Err(Failure::usage("--receipt is for one record; `waybill ledger entry` has each receipt"));
+        }
+        if self.key.is_given() {
+            return Err(Failure::usage("--idempotency-key is for one record; rows have keys of their own"));
+        }
+        batch::run(&self, out).await
     }
 
     async fn one(self, out: &mut Out) -> Result<Exit, Failure> {

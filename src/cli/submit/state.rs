@@ -82,6 +82,18 @@ impl State {
         name.into()
     }
 
+    /// The state of rows that come once and are not kept: it goes with the run.
+    pub(super) fn unkept() -> Result<Self, Failure> {
+        let header = Header {
+            format: FORMAT.to_owned(),
+            begun: SystemClock.now(),
+            seed: Uuid::new_v4(),
+            options: String::new(),
+        };
+        let file = tempfile::tempfile().map_err(Failure::fault)?;
+        Ok(Self { header, known: HashMap::new(), file, resumed: false, same_options: true })
+    }
+
     /// Opens the state of `rows`, or begins one. `options` is all that the command line says about the rows: a run goes on
     /// only with the same, unless it sends refused rows again.
     pub(super) fn open(rows: &Path, options: &str, others_allowed: bool) -> Result<Self, Failure> {

@@ -33,8 +33,9 @@ impl Tally {
         }
     }
 
-    /// The last line: how many rows came to what, and what to do.
-    pub(super) fn sentence(&self, file: &str) -> String {
+    /// The last line: how many rows came to what, and what to do. What was decided is `kept` of a file, not of standard
+    /// input: there the same command would submit every row anew.
+    pub(super) fn sentence(&self, file: &str, kept: bool) -> String {
         let mut parts = vec![format!("{} recorded", count(self.recorded, "row"))];
         for (number, what) in [
             (self.partly, "of them refused for a recipient"),
@@ -50,6 +51,7 @@ impl Tally {
             }
         }
         let next = match self.exit() {
+            Exit::Busy | Exit::Usage | Exit::Refused if !kept => "\n  next: send those rows alone, once they are right",
             Exit::Busy => "\n  next: give the same command again; it goes on where this one ended",
             Exit::Usage => "\n  next: correct the rows that are none, and give the same command again",
             Exit::Refused => {
@@ -99,9 +101,10 @@ mod tests {
     fn the_last_line_counts_and_says_what_to_do() {
         let tally = Tally { recorded: 2, undecided: 1, ..Tally::default() };
         assert_eq!(
-            tally.sentence("a.ndjson"),
+            tally.sentence("a.ndjson", true),
             "a.ndjson: 2 rows recorded, 1 undecided\n  next: give the same command again; it goes on where this one ended"
         );
-        assert_eq!(Tally { recorded: 1, ..Tally::default() }.sentence("a"), "a: 1 row recorded");
+        assert_eq!(Tally { recorded: 1, ..Tally::default() }.sentence("a", true), "a: 1 row recorded");
+        assert!(tally.sentence("-", false).ends_with("next: send those rows alone, once they are right"));
     }
 }

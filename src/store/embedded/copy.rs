@@ -37,7 +37,7 @@ impl LedgerCopy {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let database = folder.join(DATABASE);
         if !database.join("version").exists() {
-            return Err(StoreError::Foreign(format!("{} holds no store", folder.display())));
+            return Err(StoreError::Foreign("the folder holds no store".to_owned()));
         }
         Ok(Self { keyspaces: Keyspaces::open_again(&database, CACHE_BYTES)? })
     }

@@ -110,7 +110,9 @@ fn lock(database: &Path) -> Result<File, StoreError> {
 
 /// Somebody else has it open.
 fn in_use() -> StoreError {
-    StoreError::Foreign("the store is already open, here or in another process".to_owned())
+    StoreError::Foreign(
+        "the store is in use, here or by another process: stop that, or take a copy of the folder".to_owned(),
+    )
 }
 
 /// A failed read.

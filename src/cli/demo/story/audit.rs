@@ -41,9 +41,11 @@ pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()
     };
     check(all.iter().any(|entry| foreign(&entry)), "tax answered benefit about her")?;
     check(!own.iter().any(|entry| foreign(&entry)), "identity's officer does not see what tax told benefit")?;
+    // Some have come since: the search itself, late acknowledgements.
+    let seen = own.iter().filter(|entry| all.iter().any(|one| one.index == entry.index)).count();
     teller.fact(&format!(
-        "identity's own officer asks the same and sees {}: what tax told benefit is not there",
-        own.len()
+        "identity's own officer asks the same and sees {seen} of those {}: what tax told benefit is not there",
+        all.len()
     ));
 
     let receipt = stage.receipt.clone().context("step 2 left no receipt")?;

@@ -55,7 +55,7 @@ pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()
         "accepted, decided for two agencies each and written to the ledger: {:.0} a second",
         rate(accepted)
     ));
-    teller.fact(&format!("delivered to both agencies and acknowledged: {:.0} a second", rate(delivered)));
+    teller.fact(&format!("delivered to both agencies: {:.0} a second", rate(delivered)));
     teller.detail(&format!(
         "from sending to outcome: half within {:.1} ms, 99 of 100 within {:.1} ms, with up to {WINDOW} under way",
         waits.value_at_quantile(0.5) as f64 / 1000.0,
