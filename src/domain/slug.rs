@@ -3,7 +3,7 @@
 use std::{
     cmp::Ordering,
     hash::{Hash, Hasher},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 /// The longest name of an agency, system, purpose, agreement or record type part, in bytes.
@@ -25,15 +25,18 @@ pub(crate) fn check(part: &str) -> Result<(), InvalidName> {
     if ok { Ok(()) } else { Err(InvalidName) }
 }
 
-/// A name's text, and its stored number once somebody has asked for it: clones share both.
+/// A name's text and its number in stored rows; clones share both.
 pub(crate) struct Interned {
     text: Box<str>,
-    key: OnceLock<u64>,
+    key: u64,
 }
 
 impl Interned {
     pub(crate) fn new(text: &str) -> Arc<Self> {
-        Arc::new(Self { text: text.into(), key: OnceLock::new() })
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let mut head = [0; 8];
+        head.copy_from_slice(&digest.as_ref()[..8]);
+        Arc::new(Self { text: text.into(), key: u64::from_be_bytes(head) })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -41,13 +44,8 @@ impl Interned {
     }
 
     /// The first eight bytes of SHA-256 of the name.
-    pub(crate) fn key(&self) -> u64 {
-        *self.key.get_or_init(|| {
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.text.as_bytes());
-            let mut head = [0; 8];
-            head.copy_from_slice(&digest.as_ref()[..8]);
-            u64::from_be_bytes(head)
-        })
+    pub(crate) const fn key(&self) -> u64 {
+        self.key
     }
 }
 

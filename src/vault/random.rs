@@ -67,6 +67,15 @@ impl Random for SystemRandom {
     }
 }
 
+impl dyn Random {
+    /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut out = [0; N];
+        self.fill(&mut out);
+        out
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -101,14 +110,5 @@ mod tests {
         assert!(out.iter().any(|byte| *byte != 0));
         assert!(stock.bytes[stock.left..].iter().all(|byte| *byte == 0));
         assert_eq!(stock.left, STOCK_BYTES - out.len());
-    }
-}
-
-impl dyn Random {
-    /// `N` random bytes.
-    pub fn bytes<const N: usize>(&self) -> [u8; N] {
-        let mut out = [0; N];
-        self.fill(&mut out);
-        out
     }
 }

@@ -61,7 +61,7 @@ fn commitments_are_those_of_another_implementation() {
             let (name, value) = items(&case.items).nth(position).unwrap();
             assert_eq!(open(&secret, position, name, value).unwrap(), *opening);
         }
-        assert_eq!(verify_openings(&list, &openings), Ok(()));
+        assert_eq!(verify_openings(list, &openings), Ok(()));
         assert_eq!(Commitments::from_bytes(list.as_bytes()), Ok(list.clone()));
     }
 }

@@ -1,12 +1,10 @@
 //! What is submitted: income statements of 2 KB and 30 fields, one like the other but for whom they are about.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
+use waybill::domain::time::{Clock as _, SystemClock};
 use waybill_proto::v1;
 
 const TYPICAL: &str = include_str!("../../../schemas/tax/income-statement/1.0/valid/typical.json");
@@ -83,10 +81,9 @@ impl Records {
 /// A new idempotency key (UUIDv7). Its random part is a mixed count: keys of a run must differ, not be secret.
 fn new_key() -> Uuid {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut random = [0; 10];
     random[..8].copy_from_slice(&mix(COUNT.fetch_add(1, Ordering::Relaxed)).to_le_bytes());
-    uuid::Builder::from_unix_timestamp_millis(since.as_millis() as u64, &random).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(SystemClock.now().0, &random).into_uuid()
 }
 
 /// The finishing step of splitmix64: one to one, so that different counts stay different.
