@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{
     CallError, Desk,
     call::Stop,
+    meters::Stage,
     newcomers::Reserved,
     sealing::{About, HUB, seal_payload, too_much},
     with_committer,
@@ -119,7 +120,9 @@ impl Desk {
         valid: &Valid<'_, '_>,
         mut person: Person,
     ) -> Result<Decision, Stop> {
-        let minimised = minimise(&valid.value, permit(&addressed.agreements, &person.facts, self.clock.now()));
+        let now = self.clock.now();
+        let permitted = self.meters.time(Stage::Permit, || permit(&addressed.agreements, &person.facts, now));
+        let minimised = self.meters.time(Stage::Minimise, || minimise(&valid.value, permitted));
         let transfers = minimised.iter().any(|one| matches!(one, Minimised::Granted { .. }));
         if !transfers && !person.changes.is_empty() {
             // A call that moves nothing creates no subject.
@@ -139,7 +142,8 @@ impl Desk {
             if let Minimised::Granted { ground, .. } = one {
                 person.expects.extend(ground.until.map(Expect::Before));
             }
-            let (part, entry) = self.part(catalogue, addressed, person.owner, one, &keys, trail)?;
+            let part = || self.part(catalogue, addressed, person.owner, one, &keys, trail);
+            let (part, entry) = self.meters.time(Stage::Seal, part)?;
             parts.push(part);
             entries.push(entry);
         }

@@ -10,6 +10,7 @@ use super::{
     answer::{AnswerOutcome, AnswerStop, Proposed},
     call::Stop,
     decide::{Person, payload_parts, payload_plain, transfer_statement},
+    meters::Stage,
     providers::{NoRecord, ProvidedRecord},
     request::{Permission, RequestOutcome},
     sealing::{About, HUB, seal_payload, too_much},
@@ -129,7 +130,8 @@ impl Desk {
             return Err(RefusalCode::SchemaUnknown.into());
         }
         address::check_record_id(&provided.record)?;
-        let valid = validate(&provided.payload, version, &self.limits.validate)?;
+        let validate = || validate(&provided.payload, version, &self.limits.validate);
+        let valid = self.meters.time(Stage::Validate, validate)?;
         let main: Vec<IdentifierHash> = valid.main.iter().map(|one| self.hasher.identifier(one)).collect();
         if main.iter().any(|one| permission.identifiers.contains(one)) {
             Ok((valid, main))
@@ -149,9 +151,11 @@ impl Desk {
     ) -> Result<Decided, AnswerStop> {
         let Permission { compiled, request, .. } = permission;
         let agreement = &compiled.agreement;
-        let ground = person.facts.permit(agreement, self.clock.now()).map_err(Stop::from)?;
+        let (meters, now) = (&self.meters, self.clock.now());
+        let ground = meters.time(Stage::Permit, || person.facts.permit(agreement, now)).map_err(Stop::from)?;
         let mut projection = Projection::default();
-        compiled.view.project(&valid.value, &mut projection).map_err(Refusal::from)?;
+        let project = || compiled.view.project(&valid.value, &mut projection);
+        meters.time(Stage::Minimise, project).map_err(Refusal::from)?;
         let id = self.new_id();
         let wants = [
             (HUB, Class::Subject),
@@ -190,8 +194,8 @@ impl Desk {
             outgoing: None,
             payload: Some(seal_payload(payload, &epoch, id, payload_plain("", projection.text()))),
         };
-        let sealed = with_committer(|committer| seal::seal(draft, committer, &*self.random));
-        let sealed = sealed.map_err(|code| Stop::from(too_much(code)))?;
+        let seal = || with_committer(|committer| seal::seal(draft, committer, &*self.random));
+        let sealed = meters.time(Stage::Seal, seal).map_err(|code| Stop::from(too_much(code)))?;
         Ok(Decided { id, projection, pseudonym, sealed, until: ground.until })
     }
 

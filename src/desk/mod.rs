@@ -29,6 +29,7 @@ mod decide;
 mod deliveries;
 mod evidence;
 mod held;
+mod meters;
 mod newcomers;
 mod operate;
 mod proofs;
@@ -137,6 +138,7 @@ pub struct Desk {
     replays: tokio::sync::broadcast::Sender<Replayed>,
     newcomers: Arc<newcomers::Newcomers>,
     held: Arc<held::Held>,
+    meters: meters::Meters,
 }
 
 impl std::fmt::Debug for Desk {
@@ -166,6 +168,7 @@ impl Desk {
             replays: tokio::sync::broadcast::Sender::new(REPLAYS_UNREAD_MAX),
             newcomers: Arc::default(),
             held: Arc::default(),
+            meters: meters::Meters::new(),
         }
     }
 

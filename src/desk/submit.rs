@@ -3,12 +3,13 @@
 //! A submission is *prepared* (everything up to its commit, so that many can be prepared at once), proposed to the
 //! sequencer, and *concluded* from its answer: an outcome, or a proposal again when what it was decided on has changed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     CallError, Desk, Receipt, ReceiptDetail,
     call::Stop,
     decide::{Decision, Part},
+    meters::Stage,
     newcomers::Reserved,
     quota::Admitted,
     refuse::{Malformed, Trace},
@@ -174,7 +175,8 @@ impl Desk {
         trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
         let content = self.content(&submission);
         let now = self.clock.now();
-        let authenticated = authenticate::authenticate(catalogue, peer, submission, now, self.limits.window)?;
+        let authenticate = || authenticate::authenticate(catalogue, peer, submission, now, self.limits.window);
+        let authenticated = self.meters.time(Stage::Authenticate, authenticate)?;
         let Authenticated { caller, key, .. } = &authenticated;
         trace.context = Some(caller.context.clone());
         let system = SystemKey::from(&caller.system);
@@ -215,12 +217,17 @@ impl Desk {
         from: Authenticated,
         trace: &mut Trace,
     ) -> Result<(Authenticated, Decision), Stop> {
-        let addressed = address(catalogue, from, self.clock.now())?;
+        let now = self.clock.now();
+        let addressed = self.meters.time(Stage::Address, || address(catalogue, from, now))?;
         trace.record = Some((addressed.record_type.clone(), addressed.submission.record.clone()));
-        let valid = validate(&addressed.submission.payload, addressed.version, &self.limits.validate)?;
+        let payload = &addressed.submission.payload;
+        let validate = || validate(payload, addressed.version, &self.limits.validate);
+        let valid = self.meters.time(Stage::Validate, validate)?;
         let identifiers: Vec<IdentifierHash> = valid.main.iter().map(|one| self.hasher.identifier(one)).collect();
         trace.owner = Owner::Unknown(identifiers[0]);
+        let reading = Instant::now();
         let person = self.person(&identifiers).await?;
+        self.meters.since(Stage::Facts, reading);
         if person.changes.is_empty() {
             trace.owner = person.owner;
         }

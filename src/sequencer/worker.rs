@@ -1,6 +1,9 @@
 //! The writer's loop: take what waits, decide under the lock, sign, sync, answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::watch;
 
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     domain::time::Clock,
-    ledger::Edge,
+    ledger::{Edge, Kind},
     store::{Commit, Expect, Store, StoreError},
 };
 
@@ -112,6 +115,7 @@ impl Worker {
             replies.push(reply);
         }
         let store = Arc::clone(&self.parts.store);
+        let locking = Instant::now();
         let locked = {
             let expects: Vec<&Expect> = proposals.iter().flat_map(|proposal| &proposal.expects).collect();
             let keys: Vec<_> = proposals.iter().filter_map(|p| p.key.map(|(system, key, _)| (system, key))).collect();
@@ -124,6 +128,8 @@ impl Worker {
             Ok(guard) => guard,
             Err(error) => return refuse_all(answers, replies, &SequencerError::Unavailable(Arc::new(error))),
         };
+        note_step("lock", locking);
+        let deciding = Instant::now();
         let time = match self.watch.entry_time(&*self.parts.clock, guard.head().time) {
             Ok(time) => time,
             Err(fault) => return refuse_all(answers, replies, &SequencerError::Clock(fault)),
@@ -151,6 +157,7 @@ impl Worker {
         // Nothing of these is in the draft, so they need not wait for the disk.
         answers.send();
         let (commit, edge) = draft.finish();
+        note_step("decide", deciding);
         match self.write(guard, commit, edge).await {
             Ok(committed) => {
                 answer(answers, undecided, &committed);
@@ -178,21 +185,43 @@ impl Worker {
             }
             return Ok(Arc::clone(&self.parts.newest.borrow()));
         }
+        let signing = Instant::now();
         let snapshot = edge.snapshot();
         let checkpoint = tree::sign(&self.parts.signing, &edge).map_err(|_| SequencerError::Stopping)?;
         commit.tiles = snapshot.completed().iter().map(|tile| (tile.id(), tile.to_tile())).collect();
         commit.checkpoint = checkpoint.clone();
-        let (time, entries) = (commit.time, commit.entries.len());
-        let started = std::time::Instant::now();
+        note_step("sign", signing);
+        let time = commit.time;
+        let kinds = kinds_of(&commit);
+        let started = Instant::now();
         guard.commit(commit).await.map_err(unavailable)?;
         metrics::histogram!("waybill_commit_seconds").record(started.elapsed().as_secs_f64());
-        metrics::counter!("waybill_entries_total").increment(entries as u64);
+        for (kind, count) in kinds {
+            metrics::counter!("waybill_entries_total", "kind" => kind.name()).increment(count);
+        }
 
         self.parts.edge = edge;
         let committed = Arc::new(Committed { time, snapshot, checkpoint });
         self.parts.newest.send_replace(Arc::clone(&committed));
         Ok(committed)
     }
+}
+
+/// Notes how long a step of a commit took; those of the store are noted by the store.
+fn note_step(step: &'static str, started: Instant) {
+    metrics::histogram!("waybill_commit_step_seconds", "step" => step).record(started.elapsed());
+}
+
+/// How many entries of each kind; few kinds, so a list.
+fn kinds_of(commit: &Commit) -> Vec<(Kind, u64)> {
+    let mut kinds: Vec<(Kind, u64)> = Vec::new();
+    for new in &commit.entries {
+        match kinds.iter_mut().find(|(kind, _)| *kind == new.routing.kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((new.routing.kind, 1)),
+        }
+    }
+    kinds
 }
 
 impl Drop for Worker {

@@ -1,6 +1,9 @@
 //! The locked head and the commit: the order in which everything becomes durable, and only then is shown.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Instant,
+};
 
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes};
@@ -176,14 +179,19 @@ impl Inner {
 
     fn write(&self, prepared: Prepared, commit: Commit) -> Result<(), StoreError> {
         self.hook.before_slots_sync()?;
+        let started = Instant::now();
         // If we crash before or after this, recovery is clean because no row refers to the new slots yet.
         self.slots.sync()?;
+        note_step("slots", started);
         self.hook.before_batch()?;
+        let started = Instant::now();
         // If we crash before this is synced, recovery is clean because the journal's last batch has no valid end and is
         // cut off: the ledger ends with the commit before. If we crash after it, the commit is there as a whole, and
         // whoever waited for it repeats the call under its idempotency key and finds it.
         prepared.batch.commit().map_err(fatal)?;
+        note_step("batch", started);
         self.hook.after_batch()?;
+        let started = Instant::now();
 
         let first = prepared.head.size - commit.entries.len() as u64;
         let mut head = self.head.write();
@@ -198,11 +206,17 @@ impl Inner {
         }
         *head = prepared.head;
         drop(head);
+        note_step("publish", started);
         if flush {
             self.flusher.wake();
         }
         Ok(())
     }
+}
+
+/// Notes how long a durable step of a commit took.
+fn note_step(step: &'static str, started: Instant) {
+    metrics::histogram!("waybill_commit_step_seconds", "step" => step).record(started.elapsed());
 }
 
 /// The ledger with the entries of the commit that is being prepared.

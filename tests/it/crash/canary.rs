@@ -62,7 +62,19 @@ async fn no_personal_value_is_left_in_logs_metrics_errors_entries_file_names_or_
     let hub = scene.start();
     let told = paths::walk(&scene, &canary).await;
     let metrics = metrics(&scene).await;
-    assert!(metrics.contains("waybill_entries_total"), "{metrics}");
+    let stages = ["authenticate", "address", "validate", "facts", "permit", "minimise", "seal"];
+    for stage in stages {
+        assert!(metrics.contains(&format!("waybill_stage_seconds_count{{stage=\"{stage}\"}}")), "{stage}: {metrics}");
+    }
+    for step in ["lock", "decide", "sign", "slots", "batch", "publish"] {
+        assert!(
+            metrics.contains(&format!("waybill_commit_step_seconds_count{{step=\"{step}\"}}")),
+            "{step}: {metrics}"
+        );
+    }
+    for kind in ["transfer", "refusal-of-submission", "consent-granted"] {
+        assert!(metrics.contains(&format!("waybill_entries_total{{kind=\"{kind}\"}}")), "{kind}: {metrics}");
+    }
     canary.assert_absent("the metrics page", &metrics);
     told.errors.iter().for_each(|error| canary.assert_absent("an error", error));
     for entry in &told.entries {
