@@ -15,7 +15,7 @@ use crate::{
         time::Moment,
         transfer::DeliveryState,
     },
-    ledger::{Edge, Entry, MAX_ENTRY_BYTES, encode_person, leaf_hash},
+    ledger::{Edge, Entry, encode_person, leaf_hash},
     store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, StoreError, SubjectChange, SystemKey},
 };
 
@@ -75,10 +75,8 @@ impl<'g> Draft<'g> {
             return Err(SequencerError::Invalid("a call without an entry"));
         }
         let time = self.commit.time.as_secs();
-        let entries: Vec<Bytes> = proposal.entries.iter().map(|sealed| encode(&sealed.content, time)).collect();
-        if entries.iter().any(|entry| entry.len() > MAX_ENTRY_BYTES) {
-            return Err(SequencerError::Invalid("an entry is too long"));
-        }
+        let entries = proposal.entries.iter().map(|sealed| encode(&sealed.content, time));
+        let entries = entries.collect::<Result<Vec<Bytes>, _>>()?;
         if proposal.subjects.is_empty() && proposal.deliveries.is_empty() {
             return Ok(entries);
         }
@@ -178,12 +176,12 @@ impl<'g> Draft<'g> {
 }
 
 /// The leaf's bytes.
-fn encode(content: &Content, time: u64) -> Bytes {
+fn encode(content: &Content, time: u64) -> Result<Bytes, SequencerError> {
     match content {
-        Content::Person(digest) => Bytes::copy_from_slice(&encode_person(time, digest)),
-        Content::Public(attributes) => Entry::Public { time, attributes: attributes.clone() }
-            .encode()
-            .expect("public entries are made by the hub from names, digests and keys, which RFC 8785 can write")
-            .into(),
+        Content::Person(digest) => Ok(Bytes::copy_from_slice(&encode_person(time, digest))),
+        Content::Public(attributes) => {
+            let entry = Entry::Public { time, attributes: attributes.clone() }.encode();
+            entry.map(Bytes::from).map_err(|_| SequencerError::Invalid("an entry is too long, or cannot be written"))
+        }
     }
 }

@@ -62,8 +62,9 @@ impl GrpcServer {
         Self { parts }
     }
 
-    /// Serves `incoming` (each connection says who its peer is, see [`crate::tls::PeerInfo`]) until `stopping`; then takes no more calls, ends the streams, and waits for what is under way, at
-    /// most the time allowed for it (what is still open then ends with the runtime).
+    /// Serves `incoming` (each connection says who its peer is, see [`crate::tls::PeerInfo`]) until `stopping`; then takes
+    /// no more calls, ends the streams, and waits for what is under way, at most the time allowed for it (what is still
+    /// open then ends with the runtime).
     pub async fn serve<IO>(
         self,
         incoming: impl Stream<Item = std::io::Result<IO>> + Send + Unpin,
