@@ -3,7 +3,8 @@
 
 mod audit;
 mod away;
-mod calls;
+mod bounds;
+pub mod calls;
 mod codes;
 mod consent;
 mod cross_agency;

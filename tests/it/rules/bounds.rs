@@ -1,0 +1,111 @@
+//! Bounds of calls as a whole: how large, how long, how much is told. Those of what a call says are `limits.rs`, those of
+//! its connection `http2.rs`.
+
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Streaming};
+use waybill::{config::Limits, domain::time::Moment};
+use waybill_proto::v1;
+
+use crate::scene::{Scene, refusal_in, timestamp};
+
+type Questions = Streaming<v1::ProvideResponse>;
+
+/// Tax's stream, over which it answers nothing. It ends when the sender is dropped.
+async fn silent_provider(scene: &Scene) -> (mpsc::Sender<v1::ProvideRequest>, Questions) {
+    let (answers, sent) = mpsc::channel(2);
+    let open = v1::provide_request::Message::Open(v1::ProvideOpen::default());
+    answers.send(v1::ProvideRequest { message: Some(open) }).await.unwrap();
+    let mut tax = scene.exchange("tax/registry").await.provide(ReceiverStream::new(sent)).await.unwrap().into_inner();
+    tax.message().await.unwrap().unwrap();
+    (answers, tax)
+}
+
+async fn question(tax: &mut Questions) -> v1::Question {
+    match tax.message().await.unwrap().unwrap().message {
+        Some(v1::provide_response::Message::Question(question)) => question,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn income(scene: &Scene, deadline: Option<Moment>) -> v1::RequestRequest {
+    let request = scene.request(0, "tax/income-statement", "income-assessment");
+    v1::RequestRequest { deadline: deadline.and_then(timestamp), ..request }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_may_be_as_large_as_its_limit_says() {
+    const MAX: usize = 400_000;
+    let scene = Scene::with_limits(Limits { grpc_message_bytes_max: MAX, ..Limits::default() }).await;
+    let of = |bytes: usize| {
+        let mut submission = scene.record(0, "identity/address");
+        let request = |submission| v1::SubmitRequest { submission: Some(submission) };
+        let text = submission.payload.to_vec();
+        submission.payload = [text.clone(), vec![b' '; MAX / 2]].concat().into();
+        let rest = request(submission.clone()).encoded_len() - MAX / 2;
+        submission.payload = [text, vec![b' '; bytes - rest]].concat().into();
+        let request = request(submission);
+        assert_eq!(request.encoded_len(), bytes);
+        request
+    };
+    let mut identity = scene.exchange("identity/registry").await;
+    let read = identity.submit(of(MAX)).await.unwrap_err();
+    assert_eq!(refusal_in(&read).code, "record.too-large", "it was read");
+    let before = scene.size();
+    let unread = identity.submit(of(MAX + 1)).await.unwrap_err();
+    assert_eq!((unread.code(), scene.size()), (Code::OutOfRange, before), "{unread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_faults_are_told_than_the_limit_says() {
+    for (max, told) in [(4, 4), (5, 5), (6, 5)] {
+        let scene = Scene::with_limits(Limits { violations_max: max, ..Limits::default() }).await;
+        let mut record = scene.record(0, "identity/address");
+        record.payload = "{\"a\":1}".into(); // lacks four things, and has one too many
+        let refused = scene.push(record).await.unwrap_err();
+        assert_eq!(refusal_in(&refused).violations.len(), told, "at most {max}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_until_its_deadline_and_no_longer_than_the_limit_says() {
+    let scene = std::sync::Arc::new(Scene::new().await);
+    let (_answers, mut tax) = silent_provider(&scene).await;
+    let (now, max, ms) = (scene.now(), Limits::default().request_s_max, Duration::from_millis(1));
+    for (asked, granted) in [
+        (Some(now.after(max)), now.after(max)),
+        (Some(now.after(max + ms)), now.after(max)),
+        (Some(now.after(ms)), now.after(ms)),
+        (None, now.after(max)),
+    ] {
+        let asking = tokio::spawn({
+            let scene = scene.clone();
+            async move { scene.exchange("benefit/claims").await.request(income(&scene, asked)).await }
+        });
+        assert_eq!(question(&mut tax).await.deadline, timestamp(granted), "{asked:?}");
+        asking.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_stops_waits_for_calls_as_long_as_the_limit_says() {
+    let limits = Limits { drain_s_max: Duration::from_secs(2), ..Limits::default() };
+    for (under_way, least, most) in [(false, 0, 1900), (true, 2000, 4500)] {
+        let scene = Scene::with_limits(limits.clone()).await;
+        let (_answers, mut tax) = silent_provider(&scene).await;
+        let mut benefit = scene.exchange("benefit/claims").await;
+        let request = income(&scene, None);
+        let asking = under_way.then(|| tokio::spawn(async move { benefit.request(request).await }));
+        if under_way {
+            question(&mut tax).await;
+        }
+        let begun = Instant::now();
+        scene.hub.stop().await.unwrap();
+        let took = begun.elapsed().as_millis();
+        assert!((least..most).contains(&took), "{took} ms, a call under way: {under_way}");
+        drop(asking);
+    }
+}
