@@ -1,38 +1,84 @@
 //! What a hub does beside its calls, in small steps that do not disturb them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::time::{Clock as _, SystemClock},
-    store::embedded::EmbeddedStore,
+    desk::Desk,
+    domain::time::{Clock, Moment, SystemClock},
+    store::{StoreError, embedded::EmbeddedStore},
 };
 
 /// Rows forgotten in one step: some milliseconds of work.
 const ROWS: usize = 256;
-/// How often the window is looked at.
+/// How often something is looked for that has had its time.
 const EVERY: Duration = Duration::from_mins(1);
+/// How long after its hour the key of an epoch is destroyed: what was sealed in it has been committed by then, or is
+/// decided again. So a payload is gone 71 minutes after its acknowledgement at the latest.
+const EPOCH_GRACE: Duration = Duration::from_mins(10);
 
 /// Forgets calls whose keys are older than the window; a repeat of them is refused as too old.
 pub(super) async fn forget_calls(store: EmbeddedStore, window: Duration, stopping: CancellationToken) {
+    let forget = move || {
+        let since = SystemClock.now().before(window);
+        while store.forget_before(since, ROWS)? == ROWS {
+            std::thread::yield_now();
+        }
+        Ok(())
+    };
+    again_and_again(forget, "old calls are not forgotten", stopping).await;
+}
+
+/// Destroys payloads that have had their time: see [`retire_payloads`].
+pub(super) async fn retire(
+    store: EmbeddedStore,
+    desk: Arc<Desk>,
+    clock: Arc<dyn Clock>,
+    term: Duration,
+    stopping: CancellationToken,
+) {
+    let retire = move || retire_payloads(&store, &desk, clock.now(), term).map(drop);
+    again_and_again(retire, "payloads are kept longer than they should be", stopping).await;
+}
+
+/// Destroys what is not needed any more at `now`: the epoch keys of hours that are over, and with them every payload that
+/// was handed over or cancelled; dead letters of which the `term` is over. What is late is sealed again. Says how many
+/// epochs ended. Blocks: not to be called from async code.
+pub fn retire_payloads(store: &EmbeddedStore, desk: &Desk, now: Moment, term: Duration) -> Result<usize, StoreError> {
+    let dead_since = now.before(term);
+    while store.forget_dead_letters(dead_since, ROWS)? == ROWS {}
+    let recipients: Vec<_> = desk.catalogue().agencies().map(|agency| agency.id.key()).collect();
+    let over = store.epochs_before(hour(now.before(EPOCH_GRACE)))?;
+    for ended in &over {
+        let late = store.retire_epoch(*ended, hour(now), &recipients, dead_since)?;
+        tracing::info!(late, "an hour's payloads are destroyed; those that are late were sealed again");
+    }
+    Ok(over.len())
+}
+
+fn hour(moment: Moment) -> u32 {
+    u32::try_from(moment.as_secs() / 3600).unwrap_or(u32::MAX)
+}
+
+/// Does `step` every so often, on a thread that may block.
+async fn again_and_again(
+    step: impl Fn() -> Result<(), StoreError> + Send + Sync + 'static,
+    failed: &'static str,
+    stopping: CancellationToken,
+) {
+    let step = Arc::new(step);
     let mut ticks = tokio::time::interval(EVERY);
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        loop {
-            let (store, since) = (store.clone(), SystemClock.now().before(window));
-            match tokio::task::spawn_blocking(move || store.forget_before(since, ROWS)).await {
-                Ok(Ok(ROWS)) => tokio::task::yield_now().await,
-                Ok(Ok(_)) => break,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "old calls are not forgotten");
-                    break;
-                }
-                Err(_) => return,
-            }
+        let step = Arc::clone(&step);
+        match tokio::task::spawn_blocking(move || step()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "{failed}"),
+            Err(_) => return,
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    chores::retire_payloads,
     core::{Core, Surroundings, desk_limits, sequencer_bounds, store_options},
     exercise::{falsify_copy, verify_data},
     telemetry::start_logging,
@@ -84,6 +85,7 @@ impl Hub {
 
         let options = store_options(&config, origin.as_str(), master);
         let random = Arc::clone(&surroundings.random);
+        let clock = Arc::clone(&surroundings.clock);
         let core = Core::start(options, Signing { origin, signer }, catalogue, &config.limits, surroundings).await?;
         let relay = Registry::new(Arc::clone(&core.desk), relay_limits(&config.limits), random);
         relay.resume().await.map_err(|error| anyhow::anyhow!("deliveries cannot be resumed: {error}"))?;
@@ -107,6 +109,13 @@ impl Hub {
             tokio::spawn(chores::forget_calls(
                 core.store.clone(),
                 config.limits.idempotency_back_s_max,
+                stopping.clone(),
+            )),
+            tokio::spawn(chores::retire(
+                core.store.clone(),
+                Arc::clone(&core.desk),
+                clock,
+                config.limits.dead_letter_s_max,
                 stopping.clone(),
             )),
         ];

@@ -139,6 +139,7 @@ limits! {
     delivery_attempts_max: count = 8 in 1..=1_000, "Attempts before a delivery is a dead letter.";
     backoff_ms_min: ms = 1_000 in 1..=60_000, "Wait after the first failed attempt; it doubles with each.";
     backoff_ms_max: ms = 60_000 in 1..=3_600_000, "The longest wait between two attempts.";
+    dead_letter_s_max: s = 2_592_000 in 3_600..=31_536_000, "Term of a dead letter: how long it is kept and can be replayed (30 days).";
     // Connections
     connections_max: count = 1_024 in 1..=1_000_000, "Connections.";
     connections_per_system_max: count = 64 in 1..=65_536, "Connections of one system.";

@@ -147,6 +147,10 @@ impl Desk {
             parts.push(part);
             entries.push(entry);
         }
+        if transfers {
+            // A proposal that waited past the end of its hour would be sealed under a key that is gone.
+            person.expects.push(Expect::Key(keys.epoch.number));
+        }
         Ok(Decision { parts, entries, person })
     }
 

@@ -88,6 +88,7 @@ impl Desk {
             let decided = self.decide_evidence(permission, provider, provided, &valid, &person).await?;
             let mut expects = person.expects.clone();
             expects.extend(decided.until.map(Expect::Before));
+            expects.extend(decided.sealed.entry.routing.payload.map(|slots| Expect::Key(slots.epoch)));
             let proposal = Proposal {
                 system: None,
                 key: Some(permission.answer_key),
@@ -254,6 +255,17 @@ impl Desk {
 
     /// The traceparent and record that an entry carries, while its keys exist.
     pub(super) async fn open_payload(&self, stored: &StoredEntry) -> Result<Option<(String, Bytes)>, CallError> {
+        if let Ok(Some(opened)) = self.try_open_payload(stored).await {
+            return Ok(Some(opened));
+        }
+        // It may have been sealed again, under another hour's key, since the entry was read.
+        match self.stored(stored.index).await? {
+            Some(stored) => self.try_open_payload(&stored).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn try_open_payload(&self, stored: &StoredEntry) -> Result<Option<(String, Bytes)>, CallError> {
         let Some(slots) = stored.routing.payload else { return Ok(None) };
         let (subject, epoch) = (self.store.slot_key(slots.subject).await?, self.store.slot_key(slots.epoch).await?);
         let (Some(subject), Some(epoch)) = (subject, epoch) else { return Ok(None) };

@@ -123,6 +123,8 @@ impl<'g> Draft<'g> {
                 linked.is_none_or(|linked| linked == subject) && !self.changed.facts.contains(subject)
             }
             Expect::Before(moment) => return self.commit.time < *moment,
+            // No key is erased while the head is locked.
+            Expect::Key(_) => true,
             // Few expect this, so they look through the batch, and nobody keeps a set of its terms.
             Expect::Quiet { term, .. } => !self.commit.entries.iter().any(|new| new.routing.terms.contains(term)),
             // Which deliveries a claim reaches is not known here, so any claim sends back whoever expects one to be due.

@@ -105,6 +105,8 @@ pub enum Expect {
     },
     /// The entry's time is before this moment: a fact that the decision rests on ends then.
     Before(Moment),
+    /// The key in this slot has not been erased: what was sealed under it can be opened.
+    Key(SlotNumber),
     /// No entry with this term has been committed at or after this index.
     Quiet {
         /// The term, usually a subject's.

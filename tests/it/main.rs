@@ -19,6 +19,7 @@ mod crash;
 mod deliveries;
 mod grpc;
 mod offline;
+mod retention;
 mod rules;
 mod scene;
 mod schemas;

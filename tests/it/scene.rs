@@ -172,6 +172,11 @@ impl Scene {
         OperatorServiceClient::new(self.channel(system).await)
     }
 
+    /// The time, by the scene's clock.
+    pub fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
     /// A new idempotency key, of now by the scene's clock.
     pub fn key(&self) -> String {
         key_at(self.clock.now())

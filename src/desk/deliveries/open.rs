@@ -157,6 +157,20 @@ impl Desk {
 
     /// Trace context and record; `None` when their keys were erased or their bytes are damaged.
     async fn unseal(&self, item: &PendingDelivery) -> Result<Option<(String, Bytes)>, CallError> {
+        if let Some(opened) = self.try_unseal(item).await? {
+            return Ok(Some(opened));
+        }
+        // It may have been sealed again, under another hour's key, since it was read.
+        let Some(outgoing) = item.entry.routing.outgoing else { return Ok(None) };
+        let index = item.entry.index;
+        let again = self.store.pending(outgoing.recipient, index, 1).await?.items.into_iter().next();
+        match again.filter(|again| again.entry.index == index) {
+            Some(again) if again.entry.routing.payload != item.entry.routing.payload => self.try_unseal(&again).await,
+            _ => Ok(None),
+        }
+    }
+
+    async fn try_unseal(&self, item: &PendingDelivery) -> Result<Option<(String, Bytes)>, CallError> {
         let routing = &item.entry.routing;
         let Some(slots) = routing.payload else { return Ok(None) };
         let (Some(subject), Some(epoch)) =

@@ -153,6 +153,10 @@ impl Desk {
         else {
             return Err(RefusalCode::DeadLetterUnknown.into());
         };
+        if self.open_payload(&stored).await?.is_none() {
+            // Its term is over, and its content gone.
+            return Err(RefusalCode::DeadLetterUnknown.into());
+        }
         let sealed = self.seal_replay(&stored, &caller).await?;
         let proposal = Proposal {
             system: Some(system),

@@ -109,6 +109,7 @@ impl Inner {
                 Some(pointed) => self.people.subject(pointed)?.is_some_and(|known| known.facts.version == 0),
             },
             Expect::Before(moment) => head.time < *moment,
+            Expect::Key(slot) => self.slots.key(*slot)?.is_some(),
             Expect::Quiet { term, since } => self.index.is_quiet(*term, *since)?,
             Expect::Delivery { index, state } => {
                 self.delivery(*index)?.is_some_and(|delivery| delivery.state == *state)

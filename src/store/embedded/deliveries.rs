@@ -17,7 +17,7 @@ use parking_lot::RwLock;
 use super::{
     StoreError,
     codec::{Malformed, corrupt},
-    keyspaces::{Keyspaces, read},
+    keyspaces::{Keyspaces, fatal, read},
     outbox::{Ended, Outbox},
 };
 use crate::{
@@ -94,6 +94,31 @@ impl Deliveries {
     fn ended(&self, recipient: AgencyKey, index: u64) -> Result<Option<Ended>, StoreError> {
         let row = self.keyspaces.outbox.get(row_key(ENDED, recipient, index)).map_err(read)?;
         row.map(|row| Ended::decode(&row).map_err(corrupt("outbox"))).transpose()
+    }
+
+    /// Everybody who has a position.
+    pub(super) fn recipients(&self) -> Vec<AgencyKey> {
+        self.outboxes.read().keys().copied().collect()
+    }
+
+    /// Forgets up to `limit` dead letters from before `moment`. Under the lock of the head.
+    pub(super) fn forget_dead(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
+        let mut batch = OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), limit.min(256));
+        let mut count = 0;
+        for row in self.keyspaces.outbox.prefix([DEAD]) {
+            let key = row.key().map_err(read)?;
+            let recipient = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed);
+            let recipient = AgencyKey(u64::from_be_bytes(recipient.map_err(corrupt("outbox"))?));
+            if self.ended(recipient, row_index(&key)?)?.is_none_or(|ended| ended.since < moment) {
+                batch.remove(&self.keyspaces.outbox, key);
+                count += 1;
+            }
+            if count == limit {
+                break;
+            }
+        }
+        batch.commit().map_err(fatal)?;
+        Ok(count)
     }
 
     /// Up to `limit` dead letters from `from` on: index, attempts, since when.

@@ -1,4 +1,5 @@
-//! The three moments of a commit at which a disk can fail, for the fault tests. In production nothing is hooked.
+//! The moments of a commit, and of an epoch's end, at which a disk can fail, for the fault tests. In production nothing
+//! is hooked.
 
 use super::StoreError;
 
@@ -19,6 +20,11 @@ pub trait CommitHook: Send + Sync + 'static {
 
     /// After the batch is durable, before anybody is shown it.
     fn after_batch(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// After the key of an epoch was overwritten, before the rows that speak of it go.
+    fn after_erase(&self) -> Result<(), StoreError> {
         Ok(())
     }
 }

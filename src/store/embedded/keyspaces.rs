@@ -23,6 +23,8 @@ pub(super) struct Keyspaces {
     pub(super) commits: Keyspace,
     /// First index -> packed sealed payloads. `rows.rs`
     pub(super) payloads: Keyspace,
+    /// Index -> payload that was sealed again. `resealed.rs`
+    pub(super) resealed: Keyspace,
     /// (Size at which it became full, level) -> tile. `history.rs`
     pub(super) tiles: Keyspace,
     /// (UUIDv7's second, first index) -> sorted run of idempotency keys. `known.rs`
@@ -85,6 +87,7 @@ impl Keyspaces {
             meta: keyspace("meta", || random(MIB))?,
             commits: keyspace("commits", || appended(32 * MIB))?,
             payloads: keyspace("payloads", || appended(64 * MIB))?,
+            resealed: keyspace("resealed", || random(16 * MIB))?,
             tiles: keyspace("tiles", || appended(8 * MIB))?,
             known: keyspace("known", || appended(16 * MIB))?,
             subjects: keyspace("subjects", || random(16 * MIB))?,

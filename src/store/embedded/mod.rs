@@ -8,6 +8,7 @@
 //! | was this call made before? | `known.rs` |
 //! | who is this, and what is known of them? | `people.rs`, `facts_row.rs` |
 //! | where are the keys, and how are they erased? | `slots.rs`, `slot_file.rs` |
+//! | when does a payload go, and what of a late one? | `epochs.rs`, `resealed.rs` |
 //! | what is due to whom? | `pending.rs`, `deliveries.rs`, `outbox.rs` |
 //! | how is a search answered? | `search.rs`, `index/` |
 //! | when does it stop taking writes? | `space.rs`, `health.rs` |
@@ -18,6 +19,7 @@ mod codec;
 mod commit;
 mod copy;
 mod deliveries;
+mod epochs;
 mod facts_row;
 mod health;
 mod history;
@@ -32,6 +34,7 @@ mod outbox;
 mod pending;
 mod people;
 mod random;
+mod resealed;
 mod routing;
 mod rows;
 mod search;
@@ -80,6 +83,7 @@ struct Inner {
     people: people::People,
     deliveries: deliveries::Deliveries,
     slots: slots::Slots,
+    resealed: resealed::Resealed,
     space: space::Space,
     health: Arc<health::Health>,
     hook: Arc<dyn CommitHook>,
@@ -172,15 +176,18 @@ impl Store for EmbeddedStore {
         let inner = self.healthy()?;
         let size = inner.head.read().size;
         if inner.history.is_recent(from) {
-            return inner.history.entries(from, size, limit);
+            return inner.entries(from, size, limit);
         }
-        self.blocking(move |inner| inner.history.entries(from, size, limit)).await
+        self.blocking(move |inner| inner.entries(from, size, limit)).await
     }
 
     async fn payload(&self, index: u64) -> Result<Option<bytes::Bytes>, StoreError> {
         let inner = self.healthy()?;
         if index >= inner.head.read().size {
             return Ok(None);
+        }
+        if let Some((_, payload)) = inner.resealed.get(index)? {
+            return Ok(Some(payload));
         }
         inner.history.payload(&*inner.history.containing(index)?, index)
     }

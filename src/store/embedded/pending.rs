@@ -3,7 +3,7 @@
 use super::{Inner, StoreError, history::payload_in, outbox::Outbox};
 use crate::{
     domain::agency::AgencyKey,
-    store::{DeadLetter, Delivery, Pending, PendingDelivery},
+    store::{DeadLetter, Delivery, Pending, PendingDelivery, StoredEntry},
 };
 
 impl Inner {
@@ -44,7 +44,15 @@ impl Inner {
         Ok(due)
     }
 
-    fn load(&self, outbox: &Outbox, indices: &[u64]) -> Result<Vec<PendingDelivery>, StoreError> {
+    /// Up to `limit` entries from `from` on and below `size`.
+    pub(super) fn entries(&self, from: u64, size: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut entries = self.history.entries(from, size, limit)?;
+        entries.iter_mut().for_each(|stored| self.resealed.patch(stored));
+        Ok(entries)
+    }
+
+    /// Deliveries with their payloads, as they are sealed now.
+    pub(super) fn load(&self, outbox: &Outbox, indices: &[u64]) -> Result<Vec<PendingDelivery>, StoreError> {
         let mut items = Vec::with_capacity(indices.len());
         let mut rest = indices;
         while let Some(first) = rest.first() {
@@ -56,9 +64,15 @@ impl Inner {
                     Some(row) => payload_in(row, &commit, *index)?,
                     None => commit.get(*index).map(|entry| entry.payload.clone()),
                 };
-                let Some(entry) = commit.stored(*index) else { continue };
+                let Some(mut entry) = commit.stored(*index) else { continue };
+                let mut payload = payload.unwrap_or_default();
+                if let Some((epoch, resealed)) = self.resealed.get(*index)?
+                    && let Some(slots) = &mut entry.routing.payload
+                {
+                    (slots.epoch, payload) = (epoch, resealed);
+                }
                 let replayed = outbox.open_at(*index).is_some_and(|open| open.replayed);
-                items.push(PendingDelivery { entry, payload: payload.unwrap_or_default(), replayed });
+                items.push(PendingDelivery { entry, payload, replayed });
             }
             rest = later;
         }

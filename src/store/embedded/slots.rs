@@ -121,6 +121,34 @@ impl Slots {
         Ok(key)
     }
 
+    /// Where the slots of `owner` lie, erased ones too.
+    pub(super) fn numbers(&self, owner: Owner) -> Result<Vec<SlotNumber>, StoreError> {
+        let pending = self.pending.lock();
+        let owned = match pending.rows.get(&owner) {
+            Some((owned, _)) => Owned::clone(owned),
+            None => self.load(owner)?,
+        };
+        Ok(owned.into_iter().map(|(.., number)| number).collect())
+    }
+
+    /// The hours before `hour` whose epochs have slots, ascending.
+    pub(super) fn epochs_before(&self, hour: u32) -> Result<Vec<u32>, StoreError> {
+        let mut hours = Vec::new();
+        for row in self.keyspaces.slots.range(row_key(Owner::Epoch(0))..row_key(Owner::Epoch(hour))) {
+            let key = row.key().map_err(read)?;
+            let bytes =
+                key.get(1..).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed).map_err(corrupt("slots"))?;
+            hours.push(u32::from_be_bytes(bytes));
+        }
+        Ok(hours)
+    }
+
+    /// Removes the row of an owner whose keys are erased.
+    pub(super) fn remove(&self, batch: &mut OwnedWriteBatch, owner: Owner) {
+        batch.remove(&self.keyspaces.slots, row_key(owner));
+        self.owners.remove(&owner);
+    }
+
     /// Erases a slot's key for good. What it sealed stays where it is and opens no more.
     pub(super) fn erase(&self, number: SlotNumber) -> Result<(), StoreError> {
         // Whose it is cannot be told from the number; this is rare enough to look all owners up again.

@@ -219,8 +219,17 @@ impl Recipient {
     }
 
     pub async fn acknowledge(&self, delivery: &v1::Delivery) {
-        let answer = Some(v1::delivery_answer::Answer::Acknowledged(v1::Acknowledged {}));
-        let answer = v1::DeliveryAnswer { transfer_ids: vec![delivery.transfer_id.clone()], answer };
+        self.answer(delivery, v1::delivery_answer::Answer::Acknowledged(v1::Acknowledged {})).await;
+    }
+
+    pub async fn reject(&self, delivery: &v1::Delivery, reason: v1::RejectionReason) {
+        let rejected = v1::Rejected { reason: reason.into() };
+        self.answer(delivery, v1::delivery_answer::Answer::Rejected(rejected)).await;
+    }
+
+    async fn answer(&self, delivery: &v1::Delivery, answer: v1::delivery_answer::Answer) {
+        let (transfer_ids, answer) = (vec![delivery.transfer_id.clone()], Some(answer));
+        let answer = v1::DeliveryAnswer { transfer_ids, answer };
         let answer = receive_request::Message::Answer(answer);
         self.answers.send(v1::ReceiveRequest { message: Some(answer) }).await.unwrap();
     }

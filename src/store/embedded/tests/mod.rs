@@ -2,6 +2,7 @@
 
 mod calls_and_people;
 mod deliveries;
+mod epochs;
 mod faults;
 mod ledger;
 mod model;

@@ -1,0 +1,173 @@
+//! The end of an hour's epoch key, and with it of every payload that was sealed under it. What has not been handed over by
+//! then is sealed again under a later hour.
+//!
+//! The order that loses nothing: what is late is durable under the later epoch, while nobody commits, before the old key is
+//! overwritten; the rows that speak of the old epoch go last. A crash at any point leaves a state from which the same can be
+//! done again.
+
+use std::collections::BTreeSet;
+
+use fjall::{OwnedWriteBatch, PersistMode};
+
+use super::{EmbeddedStore, Inner, StoreError, keyspaces::fatal};
+use crate::{
+    domain::{agency::AgencyKey, time::Moment},
+    store::{Class, Owner, PendingDelivery, Slot, SlotNumber},
+    vault,
+};
+
+/// Deliveries looked at in one step: some milliseconds of work.
+const PAGE: usize = 256;
+/// The hub itself, as a keeper of keys.
+const HUB: AgencyKey = AgencyKey(0);
+
+/// Which payloads of an epoch are kept.
+struct Late<'a> {
+    epochs: &'a [SlotNumber],
+    /// Dead letters given up at this moment or later.
+    dead_since: Moment,
+    /// Entries from this index on.
+    from: u64,
+}
+
+impl EmbeddedStore {
+    /// The hours before `hour` whose epoch keys are still there, ascending.
+    pub fn epochs_before(&self, hour: u32) -> Result<Vec<u32>, StoreError> {
+        self.healthy()?.slots.epochs_before(hour)
+    }
+
+    /// Destroys the epoch key of `hour`. Payloads of deliveries that have not ended, and of dead letters given up at
+    /// `dead_since` or later, are sealed again under the epoch of the hour `into` first; says how many. Deliveries are
+    /// looked for at `recipients` and at whoever has received before. What is proposed under the old epoch afterwards
+    /// does not find its key ([`Expect::Key`](crate::store::Expect::Key)). Blocks: not to be called from async code.
+    pub fn retire_epoch(
+        &self,
+        hour: u32,
+        into: u32,
+        recipients: &[AgencyKey],
+        dead_since: Moment,
+    ) -> Result<usize, StoreError> {
+        let inner = self.healthy()?;
+        inner.space.check()?;
+        inner.retire(hour, into, recipients, dead_since).map_err(|error| match error {
+            StoreError::Fatal(_) => inner.health.poison(&error),
+            other => other,
+        })
+    }
+
+    /// Forgets up to `limit` dead letters that were given up before `moment`: they are not listed any more, and their
+    /// payloads go with the next epoch that is retired. Says how many. Blocks: not to be called from async code.
+    pub fn forget_dead_letters(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
+        let inner = self.healthy()?;
+        let _lock = inner.head_lock.blocking_lock();
+        inner.deliveries.forget_dead(moment, limit).map_err(|error| match error {
+            StoreError::Fatal(_) => inner.health.poison(&error),
+            other => other,
+        })
+    }
+}
+
+impl Inner {
+    fn retire(&self, hour: u32, into: u32, recipients: &[AgencyKey], dead_since: Moment) -> Result<usize, StoreError> {
+        let owner = Owner::Epoch(hour);
+        let epochs = self.slots.numbers(owner)?;
+        let recipients: BTreeSet<AgencyKey> = recipients.iter().copied().chain(self.deliveries.recipients()).collect();
+        let new = self.slots.of(Owner::Epoch(into), &[(HUB, Class::Epoch)])?;
+        let new = new.first().ok_or(StoreError::Invalid("the epoch has no slot"))?;
+        // First beside the commits, page by page; then, while nobody commits, what came meanwhile.
+        let seen = self.head.read().size;
+        let mut count = 0;
+        for recipient in &recipients {
+            let late = Late { epochs: &epochs, dead_since, from: 0 };
+            count += self.reseal_all(*recipient, &late, |inner, page| {
+                let _lock = inner.head_lock.blocking_lock();
+                inner.reseal(page, new)
+            })?;
+        }
+        let _lock = self.head_lock.blocking_lock();
+        for recipient in &recipients {
+            let late = Late { epochs: &epochs, dead_since, from: seen };
+            count += self.reseal_all(*recipient, &late, |inner, page| inner.reseal(page, new))?;
+        }
+        // If we crash before this, what was sealed again has two keys, and the next run finds nothing left to seal.
+        for number in epochs.iter().filter(|number| **number != new.number) {
+            self.slots.erase(*number)?;
+        }
+        self.hook.after_erase()?;
+        // If we crash before this, the next run finds the hour again, with keys that are erased already.
+        let gone = self.resealed.under(&epochs);
+        let mut batch = OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), gone.len() + 1);
+        gone.iter().for_each(|index| self.resealed.remove(&mut batch, *index));
+        self.slots.remove(&mut batch, owner);
+        batch.commit().map_err(fatal)?;
+        self.resealed.forget(&gone);
+        Ok(count)
+    }
+
+    /// Hands every page of the recipient's late payloads to `reseal`.
+    fn reseal_all(
+        &self,
+        recipient: AgencyKey,
+        late: &Late<'_>,
+        reseal: impl Fn(&Self, &[PendingDelivery]) -> Result<(), StoreError>,
+    ) -> Result<usize, StoreError> {
+        let is_late =
+            |item: &PendingDelivery| item.entry.routing.payload.is_some_and(|slots| late.epochs.contains(&slots.epoch));
+        let mut count = 0;
+        let mut take = |mut page: Vec<PendingDelivery>| {
+            page.retain(is_late);
+            count += page.len();
+            if page.is_empty() { Ok(()) } else { reseal(self, &page) }
+        };
+        let mut from = late.from;
+        loop {
+            let page = self.pending(recipient, from, PAGE)?;
+            if page.items.is_empty() {
+                break;
+            }
+            from = page.next;
+            take(page.items)?;
+        }
+        let mut from = late.from;
+        loop {
+            let dead = self.deliveries.dead(recipient, from, PAGE)?;
+            let Some((last, ..)) = dead.last() else { break };
+            from = last + 1;
+            let kept = dead.iter().filter(|(.., since)| *since >= late.dead_since);
+            let indices: Vec<u64> = kept.map(|(index, ..)| *index).collect();
+            take(self.load(&self.deliveries.outbox(recipient), &indices)?)?;
+        }
+        Ok(count)
+    }
+
+    /// Seals payloads again under `epoch`, durably. Under the lock of the head.
+    fn reseal(&self, page: &[PendingDelivery], epoch: &Slot) -> Result<(), StoreError> {
+        let mut batch = OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), page.len() + 1)
+            .durability(Some(PersistMode::SyncData));
+        let mut indices = Vec::with_capacity(page.len());
+        for item in page {
+            let (index, routing) = (item.entry.index, &item.entry.routing);
+            let Some(slots) = routing.payload else { continue };
+            // Whose key was erased meanwhile is not to be brought back.
+            let (Some(subject), Some(old)) = (self.slots.key(slots.subject)?, self.slots.key(slots.epoch)?) else {
+                continue;
+            };
+            let Ok(plain) = vault::open(&vault::payload_key(&subject, &old, routing.id), &item.payload) else {
+                tracing::error!(index, "the payload of a delivery does not open: it is damaged");
+                continue;
+            };
+            let sealed = vault::seal(&vault::payload_key(&subject, &epoch.key, routing.id), &plain);
+            self.resealed.write(&mut batch, index, epoch.number, &sealed);
+            indices.push(index);
+        }
+        let round = self.slots.write(&mut batch);
+        self.hook.before_slots_sync()?;
+        self.slots.sync()?;
+        self.hook.before_batch()?;
+        batch.commit().map_err(fatal)?;
+        self.hook.after_batch()?;
+        self.slots.publish(round);
+        self.resealed.publish(&indices, epoch.number);
+        Ok(())
+    }
+}

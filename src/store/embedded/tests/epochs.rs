@@ -1,0 +1,169 @@
+//! The end of an hour's epoch, also where the disk fails at one of its steps: what was handed over opens no more, what is
+//! late still does.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::scene::{BENEFIT, NOON, Scene, TAX, entry, subject, transfer};
+use crate::{
+    domain::{agency::AgencyKey, time::Moment, transfer::DeliveryState},
+    store::{
+        Class, Expect, NewEntry, Owner, PayloadSlots, PendingDelivery, SlotNumber, Store, StoreError,
+        embedded::{CommitHook, EmbeddedStore},
+    },
+    vault,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    BeforeSlots,
+    BeforeBatch,
+    AfterBatch,
+    AfterErase,
+}
+
+/// Fails once at a step.
+#[derive(Default)]
+struct Failing(Mutex<Option<Step>>);
+
+impl Failing {
+    fn reach(&self, step: Step) -> Result<(), StoreError> {
+        match self.0.lock().take_if(|at| *at == step) {
+            Some(_) => Err(StoreError::Fatal("the disk says no".to_owned())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl CommitHook for Failing {
+    fn before_slots_sync(&self) -> Result<(), StoreError> {
+        self.reach(Step::BeforeSlots)
+    }
+    fn before_batch(&self) -> Result<(), StoreError> {
+        self.reach(Step::BeforeBatch)
+    }
+    fn after_batch(&self) -> Result<(), StoreError> {
+        self.reach(Step::AfterBatch)
+    }
+    fn after_erase(&self) -> Result<(), StoreError> {
+        self.reach(Step::AfterErase)
+    }
+}
+
+/// An entry with a payload that is really sealed, in the hour 10.
+async fn sealed(store: &EmbeddedStore, index: u64, recipient: AgencyKey) -> NewEntry {
+    let person = store.slots(Owner::Subject(subject(1)), &[(AgencyKey(1), Class::Payload)]).await.unwrap().remove(0);
+    let epoch = store.slots(Owner::Epoch(10), &[(AgencyKey(0), Class::Epoch)]).await.unwrap().remove(0);
+    let mut new = entry(index, &[index], Some(recipient));
+    new.routing.payload = Some(PayloadSlots { subject: person.number, epoch: epoch.number });
+    let key = vault::payload_key(&person.key, &epoch.key, transfer(index));
+    new.payload = vault::seal(&key, format!("record {index}").as_bytes()).into();
+    new
+}
+
+/// What a payload says, if its keys are there.
+async fn opened(store: &EmbeddedStore, item: &PendingDelivery) -> Option<String> {
+    let slots = item.entry.routing.payload.unwrap();
+    let subject = store.slot_key(slots.subject).await.unwrap()?;
+    let epoch = store.slot_key(slots.epoch).await.unwrap()?;
+    let plain = vault::open(&vault::payload_key(&subject, &epoch, item.entry.routing.id), &item.payload).unwrap();
+    Some(String::from_utf8(plain.to_vec()).unwrap())
+}
+
+async fn waiting(store: &EmbeddedStore, recipient: AgencyKey) -> Vec<Option<String>> {
+    let mut all = Vec::new();
+    for item in store.pending(recipient, 0, 10).await.unwrap().items {
+        all.push(opened(store, &item).await);
+    }
+    all
+}
+
+async fn retire(store: &EmbeddedStore, dead_since: Moment) -> Result<usize, StoreError> {
+    let store = store.clone();
+    tokio::task::spawn_blocking(move || store.retire_epoch(10, 11, &[TAX, BENEFIT], dead_since)).await.unwrap()
+}
+
+/// Tax has its record, benefit not yet; one of benefit's was given up at the time of the last commit. Where the key of
+/// the hour lies.
+async fn scene(hook: Arc<Failing>) -> (Scene, SlotNumber) {
+    let scene = Scene::with(|options| options.hook = hook);
+    let store = scene.store();
+    let entries = [sealed(store, 0, TAX).await, sealed(store, 1, BENEFIT).await, sealed(store, 2, BENEFIT).await];
+    let epoch = entries[0].routing.payload.unwrap().epoch;
+    scene
+        .commit(|mut commit| {
+            commit.commit.entries.extend(entries);
+            commit
+        })
+        .await
+        .unwrap();
+    scene
+        .commit(|commit| {
+            let claimed = commit.claim(TAX, 1).settle(TAX, 0, DeliveryState::Acknowledged);
+            claimed.settle(BENEFIT, 2, DeliveryState::DeadLettered)
+        })
+        .await
+        .unwrap();
+    (scene, epoch)
+}
+
+#[tokio::test]
+async fn wherever_it_is_interrupted_what_is_late_opens_and_in_the_end_nothing_else_does() {
+    let steps =
+        [None, Some(Step::BeforeSlots), Some(Step::BeforeBatch), Some(Step::AfterBatch), Some(Step::AfterErase)];
+    for step in steps {
+        let hook = Arc::new(Failing::default());
+        let (mut scene, epoch) = scene(Arc::clone(&hook)).await;
+        let handed_over = scene.store().payload(0).await.unwrap().unwrap();
+        *hook.0.lock() = step;
+        let first = retire(scene.store(), NOON).await;
+        assert_eq!(first.is_err(), step.is_some(), "{step:?}: {first:?}");
+        if step.is_some() {
+            scene.reopen();
+            assert_eq!(
+                waiting(scene.store(), BENEFIT).await,
+                [Some("record 1".to_owned())],
+                "{step:?}: nothing is lost"
+            );
+            retire(scene.store(), NOON).await.unwrap();
+        }
+        for _ in 0..2 {
+            let store = scene.store();
+            assert_eq!(waiting(store, BENEFIT).await, [Some("record 1".to_owned())], "{step:?}");
+            assert!(store.slot_key(epoch).await.unwrap().is_none(), "{step:?}: the key is gone");
+            assert_eq!(store.payload(0).await.unwrap().unwrap(), handed_over, "{step:?}: what it sealed is ciphertext");
+            assert_eq!(store.epochs_before(12).unwrap(), [11], "{step:?}");
+            // The dead letter is there, too: it can be replayed.
+            let dead = store.entries(2, 1).await.unwrap().remove(0).routing.payload.unwrap();
+            assert!(dead.epoch != epoch && store.slot_key(dead.epoch).await.unwrap().is_some(), "{step:?}");
+            scene.reopen();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_from_before_the_term_goes_with_the_epoch() {
+    let (scene, epoch) = scene(Arc::default()).await;
+    let store = scene.store().clone();
+    let given_up = store.dead_letters(BENEFIT, 0, 10).await.unwrap()[0].since;
+    let forget = |moment: Moment| {
+        let store = store.clone();
+        async move { tokio::task::spawn_blocking(move || store.forget_dead_letters(moment, 10)).await.unwrap().unwrap() }
+    };
+    assert_eq!(forget(given_up).await, 0, "its term ends after this moment");
+    assert_eq!(forget(Moment(given_up.0 + 1)).await, 1);
+    assert!(store.dead_letters(BENEFIT, 0, 10).await.unwrap().is_empty());
+    assert_eq!(retire(&store, Moment(given_up.0 + 1)).await.unwrap(), 1, "the one that waits");
+    assert_eq!(store.entries(2, 1).await.unwrap()[0].routing.payload.unwrap().epoch, epoch, "not sealed again");
+    assert!(store.slot_key(epoch).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_was_sealed_under_a_key_that_is_gone_is_not_committed() {
+    let (scene, epoch) = scene(Arc::default()).await;
+    let expect = Expect::Key(epoch);
+    assert!(scene.store().lock_head(&[&expect], &[]).await.unwrap().holds(&expect));
+    retire(scene.store(), NOON).await.unwrap();
+    assert!(!scene.store().lock_head(&[&expect], &[]).await.unwrap().holds(&expect));
+}

@@ -1,0 +1,141 @@
+//! What is kept no longer than it must be: payloads go with their hour, late ones wait sealed again, dead letters have a
+//! term. The clock is the test's.
+
+use std::time::Duration;
+
+use waybill::{
+    app::retire_payloads,
+    config::Limits,
+    store::{SlotNumber, Store as _},
+};
+use waybill_proto::v1;
+
+use crate::{
+    rules::calls::{Call, Recipient},
+    scene::{Scene, context},
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+const CLAIMS: &str = "benefit/claims";
+const TERM: Duration = Duration::from_hours(24 * 30);
+
+/// What the hub does every minute.
+async fn retire(scene: &Scene) -> usize {
+    let (store, desk, now) = (scene.core().store.clone(), scene.core().desk.clone(), scene.now());
+    tokio::task::spawn_blocking(move || retire_payloads(&store, &desk, now, TERM).unwrap()).await.unwrap()
+}
+
+/// Where the epoch's key of an entry's payload lies now.
+async fn epoch_of(scene: &Scene, index: u64) -> SlotNumber {
+    let stored = scene.core().store.entries(index, 1).await.unwrap().remove(0);
+    stored.routing.payload.unwrap().epoch
+}
+
+async fn has_key(scene: &Scene, slot: SlotNumber) -> bool {
+    scene.core().store.slot_key(slot).await.unwrap().is_some()
+}
+
+/// Pushes an address, which benefit and tax are to get; the entries of both transfers.
+async fn pushed(scene: &Scene, citizen: usize) -> [u64; 2] {
+    let outcome = scene.push(scene.record(citizen, "identity/address")).await.unwrap();
+    let indices: Vec<u64> = outcome.recipients.iter().map(|one| one.receipt.as_ref().unwrap().index).collect();
+    indices.try_into().unwrap()
+}
+
+/// Advances to a moment after the whole hour.
+fn to_next_hour(scene: &Scene, after: Duration) {
+    let past = Duration::from_millis(scene.now().0 % 3_600_000);
+    scene.clock.advance(HOUR.saturating_sub(past) + after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payload_goes_with_its_hour_once_it_was_handed_over_and_a_late_one_is_sealed_again() {
+    let scene = Scene::new().await;
+    let [to_benefit, to_tax] = pushed(&scene, 0).await;
+    let first = epoch_of(&scene, to_tax).await;
+    assert_eq!(epoch_of(&scene, to_benefit).await, first);
+    let (mut tax, _) = Recipient::with_credit(&scene, "tax/registry", 8).await;
+    let delivery = tax.next().await;
+    tax.acknowledge(&delivery).await;
+    settled(&scene, "tax/registry", &delivery.transfer_id, v1::DeliveryState::Acknowledged).await;
+
+    to_next_hour(&scene, Duration::from_secs(599));
+    assert_eq!((retire(&scene).await, has_key(&scene, first).await), (0, true), "something may still be under way");
+    scene.clock.advance(Duration::from_secs(1));
+    assert_eq!((retire(&scene).await, has_key(&scene, first).await), (1, false), "what tax has is gone from the hub");
+    assert_eq!(retire(&scene).await, 0);
+    let second = epoch_of(&scene, to_benefit).await;
+    assert!(second != first && has_key(&scene, second).await, "what benefit has not waits under a later key");
+    assert_eq!(epoch_of(&scene, to_tax).await, first);
+
+    // It stays there for as long as benefit is away, hour by hour, under one key after the other.
+    for _ in 0..3 {
+        to_next_hour(&scene, Duration::from_mins(11));
+        assert_eq!(retire(&scene).await, 1);
+    }
+    assert!(!has_key(&scene, second).await);
+    let (mut benefit, _) = Recipient::with_credit(&scene, CLAIMS, 8).await;
+    let late = benefit.next().await;
+    assert_eq!(late.ledger_index, to_benefit);
+    let record: serde_json::Value = serde_json::from_slice(&late.payload).unwrap();
+    assert!(record["subject"]["nationalNumber"].is_string(), "it is whole");
+    scene.verify(late.receipt.as_ref().unwrap(), Some(&record));
+    let last = epoch_of(&scene, to_benefit).await;
+    benefit.acknowledge(&late).await;
+    settled(&scene, CLAIMS, &late.transfer_id, v1::DeliveryState::Acknowledged).await;
+    to_next_hour(&scene, Duration::from_mins(10));
+    retire(&scene).await;
+    assert!(!has_key(&scene, last).await, "within two hours of its acknowledgement");
+}
+
+async fn settled(scene: &Scene, system: &str, transfer: &str, state: v1::DeliveryState) {
+    let asked = || v1::GetTransferRequest { transfer_id: transfer.into(), context: context() };
+    let mut exchange = scene.exchange(system).await;
+    while exchange.get_transfer(asked()).await.unwrap().into_inner().state() != state {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_can_be_replayed_until_its_term_is_over_and_then_nobody_can_open_it() {
+    let backoff = Duration::from_millis(1);
+    let limits =
+        Limits { delivery_attempts_max: 1, backoff_ms_min: backoff, backoff_ms_max: backoff, ..Limits::default() };
+    let scene = Scene::with_limits(limits).await;
+    let mut dead = Vec::new();
+    let (mut benefit, _) = Recipient::with_credit(&scene, CLAIMS, 8).await;
+    for citizen in [0, 1] {
+        let [index, _] = pushed(&scene, citizen).await;
+        let delivery = benefit.next().await;
+        benefit.reject(&delivery, v1::RejectionReason::TryAgain).await;
+        settled(&scene, CLAIMS, &delivery.transfer_id, v1::DeliveryState::DeadLettered).await;
+        dead.push((index, delivery.transfer_id));
+    }
+    let replay = |id: &str| {
+        let (idempotency_key, transfer_id, reason) = (scene.key(), id.to_owned(), "a test".to_owned());
+        Call::Replay(v1::ReplayDeadLetterRequest { idempotency_key, transfer_id, reason })
+    };
+    let [(_, one), (index, other)] = &dead[..] else { unreachable!("two were given up") };
+
+    to_next_hour(&scene, Duration::from_mins(11));
+    assert_eq!(retire(&scene).await, 1);
+    // Just within the term: both are kept, and one is replayed, whole.
+    scene.clock.advance(TERM - Duration::from_hours(2));
+    retire(&scene).await;
+    replay(one).make(&scene, "hub/operator").await.unwrap();
+    let delivery = benefit.next().await;
+    assert!(delivery.replayed && delivery.transfer_id == *one && !delivery.payload.is_empty());
+    benefit.acknowledge(&delivery).await;
+    settled(&scene, CLAIMS, one, v1::DeliveryState::Acknowledged).await;
+    let kept = epoch_of(&scene, *index).await;
+    assert!(has_key(&scene, kept).await);
+
+    // Just beyond it: the other is forgotten, and its content goes with the hour.
+    scene.clock.advance(Duration::from_hours(3));
+    retire(&scene).await;
+    assert!(!has_key(&scene, kept).await);
+    let list = v1::ListDeadLettersRequest { recipient: "benefit".into(), ..v1::ListDeadLettersRequest::default() };
+    let listed = scene.operator("hub/operator").await.list_dead_letters(list).await.unwrap().into_inner();
+    assert!(listed.dead_letters.is_empty(), "{listed:?}");
+    assert_eq!(replay(other).fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");
+}
