@@ -72,7 +72,7 @@ async fn no_personal_value_is_left_in_logs_metrics_errors_entries_file_names_or_
             "{step}: {metrics}"
         );
     }
-    for kind in ["transfer", "refusal-of-submission", "consent-granted"] {
+    for kind in ["transfer", "refusal", "consent_granted"] {
         assert!(metrics.contains(&format!("waybill_entries_total{{kind=\"{kind}\"}}")), "{kind}: {metrics}");
     }
     canary.assert_absent("the metrics page", &metrics);
