@@ -60,8 +60,6 @@ pub struct Quotas {
     pub refusals_burst: Option<u32>,
     /// Calls accepted and not yet answered.
     pub in_flight_max: Option<u32>,
-    /// Connections.
-    pub connections_max: Option<u32>,
 }
 
 impl System {
@@ -167,7 +165,6 @@ fn read_quotas(mut table: TableReader<'_>) -> Quotas {
         refusals_per_s: quota("refusals_per_s"),
         refusals_burst: quota("refusals_burst"),
         in_flight_max: quota("in_flight_max"),
-        connections_max: quota("connections_max"),
     };
     table.finish();
     quotas

@@ -115,7 +115,6 @@ fn quotas(quotas: Quotas) -> Value {
         "refusals_per_s": quotas.refusals_per_s,
         "refusals_burst": quotas.refusals_burst,
         "in_flight_max": quotas.in_flight_max,
-        "connections_max": quotas.connections_max,
     })
 }
 

@@ -156,7 +156,7 @@ impl Inner {
                 tracing::error!(index, "the payload of a delivery does not open: it is damaged");
                 continue;
             };
-            let sealed = vault::seal(&vault::payload_key(&subject, &epoch.key, routing.id), &plain);
+            let sealed = vault::seal(&vault::payload_key(&subject, &epoch.key, routing.id), plain.to_vec());
             self.resealed.write(&mut batch, index, epoch.number, &sealed);
             indices.push(index);
         }

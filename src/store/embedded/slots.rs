@@ -125,7 +125,7 @@ impl Slots {
     pub(super) fn numbers(&self, owner: Owner) -> Result<Vec<SlotNumber>, StoreError> {
         let pending = self.pending.lock();
         let owned = match pending.rows.get(&owner) {
-            Some((owned, _)) => Owned::clone(owned),
+            Some((owned, _)) => owned.clone(),
             None => self.load(owner)?,
         };
         Ok(owned.into_iter().map(|(.., number)| number).collect())

@@ -56,6 +56,19 @@ impl Drop for Office {
     }
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -68,8 +81,8 @@ impl Office {
         let sample = fs::read_to_string(root.join("deploy/waybill.toml")).unwrap();
         let sample = sample.replace(":7443", &format!(":{port}")).replace(":9464", &format!(":{metrics}"));
         let sample = sample.replace("reserve_bytes = 1_073_741_824", "reserve_bytes = 0");
-        let sample =
-            sample.replace("\"demo/catalogue\"", &format!("'{}'", root.join("deploy/demo/catalogue").display()));
+        let sample = sample.replace("\"demo/catalogue\"", "\"catalogue\"");
+        copy_folder(&root.join("deploy/demo/catalogue"), &folder.path().join("catalogue"));
         let sample = sample.replace("\"../schemas\"", &format!("'{}'", root.join("schemas").display()));
         fs::write(folder.path().join("waybill.toml"), sample).unwrap();
         Self { folder, port, hub: None }
@@ -138,9 +151,13 @@ impl Office {
     }
 
     fn stop(&mut self) {
-        let mut hub = self.hub.take().unwrap();
-        assert!(Command::new("kill").args(["-TERM", &hub.id().to_string()]).status().unwrap().success());
-        assert!(hub.wait().unwrap().success());
+        self.signal("-TERM");
+        assert!(self.hub.take().unwrap().wait().unwrap().success());
+    }
+
+    fn signal(&self, signal: &str) {
+        let hub = self.hub.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &hub]).status().unwrap().success());
     }
 
     /// The key that `keys ledger` printed.
@@ -270,4 +287,62 @@ fn operating(office: &Office) {
     operator(&["catalogue", "show"]).says(0, "identity sends identity/address 1 to tax");
     operator(&["catalogue", "publish"]).says(0, "nothing changed");
     office.as_system("tax/registry", "", &["catalogue", "publish"]).says(3, "peer.role-missing");
+}
+
+/// Changes an agreement's title, which raises its revision.
+fn rename_agreement(office: &Office, revision: u32) {
+    let file = office.path("catalogue/agreements/identity-address-to-tax.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let changed = text
+        .lines()
+        .map(|line| match line.split_once(" = ") {
+            Some(("title", _)) => format!("title = \"Changed {revision} times\""),
+            Some(("revision", _)) => format!("revision = {revision}"),
+            _ => line.to_owned(),
+        })
+        .collect::<Vec<_>>();
+    fs::write(file, changed.join("\n") + "\n").unwrap();
+}
+
+fn digest(office: &Office) -> String {
+    let shown = office.as_system("hub/operator", "", &["catalogue", "show", "--json"]).says(0, "").json();
+    shown["digest"].as_str().unwrap().to_owned()
+}
+
+async fn until(what: &str, so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_catalogue_is_in_force_after_a_signal_and_after_a_restart_and_a_bad_one_never() {
+    let mut office = Office::new();
+    office.prepare();
+    office.start().await;
+    let first = digest(&office);
+
+    rename_agreement(&office, 2);
+    office.signal("-HUP");
+    until("the signal publishes the catalogue", || digest(&office) != first).await;
+    let second = digest(&office);
+
+    let agency = office.path("catalogue/agencies/tax.toml");
+    let good = fs::read_to_string(&agency).unwrap();
+    fs::write(&agency, format!("nonsense = true\n{good}")).unwrap();
+    office.signal("-HUP");
+    until("the log says what is wrong", || fs::read_to_string(office.path("log")).unwrap().contains("nonsense")).await;
+    assert_eq!(digest(&office), second, "a bad one is not taken");
+    fs::write(&agency, good).unwrap();
+
+    office.stop();
+    rename_agreement(&office, 3);
+    office.start().await;
+    let third = digest(&office);
+    assert!(third != first && third != second);
+    let published = ["ledger", "search", "--kind", "catalogue", "--all", "--json"];
+    let found = office.as_system("hub/dpo", "", &with(&[&published, &CONTEXT])).says(0, "").json();
+    assert_eq!(found["found"], 3, "each is an entry: {found}");
 }

@@ -31,6 +31,7 @@ async fn no_acknowledgement_precedes_the_sync_of_its_commit() {
     hub.kill();
     until("the trace is complete", async || fs::read_to_string(&trace).unwrap().contains(&gone)).await;
     let text = fs::read_to_string(&trace).unwrap();
+    assert_eq!(slots_synced_first(&text), Ok(true), "new keys are on the disk before what they seal");
     let answers = answers(&text);
     assert!(answers.len() >= CALLS, "only {} answers are in the trace", answers.len());
     // Before the calls come the answers of the handshake.
@@ -115,6 +116,30 @@ fn answers(trace: &str) -> Vec<Progress> {
     answers
 }
 
+/// Whether every write to the file of key slots was synced before the journal was next written: a commit must not
+/// outlive the keys of what it holds. `Ok(false)` when no slot was written at all; else the line that came too early.
+fn slots_synced_first(trace: &str) -> Result<bool, String> {
+    let (mut written, mut unsynced) = (false, false);
+    let mut under_way: HashMap<&str, Call<'_>> = HashMap::new();
+    for line in trace.lines() {
+        let (thread, event) = line.split_once(' ').unwrap_or((line, ""));
+        let event = event.trim_start();
+        if let Some(call) = Call::begun(event) {
+            if call.is_journal_write() && unsynced {
+                return Err(line.to_owned());
+            }
+            if call.is_slots() && call.writes() {
+                (written, unsynced) = (true, true);
+            }
+            under_way.insert(thread, call);
+        }
+        let Some(returned) = returned(event) else { continue };
+        let ended = under_way.remove(thread).is_some_and(|call| call.is_slots() && call.syncs());
+        unsynced &= !(ended && returned == 0);
+    }
+    Ok(written)
+}
+
 /// A system call as it begins.
 struct Call<'a> {
     name: &'a str,
@@ -151,12 +176,24 @@ impl<'a> Call<'a> {
         std::path::Path::new(self.of).extension().is_some_and(|extension| extension == "jnl")
     }
 
+    fn is_slots(&self) -> bool {
+        self.of.ends_with("/keys/slots")
+    }
+
+    fn writes(&self) -> bool {
+        matches!(self.name, "write" | "writev" | "pwrite64")
+    }
+
+    fn syncs(&self) -> bool {
+        matches!(self.name, "fdatasync" | "fsync")
+    }
+
     fn is_journal_write(&self) -> bool {
-        self.is_journal() && matches!(self.name, "write" | "writev" | "pwrite64")
+        self.is_journal() && self.writes()
     }
 
     fn is_sync(&self) -> bool {
-        self.is_journal() && matches!(self.name, "fdatasync" | "fsync")
+        self.is_journal() && self.syncs()
     }
 }
 
@@ -185,4 +222,14 @@ fn a_trace_in_which_the_answer_comes_too_early_is_seen_through() {
     assert_eq!(judged(&[&read, &write, &failed, &answer]), [Progress::Syncing]);
     assert_eq!(judged(&[&sync, &read, &write, &answer, &sync]), [Progress::Written]);
     assert_eq!(judged(&[&read, &sync, &answer]), [Progress::Read]);
+
+    let slot = line("pwrite64(5</data/keys/slots>, \"\"..., 64, 128) = 64");
+    let kept = line("fdatasync(5</data/keys/slots>) = 0");
+    let lost = line("fdatasync(5</data/keys/slots>) = -1 EIO (Input/output error)");
+    let first = |parts: &[&String]| slots_synced_first(&parts.iter().map(|part| part.as_str()).collect::<String>());
+    assert_eq!(first(&[&read, &slot, &kept, &write, &sync]), Ok(true));
+    assert_eq!(first(&[&read, &write, &sync]), Ok(false));
+    for early in [[&slot, &write, &kept, &sync], [&slot, &lost, &write, &sync], [&kept, &slot, &write, &kept]] {
+        assert!(first(&early).is_err(), "the journal came first");
+    }
 }

@@ -58,7 +58,7 @@ async fn sealed(store: &EmbeddedStore, index: u64, recipient: AgencyKey) -> NewE
     let mut new = entry(index, &[index], Some(recipient));
     new.routing.payload = Some(PayloadSlots { subject: person.number, epoch: epoch.number });
     let key = vault::payload_key(&person.key, &epoch.key, transfer(index));
-    new.payload = vault::seal(&key, format!("record {index}").as_bytes()).into();
+    new.payload = vault::seal(&key, format!("record {index}").into_bytes()).into();
     new
 }
 

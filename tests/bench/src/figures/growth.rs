@@ -32,6 +32,7 @@ pub(super) fn measure(stage: &mut Stage) -> anyhow::Result<Figure> {
     let above_caches = |at: &At, size| at.resident_bytes.saturating_sub(caches_bytes(size)) as f64;
     let cpu_ratio = after.hub_us / before.hub_us;
     let (small_bytes, large_bytes) = (above_caches(&before, small), above_caches(&after, large));
+    anyhow::ensure!(small_bytes > 0.0 && large_bytes > 0.0, "the hub's caches are not filled: no growth can be told");
     let memory_ratio = large_bytes / small_bytes;
     let sides =
         if cpu_ratio > memory_ratio { (after.hub_us, before.hub_us) } else { (large_bytes / 1e6, small_bytes / 1e6) };

@@ -83,10 +83,12 @@ impl Figure {
 
     /// Whether the bar was missed.
     pub fn is_below(&self) -> bool {
-        match self.bar {
-            Bar::AtLeast(bar) => self.ratio < bar,
-            Bar::AtMost(bar) => self.ratio > bar,
-        }
+        // A ratio that is no number has reached nothing.
+        let reached = match self.bar {
+            Bar::AtLeast(bar) => self.ratio >= bar,
+            Bar::AtMost(bar) => self.ratio <= bar,
+        };
+        !reached
     }
 
     /// As a JSON object.
@@ -252,6 +254,9 @@ mod tests {
         );
         let figure = Figure::of("decide", Bar::AtMost(7.0), &[(12_000.0, 2_000.0)]);
         assert_eq!(figure.to_string(), "decide 6.000 12000 2000 0.000");
+        for bar in [Bar::AtLeast(0.5), Bar::AtMost(7.0)] {
+            assert!(Figure::of("growth", bar, &[(0.0, 0.0)]).is_below(), "no number is no result");
+        }
     }
 
     #[test]
