@@ -122,7 +122,7 @@ impl Desk {
     ) -> Result<Decision, Stop> {
         let now = self.clock.now();
         let permitted = self.meters.time(Stage::Permit, || permit(&addressed.agreements, &person.facts, now));
-        let minimised = self.meters.time(Stage::Minimise, || minimise(&valid.value, permitted));
+        let minimised = self.meters.time(Stage::Minimise, || minimise(valid, permitted));
         let transfers = minimised.iter().any(|one| matches!(one, Minimised::Granted { .. }));
         if !transfers && !person.changes.is_empty() {
             // A call that moves nothing creates no subject.

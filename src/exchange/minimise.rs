@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::permit::Permitted;
+use super::{permit::Permitted, validate::Valid};
 use crate::{
     catalogue::CompiledAgreement,
     domain::{facts::Ground, refusal::RefusalCode, value::Value, view::Projection},
@@ -31,8 +31,8 @@ pub enum Minimised<'c> {
 }
 
 /// Stage 5: cuts the record down to what each recipient's agreement names.
-pub fn minimise<'c>(value: &Value<'_>, permitted: Vec<Permitted<'c>>) -> Vec<Minimised<'c>> {
-    permitted.into_iter().map(|one| minimise_one(value, one)).collect()
+pub fn minimise<'c>(valid: &Valid<'_, '_>, permitted: Vec<Permitted<'c>>) -> Vec<Minimised<'c>> {
+    permitted.into_iter().map(|one| minimise_one(&valid.value, one)).collect()
 }
 
 fn minimise_one<'c>(value: &Value<'_>, Permitted { compiled, decision }: Permitted<'c>) -> Minimised<'c> {

@@ -1,6 +1,6 @@
-//! The path of a record: each stage is a pure function that consumes what the stage before it made, so that skipping
-//! one does not compile. Facts come in as snapshots, randomness and time as arguments; reading and writing is the
-//! desk's.
+//! The path of a record: each stage is a pure function of what the stages before it made. A submission that was not
+//! authenticated has no address, what was not validated cannot be minimised, what was not permitted neither. Facts come
+//! in as snapshots, randomness and time as arguments; reading and writing is the desk's.
 //!
 //! ```text
 //! Submission ─authenticate─▶ Authenticated ─address─▶ Addressed ─validate─▶ Valid ─permit─▶ Permitted
