@@ -1,7 +1,7 @@
 //! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands
 //! who reads, in which case, and why.
 
-use super::{Audience, CallError, Desk, Receipt, call::Stop, refuse::Trace, sealing::About};
+use super::{Audience, CallError, Desk, Receipt, call::Stop, content, refuse::Trace, sealing::About};
 use crate::{
     catalogue::Catalogue,
     domain::{
@@ -23,7 +23,7 @@ use crate::{
     ledger::{Attribute, Entry, Kind},
     sequencer::{Proposal, Recorded, SequencerError},
     store::{Found, Owner, Query, StoredEntry, SystemKey},
-    vault::{Term, TermKind},
+    vault::{ContentHash, Term, TermKind},
 };
 
 /// What an officer looks for. Empty texts and lists: anything.
@@ -131,16 +131,10 @@ impl Desk {
         context: CallContext,
         trace: &mut Trace,
     ) -> Result<SearchOutcome, Stop> {
+        let content = content::of_search(&self.hasher, &call, &context);
         let reader = Self::reader(catalogue, peer, context, trace)?;
         let searched = searched(&call);
-        self.begin_read(
-            &reader,
-            trace,
-            &call.key,
-            &[searched.as_bytes(), &call.page_size.to_be_bytes()],
-            &call.subject,
-        )
-        .await?;
+        self.begin_read(&reader, trace, &call.key, content).await?;
         let limit = match call.page_size as usize {
             0 => PAGE_DEFAULT,
             size if size <= self.limits.search_page_max => size,
@@ -188,9 +182,10 @@ impl Desk {
         context: CallContext,
         trace: &mut Trace,
     ) -> Result<(EntryView, Receipt), Stop> {
+        let content = content::of_entry(&self.hasher, index, &context);
         let reader = Self::reader(catalogue, peer, context, trace)?;
         let searched = format!("entry {index}");
-        self.begin_read(&reader, trace, key, &[searched.as_bytes()], &[]).await?;
+        self.begin_read(&reader, trace, key, content).await?;
         let stored = self.stored(index).await?.ok_or(RefusalCode::EntryUnknown)?;
         if let Some(agency) = &reader.only {
             let term = self.words.term(TermKind::Agency, agency.as_str());
@@ -221,15 +216,10 @@ impl Desk {
         reader: &Reader,
         trace: &mut Trace,
         key: &str,
-        wanted: &[&[u8]],
-        subject: &[Identifier],
+        content: ContentHash,
     ) -> Result<(), Stop> {
         let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
         let context = &reader.caller.context;
-        let said = [&*context.actor, &*context.case, &*context.reason].map(str::as_bytes);
-        let whom: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
-        let whom: Vec<u8> = whom.iter().flat_map(|hash| hash.0).collect();
-        let content = self.hasher.content(&[&[&b"read"[..], &whom], &said[..], wanted].concat());
         if let Some(known) = self.store.known(reader.key, key).await? {
             Self::check_same(known, content)?;
             let stored = self.stored(known.first).await?;

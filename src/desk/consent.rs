@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::{
     Audience, CallError, Desk, Receipt,
     call::Stop,
+    content,
     decide::{Person, transfer_statement},
     refuse::Trace,
     sealing::{About, seal_payload},
@@ -122,17 +123,7 @@ impl Desk {
         mut call: GrantCall,
         trace: &mut Trace,
     ) -> Result<GrantOutcome, Stop> {
-        let content = self.hasher.content(&[
-            b"grant",
-            call.agreement.as_bytes(),
-            &call.revision.to_be_bytes(),
-            format!("{:?} {:?}", call.from, call.until).as_bytes(),
-            call.notice_version.as_bytes(),
-            call.notice_language.as_bytes(),
-            call.evidence_media_type.as_bytes(),
-            &call.evidence,
-            call.subject.iter().map(Identifier::value).collect::<Vec<_>>().join("\n").as_bytes(),
-        ]);
+        let content = content::of_grant(&self.hasher, &call);
         let context = std::mem::replace(&mut call.context, CallContext { on_behalf_of: None, rest: Box::default() });
         let opened = self.consent_call(catalogue, peer, context, (&call.key, content), &call.subject, trace).await?;
         let consent = match opened {

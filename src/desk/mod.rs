@@ -13,7 +13,7 @@
 //! | hand a delivery over, record its end, replay it | `deliveries.rs` |
 //! | publish a catalogue | `operate.rs` |
 //! | say no, as an entry | `refuse.rs` |
-//! | answer a repeated call | `repeat.rs` |
+//! | answer a repeated call | `repeat.rs`, what makes it the same `content.rs` |
 //! | seal an entry for its parties | `sealing.rs` |
 //! | prove an entry to somebody | `receipts.rs` |
 //! | prove an entry's place to anybody | `proofs.rs` |
@@ -25,6 +25,7 @@ mod call;
 mod cancel;
 mod consent;
 mod consents;
+mod content;
 mod decide;
 mod deliveries;
 mod evidence;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
-use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
+use super::{CallError, Desk, Receipt, call::Stop, content, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, Digest, System},
     domain::{agency::Role, refusal::RefusalCode},
@@ -77,10 +77,11 @@ impl Desk {
         load: LoadCatalogue,
         trace: &mut Trace,
     ) -> Result<Published, Stop> {
+        let content = content::of_publication(&self.hasher, &context);
         let caller = authenticate::caller(catalogue, peer, Role::Operate, context)?;
         trace.context = Some(caller.context.clone());
         let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
-        let (system, content) = (SystemKey::from(&caller.system), self.hasher.content(&[b"publish"]));
+        let system = SystemKey::from(&caller.system);
         // Only a refusal holds on to its key: publishing what is in force already is no outcome, and does nothing.
         if let Some(known) = self.store.known(system, key).await? {
             Self::check_same(known, content)?;

@@ -7,6 +7,7 @@ use super::{
     Audience, CallError, Desk, Receipt,
     answer::AnswerOutcome,
     call::Stop,
+    content,
     decide::transfer_statement,
     providers::{Answered, NoRecord, Question},
     refuse::Trace,
@@ -111,7 +112,7 @@ impl Desk {
     ) -> Result<RequestOutcome, Stop> {
         let now = self.clock.now();
         trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
-        let content = self.request_content(&call);
+        let content = content::of_request(&self.hasher, &call);
         let context = std::mem::replace(&mut call.context, CallContext { on_behalf_of: None, rest: Box::default() });
         let caller = authenticate::caller(catalogue, peer, Role::Request, context)?;
         trace.context = Some(caller.context.clone());
@@ -226,31 +227,6 @@ impl Desk {
             None => self.record_no_record(&permission, None, NoRecord::ProviderUnavailable).await?,
         };
         Ok(RequestOutcome { request: permission.request, asked, answer })
-    }
-
-    fn request_content(&self, call: &RequestCall) -> ContentHash {
-        let rest = &call.context.rest;
-        let mut subject = String::new();
-        for identifier in &call.subject {
-            subject.push_str(identifier.scheme());
-            subject.push('\n');
-            subject.push_str(identifier.value());
-            subject.push('\n');
-        }
-        let explicit = call.explicit_request.as_ref();
-        let explicit = explicit.map_or_else(String::new, |said| format!("{:?} {}", said.asked_at, said.reference));
-        self.hasher.content(&[
-            b"request",
-            call.record_type.as_bytes(),
-            call.purpose.as_bytes(),
-            call.provider.as_bytes(),
-            subject.as_bytes(),
-            explicit.as_bytes(),
-            call.context.on_behalf_of.as_deref().unwrap_or_default().as_bytes(),
-            rest.actor.as_bytes(),
-            rest.case.as_bytes(),
-            rest.reason.as_bytes(),
-        ])
     }
 }
 

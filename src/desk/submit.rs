@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Instant};
 use super::{
     CallError, Desk, Receipt, ReceiptDetail,
     call::Stop,
+    content,
     decide::{Decision, Part},
     meters::Stage,
     newcomers::Reserved,
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     catalogue::Catalogue,
     domain::{
-        record::RecordAuthority,
         refusal::{Refusal, RefusalCode},
         subject::IdentifierHash,
         transfer::TransferId,
@@ -32,7 +32,6 @@ use crate::{
     ledger::Kind,
     sequencer::{Committed, Proposal, Recorded, SequencerError},
     store::{Owner, SystemKey},
-    vault::ContentHash,
 };
 
 /// How often a decision is made again because what it rested on changed before its commit. Each time the subject's
@@ -173,7 +172,7 @@ impl Desk {
     async fn open(&self, begun: &mut Begun, peer: Peer<'_>, submission: Submission) -> Result<Opened, Stop> {
         let (catalogue, trace) = (&begun.catalogue, &mut begun.trace);
         trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
-        let content = self.content(&submission);
+        let content = content::of_submission(&self.hasher, &submission);
         let now = self.clock.now();
         let authenticate = || authenticate::authenticate(catalogue, peer, submission, now, self.limits.window);
         let authenticated = self.meters.time(Stage::Authenticate, authenticate)?;
@@ -276,46 +275,6 @@ impl Desk {
             (Recorded::Repeat(known), Pending::Transfers { .. }) => self.repeated_submission(known).await,
             (recorded, Pending::Refusal { refusal, sealed }) => Err(self.refused(recorded, refusal, &sealed).await),
         })
-    }
-
-    /// The keyed hash of everything that makes a submission what it is.
-    fn content(&self, submission: &Submission) -> ContentHash {
-        let record = &submission.record;
-        let rest = &submission.context.rest;
-        let copy_of = match &record.authority {
-            RecordAuthority::Authoritative => &[][..],
-            RecordAuthority::CopyOf(transfer) => transfer.as_bytes(),
-        };
-        // One byte says whether there is a number, so that none is not taken for zero.
-        let number = |number: Option<u64>| {
-            let mut bytes = [0; 9];
-            if let Some(number) = number {
-                bytes[0] = 1;
-                bytes[1..].copy_from_slice(&number.to_be_bytes());
-            }
-            bytes
-        };
-        let acting_for = rest.acting_for.as_ref().map_or_else(String::new, |who| {
-            format!("{} {} {:?}", who.authority.as_str(), who.representative, who.until)
-        });
-        self.hasher.content(&[
-            b"submit",
-            submission.record_type.as_bytes(),
-            submission.schema_version.as_bytes(),
-            &submission.payload,
-            record.record_id.as_bytes(),
-            &number(record.revision),
-            &number(record.as_of.map(|moment| moment.0)),
-            &number(record.corrects_revision),
-            record.change.as_str().as_bytes(),
-            copy_of,
-            submission.context.on_behalf_of.as_deref().unwrap_or_default().as_bytes(),
-            rest.actor.as_bytes(),
-            rest.case.as_bytes(),
-            rest.reason.as_bytes(),
-            acting_for.as_bytes(),
-            submission.only.join("\n").as_bytes(),
-        ])
     }
 
     fn outcome(

@@ -6,6 +6,7 @@ use super::{
     call::Stop,
     cancel::Cancelled,
     consent::{ConsentCall, ended, keepers},
+    content,
     refuse::Trace,
     sealing::About,
     submit::DECIDE_ATTEMPTS_MAX,
@@ -97,8 +98,7 @@ impl Desk {
         mut call: WithdrawCall,
         trace: &mut Trace,
     ) -> Result<WithdrawOutcome, Stop> {
-        let subject = call.subject.iter().map(Identifier::value).collect::<Vec<_>>().join("\n");
-        let content = self.hasher.content(&[b"withdraw", call.consent.as_bytes(), subject.as_bytes()]);
+        let content = content::of_withdrawal(&self.hasher, &call);
         let context = std::mem::replace(&mut call.context, CallContext { on_behalf_of: None, rest: Box::default() });
         let opened = self.consent_call(catalogue, peer, context, (&call.key, content), &call.subject, trace).await?;
         let consent = match opened {

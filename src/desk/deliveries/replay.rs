@@ -3,7 +3,7 @@
 use super::{DeliveryRef, Step, TransferId};
 use crate::{
     catalogue::Catalogue,
-    desk::{Audience, CallError, Desk, Receipt, call::Stop, refuse::Trace},
+    desk::{Audience, CallError, Desk, Receipt, call::Stop, content, refuse::Trace},
     domain::{
         agency::{AgencyId, AgencyKey, Role},
         refusal::RefusalCode,
@@ -137,7 +137,7 @@ impl Desk {
         context: CallContext,
         trace: &mut Trace,
     ) -> Result<Receipt, Stop> {
-        let content = self.hasher.content(&[b"replay", transfer.as_bytes(), context.rest.reason.as_bytes()]);
+        let content = content::of_replay(&self.hasher, transfer, &context);
         let caller = operator(catalogue, peer, context, trace)?;
         let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
         let system = SystemKey::from(&caller.system);
