@@ -22,8 +22,10 @@ use crate::domain::{
     time::{Clock as _, Moment, SystemClock},
 };
 
-/// Where an answer stands in a status's details, when the provider was away.
+/// Where an answer stands in a status's details, when the provider was away or the record is kept no longer.
 const ANSWER: &str = "waybill.v1.RequestResponse";
+/// Stands where the record would.
+const NOT_KEPT: &str = "  the hub no longer keeps the record; request it again under a new key";
 
 /// `request`.
 #[derive(Debug, clap::Args)]
@@ -85,19 +87,22 @@ impl Request {
         let (response, exit) = match hub.exchange().request(request).await {
             Ok(response) => (response.into_inner(), Exit::Ok),
             Err(status) => match refused::detail::<v1::RequestResponse>(&status, ANSWER) {
+                Some(response) if is_evidence(&response) => (response, Exit::Refused),
                 Some(response) => (response, Exit::Busy),
                 None => return Err(super::undecided(status, &key)),
             },
         };
         match &response.answer {
-            Some(Answer::Evidence(evidence)) if self.record_only => out.line(&wire::text(&evidence.payload))?,
+            Some(Answer::Evidence(evidence)) if self.record_only && exit == Exit::Ok => {
+                out.line(&wire::text(&evidence.payload))?;
+            }
             Some(answer) if self.record_only => aside(&answer_text(&response, answer)),
             Some(answer) => out.show(|| answer_json(&response, answer), || answer_text(&response, answer))?,
             None => return Err(Failure::fault("the hub sent no answer")),
         }
         if let Some(path) = &self.receipt {
             let (receipt, record) = match &response.answer {
-                Some(Answer::Evidence(evidence)) => (evidence.receipt.as_ref(), Some(&evidence.payload[..])),
+                Some(Answer::Evidence(evidence)) => (evidence.receipt.as_ref(), kept(evidence)),
                 Some(Answer::NoRecord(none)) => (none.receipt.as_ref(), None),
                 None => (None, None),
             };
@@ -106,6 +111,16 @@ impl Request {
         }
         Ok(exit)
     }
+}
+
+/// Evidence in a status's details is evidence that is kept no longer.
+const fn is_evidence(response: &v1::RequestResponse) -> bool {
+    matches!(response.answer, Some(Answer::Evidence(_)))
+}
+
+/// The record, unless the hub has destroyed it since it answered.
+fn kept(evidence: &v1::Evidence) -> Option<&[u8]> {
+    (!evidence.payload.is_empty()).then_some(&evidence.payload[..])
 }
 
 fn answer_json(response: &v1::RequestResponse, answer: &Answer) -> Value {
@@ -118,9 +133,9 @@ fn answer_json(response: &v1::RequestResponse, answer: &Answer) -> Value {
                 "identity": wire::identity(evidence.record.as_ref()),
                 "subject_pseudonym": evidence.subject_pseudonym,
                 "keep_seconds": evidence.keep_seconds,
-                "record": wire::record(&evidence.payload),
+                "record": kept(evidence).map(wire::record),
             }),
-            receipt::to_json(evidence.receipt.as_ref(), Some(&evidence.payload)),
+            receipt::to_json(evidence.receipt.as_ref(), kept(evidence)),
         ),
         Answer::NoRecord(none) => wire::merged(
             json!({ "no_record": reason(none.reason()).0, "available_at": show(none.available_at) }),
@@ -146,7 +161,7 @@ fn answer_text(response: &v1::RequestResponse, answer: &Answer) -> String {
                 evidence.schema_version,
                 evidence.transfer_id,
                 receipt::at(evidence.receipt.as_ref()),
-                wire::pretty(&evidence.payload)
+                kept(evidence).map_or_else(|| NOT_KEPT.to_owned(), wire::pretty)
             )
         }
         Answer::NoRecord(none) => {
@@ -199,6 +214,13 @@ mod tests {
         let json = answer_json(&response(answer.clone()), &answer);
         assert_eq!((&json["record"]["year"], &json["ledger_index"]), (&json!(2025), &json!(5)));
         assert_eq!(json["asked_ledger_index"], 4);
+    }
+
+    #[test]
+    fn evidence_that_is_kept_no_longer_is_said_to_be() {
+        let answer = Answer::Evidence(v1::Evidence { transfer_id: "t-1".to_owned(), ..v1::Evidence::default() });
+        assert!(answer_text(&response(answer.clone()), &answer).ends_with(NOT_KEPT));
+        assert_eq!(answer_json(&response(answer.clone()), &answer)["record"], Value::Null);
     }
 
     #[test]

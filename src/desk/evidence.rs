@@ -49,8 +49,8 @@ pub struct Evidence {
     pub record_type: RecordTypeId,
     /// Which version.
     pub schema_version: String,
-    /// RFC 8785 JSON.
-    pub payload: Bytes,
+    /// RFC 8785 JSON; `None` in the answer to a repeat that comes after the hub has destroyed it.
+    pub payload: Option<Bytes>,
     /// Its identity at the source.
     pub record: RecordIdentity,
     /// How the requester knows the person.
@@ -104,7 +104,7 @@ impl Desk {
                         id: decided.id,
                         record_type: agreement.record_type.clone(),
                         schema_version: valid.version.version.to_string(),
-                        payload: Bytes::copy_from_slice(decided.projection.text().as_bytes()),
+                        payload: Some(Bytes::copy_from_slice(decided.projection.text().as_bytes())),
                         record: provided.record.clone(),
                         pseudonym: decided.pseudonym,
                         keep: agreement.retention.at_recipient,
@@ -234,7 +234,7 @@ impl Desk {
         let trail = self.open_entry(&stored).await?.map(|(_, trail)| trail).unwrap_or_default();
         let receipt = self.stored_opened_receipt(&stored, Audience::Recipient).await?;
         if stored.routing.kind == Kind::Transfer {
-            let payload = self.open_payload(&stored).await?.map(|(_, record)| record).unwrap_or_default();
+            let payload = self.open_payload(&stored).await?.map(|(_, record)| record);
             let agreement = &permission.compiled.agreement;
             return Ok(AnswerOutcome::Evidence(Box::new(Evidence {
                 id: stored.routing.id,

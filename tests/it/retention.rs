@@ -3,16 +3,18 @@
 
 use std::time::Duration;
 
+use tonic::Code;
+use tonic_types::StatusExt as _;
 use waybill::{
     app::retire_payloads,
     config::Limits,
     store::{SlotNumber, Store as _},
 };
-use waybill_proto::v1;
+use waybill_proto::v1::{self, request_response::Answer};
 
 use crate::{
-    rules::calls::{Call, Recipient},
-    scene::{Scene, context},
+    rules::calls::{Call, Recipient, provide_always},
+    scene::{Scene, context, detail},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -86,6 +88,42 @@ async fn a_payload_goes_with_its_hour_once_it_was_handed_over_and_a_late_one_is_
     to_next_hour(&scene, Duration::from_mins(10));
     retire(&scene).await;
     assert!(!has_key(&scene, last).await, "within two hours of its acknowledgement");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_gets_its_evidence_while_it_is_kept_and_is_told_when_it_is_not() {
+    let scene = Scene::new().await;
+    provide_always(&scene, "tax/registry", scene.record(0, "tax/income-statement")).await;
+    let request = scene.request(0, "tax/income-statement", "income-assessment");
+    let mut benefit = scene.exchange(CLAIMS).await;
+    let evidence = |answered: v1::RequestResponse| match answered.answer {
+        Some(Answer::Evidence(evidence)) => (answered.asked.unwrap().index, evidence),
+        other => panic!("{other:?}"),
+    };
+    let (asked, first) = evidence(benefit.request(request.clone()).await.unwrap().into_inner());
+    let (_, again) = evidence(benefit.request(request.clone()).await.unwrap().into_inner());
+    assert!(!first.payload.is_empty() && again.payload == first.payload);
+
+    let index = first.receipt.as_ref().unwrap().index;
+    let epoch = epoch_of(&scene, index).await;
+    to_next_hour(&scene, Duration::from_mins(11));
+    retire(&scene).await;
+    assert!(!has_key(&scene, epoch).await);
+    let size = scene.size();
+    let gone = benefit.request(request).await.unwrap_err();
+    assert_eq!(gone.code(), Code::FailedPrecondition, "{gone:?}");
+    assert_eq!(gone.get_details_error_info().unwrap().reason, "evidence.not-kept");
+    let (still_asked, told) = evidence(detail(&gone, "RequestResponse").unwrap());
+    assert_eq!((still_asked, told.transfer_id.as_str()), (asked, first.transfer_id.as_str()));
+    assert!(told.payload.is_empty());
+    let details = String::from_utf8_lossy(gone.details()).into_owned();
+    for own in ["clerk 7", "form 3", &first.record.unwrap().record_id, &scene.subject(0)[0].value] {
+        assert!(!details.contains(own), "{own:?} stands in a trailer");
+    }
+    let receipt = told.receipt.unwrap();
+    assert_eq!(receipt.index, index);
+    scene.verify(&v1::Receipt { openings: Vec::new(), ..receipt }, None);
+    assert_eq!(scene.size(), size, "a repeat adds nothing");
 }
 
 async fn settled(scene: &Scene, system: &str, transfer: &str, state: v1::DeliveryState) {

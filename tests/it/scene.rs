@@ -41,7 +41,7 @@ use waybill_proto::v1::{
 
 mod read;
 
-pub use read::{absence_in, refusal_in, said, try_refusal_in};
+pub use read::{absence_in, detail, refusal_in, said, try_refusal_in};
 
 const MASTER: [u8; 32] = [2; 32];
 const CONFIG: &str = r#"

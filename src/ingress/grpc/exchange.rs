@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use waybill_proto::v1::{self, exchange_service_server::ExchangeService};
 
-use super::{GrpcLimits, peer, provide, read, receive, status, submit_stream, write};
+use super::{GrpcLimits, peer, provide, read, receive, status, status::WithoutRecord, submit_stream, write};
 use crate::{
     desk::{AnswerOutcome, Desk, Evidence, NoRecord, Receipt, ReceiptDetail, RequestOutcome},
     ledger::Kind,
@@ -86,10 +86,14 @@ impl ExchangeService for Exchange {
     }
 }
 
-/// The answer; as a status where it is that nobody answered.
+/// The answer; as a status where it is that nobody answered, or where what was answered is kept no longer.
 fn answered(outcome: RequestOutcome) -> Result<v1::RequestResponse, Status> {
     use v1::request_response::Answer;
-    let away = matches!(outcome.answer, AnswerOutcome::NoRecord { answer: NoRecord::ProviderUnavailable, .. });
+    let without_record = match &outcome.answer {
+        AnswerOutcome::NoRecord { answer: NoRecord::ProviderUnavailable, .. } => Some(WithoutRecord::ProviderAway),
+        AnswerOutcome::Evidence(evidence) if evidence.payload.is_none() => Some(WithoutRecord::NotKept),
+        _ => None,
+    };
     let answer = match outcome.answer {
         AnswerOutcome::Evidence(evidence) => Answer::Evidence(written(*evidence)),
         AnswerOutcome::NoRecord { answer, receipt } => Answer::NoRecord(no_record(answer, receipt)),
@@ -99,7 +103,10 @@ fn answered(outcome: RequestOutcome) -> Result<v1::RequestResponse, Status> {
         asked: Some(write::receipt(outcome.asked)),
         answer: Some(answer),
     };
-    if away { Err(status::of_absence(response)) } else { Ok(response) }
+    match without_record {
+        Some(why) => Err(status::of_answer(why, response)),
+        None => Ok(response),
+    }
 }
 
 fn written(evidence: Evidence) -> v1::Evidence {
@@ -107,7 +114,7 @@ fn written(evidence: Evidence) -> v1::Evidence {
         transfer_id: evidence.id.to_string(),
         record_type: evidence.record_type.to_string(),
         schema_version: evidence.schema_version,
-        payload: evidence.payload,
+        payload: evidence.payload.unwrap_or_default(),
         record: Some(write::record(evidence.record)),
         subject_pseudonym: evidence.pseudonym,
         keep_seconds: evidence.keep.map_or(0, |keep| keep.as_secs()),

@@ -19,8 +19,6 @@ const ERROR_DOMAIN: &str = "waybill";
 /// The types of our own details.
 const REFUSAL_TYPE: &str = "waybill.v1.Refusal";
 const ANSWER_TYPE: &str = "waybill.v1.RequestResponse";
-/// `ErrorInfo.reason` of a request whose provider was away.
-const PROVIDER_AWAY: &str = "provider.unavailable";
 /// Details travel in a trailer, as base64 of 4/3 the size, and clients take 8 KiB of trailers at least.
 const DETAILS_BYTES_MAX: usize = 5 << 10;
 /// When to try again what the hub cannot decide now.
@@ -109,22 +107,54 @@ pub(super) fn of_proof(error: ProofError) -> Status {
     }
 }
 
-/// A request that was recorded and that nobody answered: no refusal, and no answer of the provider's either. The whole
-/// answer is in the details, its entries' proofs included, and a repeat under the same key gets it again.
-pub(super) fn of_absence(mut answer: v1::RequestResponse) -> Status {
+/// Why a request that was recorded gets no record and is no refusal.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WithoutRecord {
+    /// Nobody answered.
+    ProviderAway,
+    /// It was answered before, and the hub has destroyed the record since.
+    NotKept,
+}
+
+impl WithoutRecord {
+    /// Code, `ErrorInfo.reason` and text.
+    const fn told(self) -> (Code, &'static str, &'static str) {
+        match self {
+            Self::ProviderAway => {
+                (Code::Unavailable, "provider.unavailable", "the provider was away, or did not answer in time")
+            }
+            Self::NotKept => (
+                Code::FailedPrecondition,
+                "evidence.not-kept",
+                "the request was answered before, and the hub no longer keeps the evidence; ask again under a new key",
+            ),
+        }
+    }
+}
+
+/// A request that was recorded and gets no record. The whole answer is in the details, its entries' proofs included, and
+/// a repeat under the same key gets it again. Only what names a person or record to those who know it is left out.
+pub(super) fn of_answer(why: WithoutRecord, mut answer: v1::RequestResponse) -> Status {
     use v1::request_response::Answer;
+    let (code, reason, text) = why.told();
     answer.asked = answer.asked.map(write::without_own_words);
-    let info = error_info(PROVIDER_AWAY, HashMap::new());
+    if let Some(Answer::Evidence(evidence)) = &mut answer.answer {
+        // Trailers are logged on the way, so they do not name the record.
+        evidence.record = None;
+        evidence.receipt = evidence.receipt.take().map(write::without_own_words);
+    }
+    let info = error_info(reason, HashMap::new());
     let mut details = vec![any("google.rpc.ErrorInfo", &info), any(ANSWER_TYPE, &answer)];
     if bytes(&details) > DETAILS_BYTES_MAX {
         let answered = match &mut answer.answer {
             Some(Answer::NoRecord(none)) => none.receipt.as_mut(),
-            _ => None,
+            Some(Answer::Evidence(evidence)) => evidence.receipt.as_mut(),
+            None => None,
         };
         answer.asked.as_mut().into_iter().chain(answered).for_each(close);
         details[1] = any(ANSWER_TYPE, &answer);
     }
-    status(Code::Unavailable, "the provider was away, or did not answer in time".to_owned(), details)
+    status(code, text.to_owned(), details)
 }
 
 fn of_refused(refused: Refused) -> Status {

@@ -19,7 +19,8 @@ pub fn absence_in(status: &Status) -> Option<v1::RequestResponse> {
     detail(status, "RequestResponse").filter(|_| status.code() == Code::Unavailable)
 }
 
-fn detail<M: prost::Message + Default>(status: &Status, name: &str) -> Option<M> {
+/// One of the hub's own details of a status.
+pub fn detail<M: prost::Message + Default>(status: &Status, name: &str) -> Option<M> {
     let whole: tonic_types::pb::Status = prost::Message::decode(status.details()).ok()?;
     let wanted = format!("type.googleapis.com/waybill.v1.{name}");
     M::decode(whole.details.iter().find(|any| any.type_url == wanted)?.value.as_slice()).ok()
