@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
-use super::{CallError, Desk, Receipt, call::Stop, content, refuse::Trace};
+use super::{CallError, Desk, Receipt, call::Stop, content, quota::Admitted, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, Digest, System},
     domain::{agency::Role, refusal::RefusalCode},
@@ -102,12 +102,18 @@ impl Desk {
 
     /// The system that calls, with the catalogue that knows it; somebody unknown is refused, as an entry.
     pub async fn known_system(&self, peer: Peer<'_>) -> Result<(Arc<Catalogue>, System), CallError> {
+        let (catalogue, system, _) = self.admit_known(peer).await?;
+        Ok((catalogue, system))
+    }
+
+    /// Admits a system that may call by being known; what is given back last is its place among the calls in flight.
+    pub(super) async fn admit_known(&self, peer: Peer<'_>) -> Result<(Arc<Catalogue>, System, Admitted), CallError> {
         let catalogue = self.catalogue();
         let admitted = self.admit(&catalogue, peer)?;
         let trace = Trace::new(Kind::Refusal, self.new_id());
         let found = authenticate::system(&catalogue, peer).cloned().map_err(Stop::from);
         let system = self.settle(&admitted, trace, found).await?;
-        Ok((catalogue, system))
+        Ok((catalogue, system, admitted))
     }
 
     /// Digest and schemas of the catalogue published last, from its entry.

@@ -1,4 +1,4 @@
-//! LedgerService: checkpoints and proofs for everybody, entries for those who may audit them.
+//! LedgerService: checkpoints and proofs for every system that the catalogue knows, entries for those who may audit them.
 
 use std::sync::Arc;
 
@@ -23,9 +23,10 @@ pub(super) struct Ledger {
 impl LedgerService for Ledger {
     async fn get_checkpoint(
         &self,
-        _request: Request<v1::GetCheckpointRequest>,
+        request: Request<v1::GetCheckpointRequest>,
     ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
-        let checkpoint = write::text(&self.desk.checkpoint());
+        let peer = peer::name(request.extensions())?;
+        let checkpoint = write::text(&self.desk.checkpoint(peer.peer()).await.map_err(status::of_error)?);
         Ok(Response::new(v1::GetCheckpointResponse { checkpoint, verifier_key: self.verifier.to_string() }))
     }
 
@@ -45,8 +46,9 @@ impl LedgerService for Ledger {
         &self,
         request: Request<v1::GetInclusionProofRequest>,
     ) -> Result<Response<v1::GetInclusionProofResponse>, Status> {
+        let peer = peer::name(request.extensions())?;
         let v1::GetInclusionProofRequest { index, size } = request.into_inner();
-        let proven = self.desk.inclusion_proof(index, size).await.map_err(status::of_proof)?;
+        let proven = self.desk.inclusion_proof(peer.peer(), index, size).await.map_err(status::of_proof)?;
         Ok(Response::new(v1::GetInclusionProofResponse {
             index,
             size: proven.size,
@@ -59,8 +61,9 @@ impl LedgerService for Ledger {
         &self,
         request: Request<v1::GetConsistencyProofRequest>,
     ) -> Result<Response<v1::GetConsistencyProofResponse>, Status> {
+        let peer = peer::name(request.extensions())?;
         let v1::GetConsistencyProofRequest { from_size, to_size } = request.into_inner();
-        let proven = self.desk.consistency_proof(from_size, to_size).await.map_err(status::of_proof)?;
+        let proven = self.desk.consistency_proof(peer.peer(), from_size, to_size).await.map_err(status::of_proof)?;
         Ok(Response::new(v1::GetConsistencyProofResponse {
             from_size,
             to_size: proven.to,

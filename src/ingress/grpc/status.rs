@@ -103,7 +103,7 @@ pub(super) fn log_fault(error: &CallError) {
 pub(super) fn of_proof(error: ProofError) -> Status {
     match error {
         ProofError::OutOfRange(text) => Status::out_of_range(text),
-        ProofError::Fault(fault) => of_error(CallError::Fault(fault)),
+        ProofError::Call(error) => of_error(error),
     }
 }
 

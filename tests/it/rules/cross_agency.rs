@@ -27,7 +27,7 @@ const STRANGER: &str = "nobody/knows";
 const FOR: [&str; 6] = ["", "benefit", "hub", "identity", "tax", "nobody"];
 
 /// Who may make which call at all; always for its own agency only.
-const MAY: [(&str, &[&str]); 17] = [
+const MAY: [(&str, &[&str]); 20] = [
     ("Submit", &["benefit/claims", "identity/registry", "tax/registry"]),
     ("SubmitStream", &["benefit/claims", "identity/registry", "tax/registry"]),
     ("Request", &["benefit/claims"]),
@@ -41,6 +41,9 @@ const MAY: [(&str, &[&str]); 17] = [
     ("ListConsents", &["benefit/portal", "identity/portal"]),
     ("Search", &["benefit/dpo", "hub/dpo", "identity/dpo", "tax/dpo"]),
     ("GetEntry", &["benefit/dpo", "hub/dpo", "identity/dpo", "tax/dpo"]),
+    ("GetCheckpoint", &SYSTEMS),
+    ("GetInclusionProof", &SYSTEMS),
+    ("GetConsistencyProof", &SYSTEMS),
     ("ListDeadLetters", &["hub/operator"]),
     ("Replay", &["hub/operator"]),
     ("ShowCatalogue", &SYSTEMS),
@@ -109,6 +112,9 @@ fn call(scene: &Scene, name: &str, agency: &str, transfer: &str, consent: &str) 
         "ListConsents" => Call::ListConsents(v1::ListRequest { subject: scene.subject(0), context }),
         "Search" => Call::Search(v1::SearchRequest { idempotency_key: key, context, ..v1::SearchRequest::default() }),
         "GetEntry" => Call::GetEntry(v1::GetEntryRequest { idempotency_key: key, index: 0, context }),
+        "GetCheckpoint" => Call::GetCheckpoint(v1::GetCheckpointRequest {}),
+        "GetInclusionProof" => Call::GetInclusionProof(v1::GetInclusionProofRequest { index: 0, size: 0 }),
+        "GetConsistencyProof" => Call::GetConsistencyProof(v1::GetConsistencyProofRequest { from_size: 1, to_size: 0 }),
         "ListDeadLetters" => Call::ListDeadLetters(v1::ListDeadLettersRequest::default()),
         "Replay" => Call::Replay(v1::ReplayDeadLetterRequest {
             idempotency_key: key,

@@ -201,6 +201,19 @@ async fn a_system_over_its_rate_is_told_to_wait() {
     exhausted(&over);
     assert!(passed >= 3);
     assert_eq!(scene.size(), before + 2 * passed, "to benefit and tax, each time");
+    // Whatever is read is a call as well.
+    let reads = [
+        Call::GetCheckpoint(v1::GetCheckpointRequest {}),
+        Call::GetInclusionProof(v1::GetInclusionProofRequest { index: 0, size: 0 }),
+        Call::GetConsistencyProof(v1::GetConsistencyProofRequest { from_size: 1, to_size: 0 }),
+    ];
+    for read in reads {
+        let mut over = None;
+        for _ in 0..30 {
+            over = over.or(read.make(&scene, "tax/dpo").await.err());
+        }
+        exhausted(&over.unwrap_or_else(|| panic!("no rate: {read:?}")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
