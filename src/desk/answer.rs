@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{
-        agency::Role,
+        agency::{AgencyId, Role, SystemId},
         idempotency::IdempotencyKey,
         record::RecordTypeId,
         refusal::{Refusal, RefusalCode},
@@ -62,10 +62,17 @@ impl Desk {
             if types.iter().any(|name| catalogue.record_type(name.as_str()).is_none()) {
                 return Err(RefusalCode::RecordTypeUnknown.into());
             }
-            let link = self.providers.open(caller.agency().clone(), types);
+            let link = self.providers.open(caller.system.clone(), caller.agency().clone(), types);
             Ok((caller, link))
         })();
         self.settle(&admitted, trace, result).await
+    }
+
+    /// Whether the catalogue in force still lets `system` provide for `agency`.
+    pub fn may_provide(&self, system: &SystemId, agency: &AgencyId) -> bool {
+        let catalogue = self.catalogue();
+        let system = catalogue.system(system);
+        system.is_some_and(|system| system.has(Role::Provide) && system.may_act_for(agency))
     }
 
     /// Takes a provider's answer to a question, and tells what became of it.

@@ -128,6 +128,7 @@ pub(super) struct Answered {
 #[derive(Debug)]
 struct Link {
     number: u64,
+    system: SystemId,
     agency: AgencyId,
     record_types: Vec<RecordTypeId>,
     questions: mpsc::Sender<Question>,
@@ -177,28 +178,45 @@ impl Drop for Asked {
 }
 
 impl Providers {
-    /// Registers a stream for `agency`; `record_types` empty: all of the agency's.
-    pub(super) fn open(self: &Arc<Self>, agency: AgencyId, record_types: Vec<RecordTypeId>) -> ProvideLink {
+    /// Registers a stream of `system` for `agency`; `record_types` empty: all of the agency's.
+    pub(super) fn open(
+        self: &Arc<Self>,
+        system: SystemId,
+        agency: AgencyId,
+        record_types: Vec<RecordTypeId>,
+    ) -> ProvideLink {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
-        self.links.lock().push(Link { number, agency, record_types, questions: sender });
+        self.links.lock().push(Link { number, system, agency, record_types, questions: sender });
         ProvideLink { questions, number, providers: Arc::clone(self) }
     }
 
-    /// Hands `question` to a stream of `provider`, the least recently asked first; `None` when none can take it.
-    pub(super) fn ask(self: &Arc<Self>, provider: &AgencyId, question: Question) -> Option<Asked> {
+    /// Hands `question` to a stream of `provider`, the least recently asked first, of a system that still `may` provide;
+    /// `None` when none can take it.
+    pub(super) fn ask(
+        self: &Arc<Self>,
+        provider: &AgencyId,
+        question: Question,
+        may: impl Fn(&SystemId, &AgencyId) -> bool,
+    ) -> Option<Asked> {
         let request = question.request;
         let (reply, answer) = oneshot::channel();
         self.waiting.lock().insert(request, Waiting { provider: provider.clone(), reply });
         let asked = Asked { answer, request, providers: Arc::clone(self) };
-        self.hand_over(provider, question).then_some(asked)
+        self.hand_over(provider, question, may).then_some(asked)
     }
 
-    fn hand_over(&self, provider: &AgencyId, mut question: Question) -> bool {
+    fn hand_over(
+        &self,
+        provider: &AgencyId,
+        mut question: Question,
+        may: impl Fn(&SystemId, &AgencyId) -> bool,
+    ) -> bool {
         let mut links = self.links.lock();
         for position in 0..links.len() {
             let link = &links[position];
             let fits = link.agency == *provider
+                && may(&link.system, &link.agency)
                 && (link.record_types.is_empty() || link.record_types.contains(&question.record_type));
             if !fits {
                 continue;
@@ -233,6 +251,14 @@ mod tests {
         AgencyId::new(name).unwrap()
     }
 
+    fn system(name: &str) -> SystemId {
+        SystemId::new(&format!("{name}/registry")).unwrap()
+    }
+
+    const fn anybody(_: &SystemId, _: &AgencyId) -> bool {
+        true
+    }
+
     fn question(byte: u8) -> Question {
         Question {
             request: TransferId(uuid::Uuid::from_bytes([byte; 16])),
@@ -251,9 +277,9 @@ mod tests {
     #[test]
     fn a_question_reaches_a_stream_of_its_provider_and_of_no_other() {
         let providers = Arc::new(Providers::default());
-        let mut tax = providers.open(agency("tax"), Vec::new());
-        let mut identity = providers.open(agency("identity"), Vec::new());
-        let asked = providers.ask(&agency("tax"), question(1));
+        let mut tax = providers.open(system("tax"), agency("tax"), Vec::new());
+        let mut identity = providers.open(system("identity"), agency("identity"), Vec::new());
+        let asked = providers.ask(&agency("tax"), question(1), anybody);
         assert!(asked.is_some());
         assert!(tax.questions.try_recv().is_ok());
         assert!(identity.questions.try_recv().is_err());
@@ -262,17 +288,27 @@ mod tests {
     #[test]
     fn nobody_is_asked_when_the_stream_is_closed_or_provides_something_else() {
         let providers = Arc::new(Providers::default());
-        drop(providers.open(agency("tax"), Vec::new()));
-        let _other = providers.open(agency("tax"), vec![RecordTypeId::new("tax/residency").unwrap()]);
-        assert!(providers.ask(&agency("tax"), question(1)).is_none());
+        drop(providers.open(system("tax"), agency("tax"), Vec::new()));
+        let _other = providers.open(system("tax"), agency("tax"), vec![RecordTypeId::new("tax/residency").unwrap()]);
+        assert!(providers.ask(&agency("tax"), question(1), anybody).is_none());
         assert!(providers.waiting.lock().is_empty(), "a question that nobody can answer does not wait");
+    }
+
+    #[test]
+    fn a_system_that_may_no_longer_provide_is_passed_over() {
+        let providers = Arc::new(Providers::default());
+        let mut tax = providers.open(system("tax"), agency("tax"), Vec::new());
+        assert!(providers.ask(&agency("tax"), question(1), |_, _| false).is_none());
+        assert!(tax.questions.try_recv().is_err() && providers.waiting.lock().is_empty());
+        let asked = providers.ask(&agency("tax"), question(1), |one, _| *one == system("tax"));
+        assert!(asked.is_some() && tax.questions.try_recv().is_ok());
     }
 
     #[test]
     fn only_the_provider_that_was_asked_can_answer_and_only_once() {
         let providers = Arc::new(Providers::default());
-        let _tax = providers.open(agency("tax"), Vec::new());
-        let _asked = providers.ask(&agency("tax"), question(1)).unwrap();
+        let _tax = providers.open(system("tax"), agency("tax"), Vec::new());
+        let _asked = providers.ask(&agency("tax"), question(1), anybody).unwrap();
         let request = question(1).request;
         assert!(providers.take(request, &agency("identity")).is_none());
         assert!(providers.take(request, &agency("tax")).is_some());

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     domain::{
-        agency::Role,
+        agency::{AgencyId, Role, SystemId},
         refusal::{Refusal, RefusalCode},
         subject::{Identifier, IdentifierHash},
         time::Moment,
@@ -133,11 +133,15 @@ impl Desk {
 
         let latest = now.after(self.limits.request_deadline_max);
         let deadline = call.deadline.map_or(latest, |deadline| deadline.min(latest));
+        let late = call.deadline.is_some_and(|deadline| deadline <= now);
         let answer_key = (SystemKey(0), self.derived_key(system, key), content);
         let request = trace.id;
         let permission = Permission { catalogue, compiled, caller, call, identifiers, request, deadline, answer_key };
         if let Some(known) = known {
             return self.repeated_request(permission, known).await;
+        }
+        if late {
+            return Err(address::malformed("/deadline", "minimum").into());
         }
         let asked = self.ask(&permission, trace).await?;
         self.await_answer(permission, asked).await
@@ -215,12 +219,13 @@ impl Desk {
             deadline: permission.deadline,
             traceparent: permission.call.traceparent.clone(),
         };
-        let answered: Option<Answered> = match self.providers.ask(&agreement.source, question) {
+        let left: Duration = permission.deadline.since(self.clock.now());
+        let may = |system: &SystemId, agency: &AgencyId| self.may_provide(system, agency);
+        // Of a repeat that comes after its deadline nobody is asked: the answer would be of no use.
+        let asked_of = if left.is_zero() { None } else { self.providers.ask(&agreement.source, question, may) };
+        let answered: Option<Answered> = match asked_of {
             None => None,
-            Some(mut waiting) => {
-                let left: Duration = permission.deadline.since(self.clock.now());
-                tokio::time::timeout(left, &mut waiting.answer).await.ok().and_then(Result::ok)
-            }
+            Some(mut waiting) => tokio::time::timeout(left, &mut waiting.answer).await.ok().and_then(Result::ok),
         };
         let answer = match answered {
             Some(answered) => self.record_answer(&permission, answered).await?,

@@ -66,6 +66,11 @@ impl Provider {
                     self.say(v1::provide_response::Message::Recorded(recorded)).await
                 }
                 Some(question) = self.link.questions.recv(), if reading => {
+                    // A catalogue that was published meanwhile may say otherwise.
+                    if !self.desk.may_provide(&self.caller.system, self.caller.agency()) {
+                        let status = Status::unavailable("the catalogue has changed: connect again");
+                        return drop(self.out.send(Err(status)).await);
+                    }
                     self.say(v1::provide_response::Message::Question(written(question))).await
                 }
                 message = self.messages.message(), if reading && recording.len() < self.answers_max => {

@@ -91,6 +91,24 @@ async fn a_request_waits_until_its_deadline_and_no_longer_than_the_limit_says() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_deadline_has_passed_is_refused_and_nobody_is_asked() {
+    let scene = Scene::new().await;
+    let (answers, mut tax) = silent_provider(&scene).await;
+    let mut benefit = scene.exchange("benefit/claims").await;
+    let now = scene.now();
+    for deadline in [now, now.before(Duration::from_millis(1)), Moment(0)] {
+        let before = scene.size();
+        let refused = benefit.request(income(&scene, Some(deadline))).await.unwrap_err();
+        let refusal = refusal_in(&refused);
+        let faults: Vec<_> = refusal.violations.iter().map(|fault| fault.pointer.as_str()).collect();
+        assert_eq!((refusal.code.as_str(), &faults[..]), ("call.malformed", &["/deadline"][..]), "{deadline}");
+        assert_eq!(scene.size(), before + 1, "the refusal alone");
+    }
+    drop(answers);
+    assert!(tax.message().await.unwrap().is_none(), "tax was asked nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hub_that_stops_waits_for_calls_as_long_as_the_limit_says() {
     let limits = Limits { drain_s_max: Duration::from_secs(2), ..Limits::default() };
     for (under_way, least, most) in [(false, 0, 1900), (true, 2000, 4500)] {

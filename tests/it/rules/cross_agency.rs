@@ -216,6 +216,28 @@ async fn an_agency_can_answer_only_what_it_was_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_role_was_taken_away_is_asked_nothing_more() {
+    let scene = scene().await;
+    let (answers, sent) = tokio::sync::mpsc::channel(2);
+    let open = v1::provide_request::Message::Open(v1::ProvideOpen::default());
+    answers.send(v1::ProvideRequest { message: Some(open) }).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(sent);
+    let mut tax = scene.exchange("tax/registry").await.provide(stream).await.unwrap().into_inner();
+    tax.message().await.unwrap().unwrap();
+    let file = scene.catalogue().join("agencies/tax.toml");
+    let without = std::fs::read_to_string(&file).unwrap().replace("\"provide\", ", "");
+    std::fs::write(&file, without).unwrap();
+    let publish = Call::Publish(v1::PublishCatalogueRequest { idempotency_key: scene.key() });
+    publish.make(&scene, "hub/operator").await.unwrap();
+
+    let request = scene.request(0, "tax/income-statement", "income-assessment");
+    let away = scene.exchange("benefit/claims").await.request(request).await.unwrap_err();
+    assert_eq!(away.code(), Code::Unavailable, "{away:?}");
+    drop(answers);
+    assert!(tax.message().await.unwrap().is_none(), "tax was asked nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_is_unknown_is_told_so_by_the_code_of_its_status() {
     let scene = scene().await;
     for (name, _) in MAY {
