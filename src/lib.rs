@@ -10,6 +10,7 @@ pub mod domain;
 pub mod drivers;
 pub mod exchange;
 pub mod ingress;
+pub mod kafka;
 pub mod ledger;
 pub mod relay;
 pub mod sequencer;

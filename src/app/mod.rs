@@ -4,6 +4,7 @@
 mod chores;
 mod core;
 mod exercise;
+mod kafka;
 mod telemetry;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -39,6 +40,7 @@ pub struct Hub {
     stopping: CancellationToken,
     serving: JoinHandle<()>,
     chores: Vec<JoinHandle<()>>,
+    kafka: kafka::KafkaEnds,
     drain_max: Duration,
 }
 
@@ -119,9 +121,10 @@ impl Hub {
                 stopping.clone(),
             )),
         ];
+        let kafka = kafka::KafkaEnds::start(&config, &core, &relay)?;
         let drain_max = config.limits.drain_s_max;
         tracing::info!(environment = %config.environment, %address, "serving");
-        Ok(Self { core, relay, tls, load, address, stopping, serving, chores, drain_max })
+        Ok(Self { core, relay, tls, load, address, stopping, serving, chores, kafka, drain_max })
     }
 
     /// Where systems connect.
@@ -159,6 +162,7 @@ impl Hub {
         let mut condition = self.core.sequencer.condition();
         let store = condition.wait_for(|now| matches!(now, Condition::Failed(_)));
         tokio::select! {
+            conflict = self.kafka.conflict() => anyhow::anyhow!("{conflict}"),
             failed = store => match failed.as_deref() {
                 Ok(Condition::Failed(why)) => anyhow::anyhow!("{why}"),
                 _ => anyhow::anyhow!("the sequencer has ended"),
@@ -173,6 +177,7 @@ impl Hub {
     /// Takes no more calls, finishes what is under way, and stops.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stopping.cancel();
+        self.kafka.stop(self.drain_max).await;
         self.relay.drain().await;
         let served = tokio::time::timeout(self.drain_max + Duration::from_secs(5), self.serving).await;
         self.core.sequencer.drain().await;

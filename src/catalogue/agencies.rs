@@ -10,6 +10,7 @@ use crate::domain::agency::{AgencyId, AgencyKey, Role, SystemId};
 use super::{
     files::SourceFile,
     humane::{Humane, Text},
+    kafka::{self, Kafka, KafkaDraft},
     problem::{At, Fault, Place, Problems, Spot},
     reader::TableReader,
 };
@@ -28,6 +29,8 @@ pub struct Agency {
     pub public_authority: bool,
     /// How long the trail of calls that it made in vain is kept.
     pub refusal_trail: Duration,
+    /// How it uses Kafka, if it does.
+    pub kafka: Option<Kafka>,
 }
 
 /// A technical system of an agency: one certificate, one SAN.
@@ -85,6 +88,7 @@ pub(super) struct AgencyDraft {
     pub(super) agency: Agency,
     pub(super) spot: Spot,
     pub(super) systems: Vec<SystemDraft>,
+    pub(super) kafka: Option<KafkaDraft>,
 }
 
 /// A system and where its parts are written.
@@ -123,6 +127,7 @@ pub(super) fn read(file: &SourceFile, problems: &Problems) -> Option<AgencyDraft
     let id_for_systems = id.clone();
     let systems = systems.into_iter().filter_map(|system| read_system(id_for_systems.as_ref()?, system, problems));
     let systems = systems.collect();
+    let kafka = table.optional_table("kafka").map(|table| kafka::read(table, problems));
     table.finish();
     // An agency whose other fields are wrong still exists: nobody else's reference to it dangles.
     let agency = Agency {
@@ -130,8 +135,9 @@ pub(super) fn read(file: &SourceFile, problems: &Problems) -> Option<AgencyDraft
         title: title.map(|title| title.value.0).unwrap_or_default(),
         public_authority: public_authority.is_none_or(|found| found.value),
         refusal_trail: refusal_trail.map(|trail| trail.value.0).unwrap_or_default(),
+        kafka: kafka.as_ref().map(KafkaDraft::to_kafka),
     };
-    Some(AgencyDraft { agency, spot, systems })
+    Some(AgencyDraft { agency, spot, systems, kafka })
 }
 
 fn read_system(agency: &AgencyId, mut table: TableReader<'_>, problems: &Problems) -> Option<SystemDraft> {

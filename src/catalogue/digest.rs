@@ -10,6 +10,7 @@ use crate::domain::{agreement::Agreement, record::RecordTypeId};
 use super::{
     agencies::{AgencyDraft, Quotas, role_word},
     agreements::AgreementDraft,
+    kafka,
     registers::{Purpose, RecordTypeDraft},
     schema::Schemas,
 };
@@ -100,12 +101,16 @@ fn agency(draft: &AgencyDraft) -> Value {
         });
         (&system.id, content)
     });
-    json!({
+    let mut content = json!({
         "title": draft.agency.title,
         "public_authority": draft.agency.public_authority,
         "refusal_trail": draft.agency.refusal_trail.as_secs(),
         "systems": by_name(systems),
-    })
+    });
+    if let Some(kafka) = &draft.agency.kafka {
+        content["kafka"] = kafka::content(kafka);
+    }
+    content
 }
 
 fn quotas(quotas: Quotas) -> Value {

@@ -16,6 +16,7 @@ use super::{
     compiled::{self, CompiledAgreement, PushRoute, RecordType},
     digest::{self, Digest},
     files::Sources,
+    kafka,
     problem::{Fault, Place, Problem, Problems},
     registers::{self, Purpose, RecordTypeDraft},
     schema::{self, Schemas},
@@ -77,6 +78,7 @@ impl Drafts {
 
     fn check(&self, problems: &Problems) {
         agencies::check(&self.agencies, problems);
+        kafka::check(&self.agencies, &self.schemas, problems);
         let known: BTreeMap<_, _> = self.agencies.iter().map(|draft| (&draft.agency.id, draft)).collect();
         for draft in self.record_types.values() {
             if !known.contains_key(&draft.authority.value) {

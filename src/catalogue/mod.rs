@@ -4,7 +4,7 @@
 //! | question | file |
 //! |---|---|
 //! | which files are there? | [`files`] |
-//! | what may an agency, an agreement, a register say? | [`agencies`], [`agreements`], [`registers`] |
+//! | what may an agency, an agreement, a register say? | [`agencies`], [`kafka`], [`agreements`], [`registers`] |
 //! | may an agreement stand? | `agreement_rules` |
 //! | which schemas are allowed, and what do they cost? | [`schema`] |
 //! | what is wrong, and what to do? | [`problem`] |
@@ -20,6 +20,7 @@ pub mod compiled;
 pub mod digest;
 pub mod files;
 mod humane;
+pub mod kafka;
 mod load;
 pub mod problem;
 mod reader;
@@ -50,6 +51,7 @@ pub use self::{
     compiled::{CompiledAgreement, Constants, RecordType, RecordVersion},
     digest::Digest,
     files::{SourceFile, Sources},
+    kafka::Kafka,
     problem::{Fault, Place, Problem},
     registers::Purpose,
     schema::{Fields, IdentifierField, Sensitivity},

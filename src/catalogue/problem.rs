@@ -95,6 +95,21 @@ faults! {
         "give each system a certificate of its own; one SAN names one system";
     RolesMissing { system }, "`{system}` has no role, so it can do nothing", "give it a role, or remove it";
 
+    // Kafka
+    KafkaSystemUnknown { system },
+        "no system `{system}` in the catalogue",
+        "write <agency>/<system>, as agencies/<agency>.toml names it";
+    KafkaNotActingFor { system, agency },
+        "`{system}` may not act for `{agency}`, whose topics these are",
+        "name a system that acts for the agency";
+    KafkaRoleMissing { system, role },
+        "`{system}` lacks the role `{role}`",
+        "give it the role, or name a system that has it";
+    KafkaSchemaMalformed { id, name },
+        "`{id} = \"{name}\"` does not map a schema id to a schema",
+        "write the registry's id and <domain>/<name>/<major>.<minor>, e.g. 17 = \"identity/address/1.0\"";
+    KafkaSchemaUnknown { schema }, "no schema `{schema}`", "name a version that exists";
+
     // Purposes and record types
     PurposeTwice { purpose }, "a second purpose `{purpose}`", "remove one";
     PurposeUnknown { purpose }, "no purpose `{purpose}` in purposes.toml", "add it there, or correct the name";

@@ -19,6 +19,7 @@ mod dead_letters;
 mod exit;
 mod hub;
 mod input;
+mod kafka;
 mod keys;
 mod ledger;
 mod output;
@@ -81,6 +82,9 @@ enum Command {
     /// Show or publish the hub's catalogue
     #[command(subcommand)]
     Catalogue(catalogue::Catalogue),
+    /// Check, show and create the topics that the catalogue asks for
+    #[command(subcommand)]
+    Kafka(kafka::Kafka),
     /// Print completions for a shell
     Completions(shell::Completions),
     /// Write manual pages
@@ -116,6 +120,7 @@ impl Command {
             Self::Ledger(command) => command.run(out).await,
             Self::DeadLetters(command) => command.run(out).await,
             Self::Catalogue(command) => command.run(out).await,
+            Self::Kafka(command) => command.run(out).await,
             Self::Completions(command) => command.run(Cli::command(), out),
             Self::Man(command) => command.run(Cli::command(), out),
         }

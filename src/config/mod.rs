@@ -4,11 +4,13 @@
 //! |---|---|
 //! | how much, how long, how many? | [`limits`], and the table in `README.md` |
 //! | where does it listen? | [`listen`] |
+//! | which Kafka, as whom? | [`kafka`] |
 //! | which certificates, which keys? | [`tls`], [`keys`], the key files themselves [`key_files`] |
 //! | where does it keep things? | [`paths`], [`store`] |
 //! | what does it log? | [`log`] |
 
 pub mod error;
+pub mod kafka;
 pub mod key_files;
 pub mod keys;
 pub mod limits;
@@ -28,6 +30,7 @@ use crate::domain::environment::Environment;
 
 pub use self::{
     error::ConfigError,
+    kafka::{Kafka, Topics},
     key_files::{KeyFileError, LedgerIdentity, MasterKeyFile},
     keys::Keys,
     limits::Limits,
@@ -57,6 +60,9 @@ pub struct Config {
     pub tls: Tls,
     /// The hub's own keys.
     pub keys: Keys,
+    /// The Kafka that agencies use; without it, none does.
+    #[serde(default)]
+    pub kafka: Option<Kafka>,
     /// Where metrics are read.
     #[serde(default)]
     pub metrics: Metrics,
@@ -129,12 +135,14 @@ impl Config {
         config.paths.resolve(base);
         config.tls.resolve(base);
         config.keys.resolve(base);
+        config.kafka.iter_mut().for_each(|kafka| kafka.resolve(base));
         Ok(config)
     }
 
     fn check(&self) -> Result<(), error::Fault> {
         self.metrics.check()?;
         self.log.check()?;
+        self.kafka.iter().try_for_each(|kafka| kafka.check(self.environment))?;
         self.limits.check()
     }
 }

@@ -35,6 +35,9 @@ pub enum CallError {
     /// The hub cannot decide now: nothing was recorded.
     #[error("{0}")]
     Unavailable(String),
+    /// The record was consumed before, and its outcome cannot be told again; a search finds its entry.
+    #[error("it had its outcome before, which is not told again")]
+    Past,
     /// The hub failed. The text names no person.
     #[error("{0}")]
     Fault(String),
@@ -89,7 +92,7 @@ impl From<SequencerError> for CallError {
                 Self::Unavailable(error.to_string())
             }
             SequencerError::Unavailable(_) | SequencerError::Invalid(_) => Self::Fault(error.to_string()),
-            SequencerError::Stale | SequencerError::Clock(_) | SequencerError::Stopping => {
+            SequencerError::Stale | SequencerError::Moved | SequencerError::Clock(_) | SequencerError::Stopping => {
                 Self::Unavailable(error.to_string())
             }
             // The desk tells a reused key from a repeat before it proposes; only a race comes here.

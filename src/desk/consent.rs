@@ -194,7 +194,7 @@ impl Desk {
             expects: person.expects.clone(),
             entries: vec![sealed.entry.clone()],
             subjects,
-            deliveries: Vec::new(),
+            ..Proposal::default()
         };
         Ok((proposal, sealed))
     }

@@ -90,12 +90,11 @@ impl Desk {
             expects.extend(decided.until.map(Expect::Before));
             expects.extend(decided.sealed.entry.routing.payload.map(|slots| Expect::Key(slots.epoch)));
             let proposal = Proposal {
-                system: None,
                 key: Some(permission.answer_key),
                 expects,
                 entries: vec![decided.sealed.entry.clone()],
                 subjects: person.changes.clone(),
-                deliveries: Vec::new(),
+                ..Proposal::default()
             };
             match self.propose_answer(proposal, &decided.sealed).await? {
                 Proposed::Receipt(receipt) => {

@@ -5,7 +5,7 @@
 //! | use case | file |
 //! |---|---|
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
-//! | push many, in order | `series.rs` |
+//! | push many, in order | `series.rs`, what a log holds `consume.rs` |
 //! | ask for a record | `request.rs`, its answer `answer.rs` with `evidence.rs`, who can be asked `providers.rs` |
 //! | record a consent, read them | `consent.rs`, `consents.rs` |
 //! | take a consent back | `withdraw.rs`, under load `held.rs`, the entry that ends a delivery `cancel.rs` |
@@ -25,6 +25,7 @@ mod call;
 mod cancel;
 mod consent;
 mod consents;
+mod consume;
 mod content;
 mod decide;
 mod deliveries;
@@ -55,6 +56,7 @@ pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
 pub use call::{CallError, Refused};
 pub use consent::{GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
 pub use consents::{ConsentState, ConsentView};
+pub use consume::Consuming;
 pub use deliveries::{
     Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,
     TransferState, TransferView,
@@ -67,7 +69,7 @@ pub use quota::QuotaLimits;
 pub use receipts::{Audience, Proof, Receipt, ReceiptDetail};
 pub use refuse::Malformed;
 pub use request::{ExplicitRequest, REFERENCE_BYTES_MAX, RequestCall, RequestOutcome};
-pub use series::{GivenUp, NumberedOutcome, SeriesIn, SeriesOut};
+pub use series::{Consumable, GivenUp, NumberedOutcome, SeriesIn, SeriesOut};
 pub use submit::{Arrival, RecipientOutcome, SubmitOutcome};
 pub use withdraw::{Reached, WithdrawCall, WithdrawOutcome};
 

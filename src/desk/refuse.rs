@@ -16,7 +16,12 @@ use crate::{
         refusal::{LiesIn, Refusal},
         transfer::TransferId,
     },
-    exchange::{authenticate, seal::Sealed, statement::Statement, submission::Peer},
+    exchange::{
+        authenticate,
+        seal::Sealed,
+        statement::Statement,
+        submission::{CallKey, Peer},
+    },
     ledger::{Attribute, Kind},
     sequencer::{Proposal, Recorded},
     store::{Known, Owner, SystemKey},
@@ -107,8 +112,8 @@ impl Trace {
 
 /// A call that its ingress could not read.
 pub struct Malformed {
-    /// The idempotency key, as text, if it has one.
-    pub key: String,
+    /// The idempotency key; an empty text if it has none.
+    pub key: CallKey,
     /// The call as it came, so that a repeat can be told from another call. Only its keyed hash is kept.
     pub content: Bytes,
     /// What is wrong with it.
@@ -237,7 +242,7 @@ impl Desk {
         };
         trace.system = Some(system.clone());
         // A key that is none can't be answered again; what is wrong with the call is said all the same.
-        let Ok(key) = authenticate::key(&key, self.clock.now(), self.limits.window) else { return refusal.into() };
+        let Ok(key) = authenticate::call_key(&key, self.clock.now(), self.limits.window) else { return refusal.into() };
         let (system, content) = (SystemKey::from(system), self.hasher.content(&[b"malformed", &content]));
         match self.store.known(system, key).await {
             Err(error) => error.into(),

@@ -24,7 +24,8 @@ use tokio::{
 };
 
 use super::{
-    CallError, Desk, ReceiptDetail, SubmitOutcome,
+    CallError, Consuming, Desk, ReceiptDetail, SubmitOutcome,
+    quota::Admitted,
     submit::{Arrival, Call, Prepared},
 };
 use crate::{
@@ -56,6 +57,20 @@ pub struct SeriesOut {
     window: Arc<Semaphore>,
     outcomes: mpsc::UnboundedReceiver<Vec<NumberedOutcome>>,
 }
+
+/// A submission that was read from a log, by its number.
+#[derive(Debug)]
+pub struct Consumable {
+    /// Its number.
+    pub number: u64,
+    /// What came.
+    pub arrival: Arrival,
+    /// How it stands to the log.
+    pub consuming: Consuming,
+}
+
+/// What one task prepares: numbers, submissions and, of those read from a log, how they stand to it and their admission.
+type ToPrepare = Vec<(u64, Arrival, Option<(Consuming, Admitted)>)>;
 
 /// Nobody collects the outcomes any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -103,11 +118,51 @@ impl SeriesIn {
             }
             let places = u32::try_from(piece.len()).unwrap_or(u32::MAX);
             self.window.acquire_many(places).await.map_err(|_| GivenUp)?.forget();
-            let numbers = piece.iter().map(|(number, _)| *number).collect();
-            let (desk, peer) = (Arc::clone(&self.desk), Arc::clone(&self.peer));
-            let work = tokio::spawn(async move { prepare(&desk, &peer, piece, detail).await });
-            self.pieces.send(Piece { numbers, work }).map_err(|_| GivenUp)?;
+            self.prepare(piece.into_iter().map(|(number, arrival)| (number, arrival, None)).collect(), detail)?;
         }
+    }
+
+    /// Takes what was read from a log, in order. Where the system is over its rate or bounds, this waits: nothing that is
+    /// in a log is turned away.
+    pub async fn consume(&self, records: Vec<Consumable>, detail: ReceiptDetail) -> Result<(), GivenUp> {
+        let mut piece: ToPrepare = Vec::new();
+        for Consumable { number, arrival, consuming } in records {
+            if piece.len() >= PIECE_MAX.min(self.window_max) {
+                self.prepare(std::mem::take(&mut piece), detail)?;
+            }
+            let place = match Arc::clone(&self.window).try_acquire_owned() {
+                Ok(place) => place,
+                Err(_) => {
+                    // Whoever waits here must hold back nothing that others wait for.
+                    self.prepare(std::mem::take(&mut piece), detail)?;
+                    Arc::clone(&self.window).acquire_owned().await.map_err(|_| GivenUp)?
+                }
+            };
+            place.forget();
+            let admitted = loop {
+                match self.desk.admit(&self.desk.catalogue(), self.peer.peer()) {
+                    Ok(admitted) => break admitted,
+                    Err(error) => {
+                        self.prepare(std::mem::take(&mut piece), detail)?;
+                        let CallError::Exhausted { retry_after, .. } = error else { return Err(GivenUp) };
+                        tokio::time::sleep(retry_after).await;
+                    }
+                }
+            };
+            piece.push((number, arrival, Some((consuming, admitted))));
+        }
+        self.prepare(piece, detail)
+    }
+
+    /// Has a piece prepared, by a task of its own.
+    fn prepare(&self, piece: ToPrepare, detail: ReceiptDetail) -> Result<(), GivenUp> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let numbers = piece.iter().map(|(number, ..)| *number).collect();
+        let (desk, peer) = (Arc::clone(&self.desk), Arc::clone(&self.peer));
+        let work = tokio::spawn(async move { prepare(&desk, &peer, piece, detail).await });
+        self.pieces.send(Piece { numbers, work }).map_err(|_| GivenUp)
     }
 }
 
@@ -140,15 +195,10 @@ struct Piece {
     work: JoinHandle<Vec<(u64, Prepared)>>,
 }
 
-async fn prepare(
-    desk: &Desk,
-    peer: &PeerName,
-    arrivals: Vec<(u64, Arrival)>,
-    detail: ReceiptDetail,
-) -> Vec<(u64, Prepared)> {
+async fn prepare(desk: &Desk, peer: &PeerName, arrivals: ToPrepare, detail: ReceiptDetail) -> Vec<(u64, Prepared)> {
     let mut prepared = Vec::with_capacity(arrivals.len());
-    for (number, arrival) in arrivals {
-        prepared.push((number, desk.prepare(peer.peer(), arrival, detail).await));
+    for (number, arrival, consumed) in arrivals {
+        prepared.push((number, desk.prepare(peer.peer(), arrival, detail, consumed).await));
     }
     prepared
 }

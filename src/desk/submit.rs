@@ -1,4 +1,5 @@
-//! Pushes one record: the stages of [`crate::exchange`], and one commit. Many in order: `series.rs`.
+//! Pushes one record: the stages of [`crate::exchange`], and one commit. Many in order: `series.rs`; from a log:
+//! `consume.rs`.
 //!
 //! A submission is *prepared* (everything up to its commit, so that many can be prepared at once), proposed to the
 //! sequencer, and *concluded* from its answer: an outcome, or a proposal again when what it was decided on has changed.
@@ -6,7 +7,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    CallError, Desk, Receipt, ReceiptDetail,
+    CallError, Consuming, Desk, Receipt, ReceiptDetail,
     call::Stop,
     content,
     decide::{Decision, Part},
@@ -26,12 +27,12 @@ use crate::{
         address::{Addressed, address},
         authenticate::{self, Authenticated},
         seal::Sealed,
-        submission::{Peer, Submission},
+        submission::{CallKey, Peer, Submission},
         validate::validate,
     },
     ledger::Kind,
     sequencer::{Committed, Proposal, Recorded, SequencerError},
-    store::{Owner, SystemKey},
+    store::{Expect, Owner, SystemKey},
 };
 
 /// How often a decision is made again because what it rested on changed before its commit. Each time the subject's
@@ -78,28 +79,43 @@ impl From<Submission> for Arrival {
 
 /// What a submission keeps from its admission to its outcome.
 #[derive(Debug)]
-struct Begun {
+pub(super) struct Begun {
     /// It ends under the catalogue that it began under.
     catalogue: Arc<Catalogue>,
     admitted: Admitted,
-    trace: Trace,
+    pub trace: Trace,
     detail: ReceiptDetail,
     attempts: usize,
+    /// If it was read from a log.
+    pub consuming: Option<Consuming>,
+    /// If it came as an event: what is known of that.
+    pub event: Option<Expect>,
+    /// Nobody could read it: it has an entry only while the system has refusals left.
+    unreadable: bool,
 }
 
 /// A submission between its decision and its commit.
 #[derive(Debug)]
 pub(super) struct Call {
-    begun: Begun,
-    pending: Pending,
+    pub begun: Begun,
+    pub pending: Pending,
 }
 
 /// What is proposed.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and a call is boxed as a whole")]
-enum Pending {
-    Transfers { from: Authenticated, parts: Vec<Part>, _reserved: Option<Reserved> },
-    Refusal { refusal: Refusal, sealed: Sealed },
+pub(super) enum Pending {
+    Transfers {
+        from: Authenticated,
+        parts: Vec<Part>,
+        _reserved: Option<Reserved>,
+    },
+    Refusal {
+        refusal: Refusal,
+        sealed: Sealed,
+    },
+    /// Only the log's position is left to be written.
+    Known(Result<SubmitOutcome, CallError>),
 }
 
 /// A submission that has been prepared.
@@ -134,7 +150,7 @@ impl Desk {
         arrival: impl Into<Arrival>,
         detail: ReceiptDetail,
     ) -> Result<SubmitOutcome, CallError> {
-        let mut prepared = self.prepare(peer, arrival.into(), detail).await;
+        let mut prepared = self.prepare(peer, arrival.into(), detail, None).await;
         loop {
             match prepared {
                 Prepared::Done(result) => return result,
@@ -146,15 +162,25 @@ impl Desk {
         }
     }
 
-    /// Everything up to the commit.
-    pub(super) async fn prepare(&self, peer: Peer<'_>, arrival: Arrival, detail: ReceiptDetail) -> Prepared {
+    /// Everything up to the commit. What is read from a log has been admitted before.
+    pub(super) async fn prepare(
+        &self,
+        peer: Peer<'_>,
+        arrival: Arrival,
+        detail: ReceiptDetail,
+        consumed: Option<(Consuming, Admitted)>,
+    ) -> Prepared {
         let catalogue = self.catalogue();
-        let admitted = match self.admit(&catalogue, peer) {
-            Ok(admitted) => admitted,
-            Err(error) => return Prepared::Done(Err(error)),
+        let (consuming, admitted) = match consumed {
+            Some((consuming, admitted)) => (Some(consuming), admitted),
+            None => match self.admit(&catalogue, peer) {
+                Ok(admitted) => (None, admitted),
+                Err(error) => return Prepared::Done(Err(error)),
+            },
         };
         let trace = Trace::new(Kind::RefusalOfSubmission, self.new_id());
-        let mut begun = Begun { catalogue, admitted, trace, detail, attempts: 0 };
+        let unreadable = matches!(arrival, Arrival::Malformed(_));
+        let mut begun = Begun { catalogue, admitted, trace, detail, attempts: 0, consuming, event: None, unreadable };
         let opened = match arrival {
             Arrival::Submission(submission) => self.open(&mut begun, peer, submission).await,
             Arrival::Malformed(malformed) => {
@@ -163,15 +189,18 @@ impl Desk {
         };
         match opened {
             Ok(Opened::New(authenticated)) => self.decided(begun, *authenticated).await,
-            Ok(Opened::Repeat(outcome)) => Prepared::Done(Ok(outcome)),
+            Ok(Opened::Repeat(outcome)) => begun.known(Ok(outcome)),
             Err(stop) => self.stopped(begun, stop).await,
         }
     }
 
     /// Who sends it; and whether it was answered before.
-    async fn open(&self, begun: &mut Begun, peer: Peer<'_>, submission: Submission) -> Result<Opened, Stop> {
+    async fn open(&self, begun: &mut Begun, peer: Peer<'_>, mut submission: Submission) -> Result<Opened, Stop> {
         let (catalogue, trace) = (&begun.catalogue, &mut begun.trace);
         trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
+        if let (CallKey::Event(key), Some(system)) = (&mut submission.key, &trace.system) {
+            (*key, begun.event) = self.first_key(SystemKey::from(system), *key).await?;
+        }
         let content = content::of_submission(&self.hasher, &submission);
         let now = self.clock.now();
         let authenticate = || authenticate::authenticate(catalogue, peer, submission, now, self.limits.window);
@@ -202,7 +231,7 @@ impl Desk {
                     expects: person.expects,
                     entries,
                     subjects: person.changes,
-                    deliveries: Vec::new(),
+                    ..Proposal::default()
                 };
                 begun.propose(Pending::Transfers { from, parts, _reserved: person.reserved }, proposal)
             }
@@ -238,11 +267,21 @@ impl Desk {
     /// It ends without a transfer: a refusal becomes an entry first.
     async fn stopped(&self, begun: Begun, stop: Stop) -> Prepared {
         let refusal = match stop {
+            Stop::Refusal(_) if matches!(begun.consuming, Some(Consuming::Past)) => {
+                return Prepared::Done(Err(CallError::Past));
+            }
             Stop::Refusal(refusal) => refusal,
+            Stop::Error(error) if matches!(error, CallError::Refused(_)) => return begun.known(Err(error)),
             Stop::Error(error) => return Prepared::Done(Err(error)),
         };
-        if let Err(error) = begun.admitted.refusal() {
-            return Prepared::Done(Err(error));
+        while let Err(error) = begun.admitted.refusal() {
+            match error {
+                // What is in a log waits; only what nobody can read does not hold up what follows.
+                CallError::Exhausted { retry_after, .. } if begun.consuming.is_some() && !begun.unreadable => {
+                    tokio::time::sleep(retry_after).await;
+                }
+                error => return begun.known(Err(error)),
+            }
         }
         match self.seal_refusal(&begun.trace, &refusal).await {
             Ok((sealed, proposal)) => begun.propose(Pending::Refusal { refusal, sealed }, proposal),
@@ -256,9 +295,16 @@ impl Desk {
         let recorded = match answer {
             Ok(recorded) => recorded,
             Err(SequencerError::Stale) => {
+                if let Some((system, key, _)) = &mut begun.trace.key {
+                    match self.first_key(*system, *key).await {
+                        Ok(known) => (*key, begun.event) = known,
+                        Err(error) => return Prepared::Done(Err(error)),
+                    }
+                }
                 return match pending {
                     Pending::Transfers { from, .. } => self.decided(begun, from).await,
                     Pending::Refusal { refusal, .. } => self.stopped(begun, refusal.into()).await,
+                    Pending::Known(result) => begun.known(result),
                 };
             }
             Err(SequencerError::KeyReused) => {
@@ -274,6 +320,7 @@ impl Desk {
             }
             (Recorded::Repeat(known), Pending::Transfers { .. }) => self.repeated_submission(known).await,
             (recorded, Pending::Refusal { refusal, sealed }) => Err(self.refused(recorded, refusal, &sealed).await),
+            (_, Pending::Known(result)) => result,
         })
     }
 
@@ -301,11 +348,5 @@ impl Call {
     /// About whom it is, as far as it is known: the same for calls about one person that were decided on one snapshot.
     pub(super) const fn about(&self) -> Owner {
         self.begun.trace.owner
-    }
-}
-
-impl Begun {
-    fn propose(self, pending: Pending, proposal: Proposal) -> Prepared {
-        Prepared::Proposal(Box::new(Call { begun: self, pending }), proposal)
     }
 }

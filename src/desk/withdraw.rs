@@ -131,7 +131,7 @@ impl Desk {
                 ],
                 entries: vec![withdrawal.entry.clone()],
                 subjects: vec![SubjectChange::Facts { subject: subject.id, facts }],
-                deliveries: Vec::new(),
+                ..Proposal::default()
             };
             for one in &covered {
                 self.cancel(one, trace, &mut proposal).await?;

@@ -1,4 +1,5 @@
-//! Idempotency keys (RFC 9562 UUIDv7) and the window in which they hold.
+//! Idempotency keys (RFC 9562 UUIDv7) and the window in which they hold. What comes as an event has no such key: it gets
+//! one of version 8 that is made of the event's name and of when it arrived first.
 
 use std::time::Duration;
 
@@ -6,9 +7,15 @@ use uuid::Uuid;
 
 use super::time::Moment;
 
-/// A client's name for one call: a UUIDv7, whose own time says when the window for it ends.
+/// A client's name for one call: a UUIDv7, whose own time says when the window for it ends. Of an event: a UUIDv8 of the
+/// same layout, which no client can write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyKey(Uuid);
+
+/// What is left of an event's keyed hash in its key: 74 bits. A collision, which nobody can aim at, is told by the
+/// content and refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventTail(pub [u8; 10]);
 
 /// Why a key is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +49,25 @@ impl IdempotencyKey {
     /// Takes a UUID, if it is of version 7.
     pub fn from_uuid(uuid: Uuid) -> Result<Self, InvalidKey> {
         if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(InvalidKey::NotV7) }
+    }
+
+    /// The key of an event whose name has this keyed hash and that arrived at this moment.
+    pub fn of_event(hash: &[u8; 16], at: Moment) -> Self {
+        let mut bytes = *hash;
+        bytes[..6].copy_from_slice(&at.0.to_be_bytes()[2..]);
+        Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    /// Takes a stored key: of a call or of an event.
+    pub fn from_stored(uuid: Uuid) -> Result<Self, InvalidKey> {
+        if matches!(uuid.get_version_num(), 7 | 8) { Ok(Self(uuid)) } else { Err(InvalidKey::NotV7) }
+    }
+
+    /// Of an event, what it shares with each other key of the same event.
+    pub fn event(self) -> Option<EventTail> {
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&self.0.as_bytes()[6..]);
+        (self.0.get_version_num() == 8).then_some(EventTail(tail))
     }
 
     /// The key's own time.
@@ -97,6 +123,17 @@ mod tests {
         assert_eq!(key_at(now.0 - 604_800_001).check(now, WINDOW), Err(InvalidKey::TooOld));
         assert_eq!(key_at(now.0 + 300_000).check(now, WINDOW), Ok(()));
         assert_eq!(key_at(now.0 + 300_001).check(now, WINDOW), Err(InvalidKey::TooNew));
+    }
+
+    #[test]
+    fn an_events_keys_differ_by_their_time_alone_and_cannot_be_written_by_a_client() {
+        let (one, other) =
+            (IdempotencyKey::of_event(&[9; 16], Moment(7)), IdempotencyKey::of_event(&[9; 16], Moment(8)));
+        assert_eq!((one.moment(), other.moment()), (Moment(7), Moment(8)));
+        assert!(one.event().is_some() && one.event() == other.event());
+        assert_ne!(one.event(), IdempotencyKey::of_event(&[8; 16], Moment(7)).event());
+        assert_eq!(IdempotencyKey::parse(&one.to_string()), Err(InvalidKey::NotV7));
+        assert_eq!(key_at(7).event(), None);
     }
 
     #[test]

@@ -12,7 +12,9 @@
 //! | way out | file |
 //! |---|---|
 //! | a gRPC Receive stream | `stream.rs` |
+//! | a recipient's topic in Kafka | `kafka/` |
 
+pub mod kafka;
 pub mod stream;
 
 use std::{sync::Arc, time::Duration};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::submission::{CallContext, Peer, Submission};
+use super::submission::{CallContext, CallKey, Peer, Submission};
 use crate::{
     catalogue::{Catalogue, System},
     domain::{
@@ -93,10 +93,21 @@ fn check_texts(context: &CallContext) -> Result<(), Refusal> {
     if violations.is_empty() { Ok(()) } else { Err(Refusal { code: RefusalCode::CallMalformed, violations }) }
 }
 
-/// The idempotency key of a call.
+/// The idempotency key of a call, as its caller wrote it.
 pub fn key(text: &str, now: Moment, window: Window) -> Result<IdempotencyKey, Refusal> {
-    let key = IdempotencyKey::parse(text).and_then(|key| key.check(now, window).map(|()| key));
-    key.map_err(|error| {
+    within(IdempotencyKey::parse(text), now, window)
+}
+
+/// The idempotency key of a call.
+pub fn call_key(key: &CallKey, now: Moment, window: Window) -> Result<IdempotencyKey, Refusal> {
+    match key {
+        CallKey::Named(text) => self::key(text, now, window),
+        CallKey::Event(key) => within(Ok(*key), now, window),
+    }
+}
+
+fn within(key: Result<IdempotencyKey, InvalidKey>, now: Moment, window: Window) -> Result<IdempotencyKey, Refusal> {
+    key.and_then(|key| key.check(now, window).map(|()| key)).map_err(|error| {
         match error {
             InvalidKey::NotV7 => RefusalCode::KeyInvalid,
             InvalidKey::TooOld => RefusalCode::KeyTooOld,
@@ -116,6 +127,6 @@ pub fn authenticate(
 ) -> Result<Authenticated, Refusal> {
     let context = std::mem::replace(&mut submission.context, CallContext { on_behalf_of: None, rest: Box::default() });
     let caller = caller(catalogue, peer, Role::Submit, context)?;
-    let key = key(&submission.key, now, window)?;
+    let key = call_key(&submission.key, now, window)?;
     Ok(Authenticated { caller, key, submission })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::domain::{agency::SystemId, context::Context, record::RecordIdentity};
+use crate::domain::{agency::SystemId, context::Context, idempotency::IdempotencyKey, record::RecordIdentity};
 
 /// The longest W3C `traceparent`, in bytes (Trace Context §3.2: version 00 has 55).
 pub const TRACEPARENT_BYTES_MAX: usize = 128;
@@ -37,11 +37,26 @@ impl PeerName {
     }
 }
 
+/// How a call is named, so that a repeat of it is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallKey {
+    /// By its caller: an idempotency key, as text.
+    Named(String),
+    /// By the event that it came as.
+    Event(IdempotencyKey),
+}
+
+impl From<String> for CallKey {
+    fn from(text: String) -> Self {
+        Self::Named(text)
+    }
+}
+
 /// One record to be pushed.
 #[derive(Clone)]
 pub struct Submission {
-    /// The idempotency key, as text.
-    pub key: String,
+    /// The idempotency key.
+    pub key: CallKey,
     /// The record type, as text.
     pub record_type: String,
     /// The schema version, as text.

@@ -10,13 +10,16 @@ use bytes::Bytes;
 use super::{Content, Proposal, SealedEntry, SequencerError};
 use crate::{
     domain::{
-        idempotency::IdempotencyKey,
+        idempotency::{EventTail, IdempotencyKey},
         subject::{IdentifierHash, SubjectId},
         time::Moment,
         transfer::DeliveryState,
     },
     ledger::{Edge, Entry, encode_person, leaf_hash},
-    store::{Commit, DeliveryChange, Expect, Guard, Known, NewEntry, StoreError, SubjectChange, SystemKey},
+    store::{
+        Commit, Consumed, DeliveryChange, Expect, Guard, Known, NewEntry, PartitionKey, Position, StoreError,
+        SubjectChange, SystemKey,
+    },
 };
 
 /// How a proposal stands before its batch is durable.
@@ -46,6 +49,8 @@ struct Changed {
     deliveries: HashSet<u64>,
     /// Whether anybody's deliveries were claimed.
     claims: bool,
+    events: HashMap<(SystemKey, EventTail), IdempotencyKey>,
+    positions: HashMap<PartitionKey, Position>,
 }
 
 impl<'g> Draft<'g> {
@@ -55,11 +60,18 @@ impl<'g> Draft<'g> {
 
     /// Takes `proposal` into the commit, or says why not.
     pub(super) fn take(&mut self, proposal: Proposal) -> Result<Decided, SequencerError> {
+        if proposal.consumed.is_some_and(|step| !self.holds(&step.expects())) {
+            return Err(SequencerError::Moved);
+        }
         if let Some((system, key, content)) = proposal.key
             && let Some(known) = self.known(system, key)
         {
             let same = subtle::ConstantTimeEq::ct_eq(&known.content.0[..], &content.0[..]);
-            return if bool::from(same) { Ok(Decided::Repeat(known)) } else { Err(SequencerError::KeyReused) };
+            if !bool::from(same) {
+                return Err(SequencerError::KeyReused);
+            }
+            self.consume(proposal.consumed);
+            return Ok(Decided::Repeat(known));
         }
         if !proposal.expects.iter().all(|expect| self.holds(expect)) {
             return Err(SequencerError::Stale);
@@ -105,9 +117,14 @@ impl<'g> Draft<'g> {
         }
     }
 
-    /// The finished commit with the edge that it leads to; `None` when there is nothing to write.
-    pub(super) fn finish(self) -> (Commit, Edge) {
+    /// The finished commit with the edge that it leads to.
+    pub(super) fn finish(mut self) -> (Commit, Edge) {
+        self.commit.positions = self.changed.positions.into_iter().collect();
         (self.commit, self.edge)
+    }
+
+    fn consume(&mut self, step: Option<Consumed>) {
+        self.changed.positions.extend(step.map(|step| (step.partition, step.to)));
     }
 
     fn known(&self, system: SystemKey, key: IdempotencyKey) -> Option<Known> {
@@ -132,6 +149,14 @@ impl<'g> Draft<'g> {
                 let claimed = self.changed.claims && *state == DeliveryState::Due;
                 !claimed && !self.changed.deliveries.contains(index)
             }
+            Expect::Event { system, event, was } => match self.changed.events.get(&(*system, *event)) {
+                Some(now) => return Some(*now) == *was,
+                None => true,
+            },
+            Expect::Position { partition, at } => match self.changed.positions.get(partition) {
+                Some(now) => return now == at,
+                None => true,
+            },
         };
         untouched && self.guard.holds(expect)
     }
@@ -160,11 +185,13 @@ impl<'g> Draft<'g> {
                 }
             }
         }
+        self.consume(proposal.consumed);
         self.commit.subjects.extend(proposal.subjects);
         self.commit.deliveries.extend(proposal.deliveries);
         if let Some((system, key, content)) = proposal.key {
             let known = Known { content, first, count };
             self.changed.keys.insert((system, key), known);
+            self.changed.events.extend(key.event().map(|event| ((system, event), key)));
             self.commit.known.push((system, key, known));
         }
         first

@@ -23,7 +23,7 @@ use crate::{
         time::{Clock, Moment},
     },
     ledger::{Hash, Origin, PublicAttributes, SignerKey, Snapshot},
-    store::{DeliveryChange, Expect, Known, Routing, Store, StoreError, SubjectChange, SystemKey},
+    store::{Consumed, DeliveryChange, Expect, Known, Routing, Store, StoreError, SubjectChange, SystemKey},
     vault::ContentHash,
 };
 
@@ -47,6 +47,8 @@ pub struct Proposal {
     pub subjects: Vec<SubjectChange>,
     /// Steps of deliveries.
     pub deliveries: Vec<DeliveryChange>,
+    /// The step in consuming a partition that it is: written also when the call is a repeat.
+    pub consumed: Option<Consumed>,
 }
 
 /// An entry but for index and time.
@@ -115,6 +117,10 @@ pub enum SequencerError {
     /// It breaks the store's contract: a fault of whoever made it. Others of its batch are not touched.
     #[error("the proposal breaks the store's contract: {0}")]
     Invalid(&'static str),
+    /// The partition does not stand where the proposal goes on from: somebody else has it, or what came before in it was
+    /// not committed.
+    #[error("the partition stands elsewhere")]
+    Moved,
     /// The store takes no writes now.
     #[error(transparent)]
     Unavailable(Arc<StoreError>),

@@ -13,7 +13,8 @@ use super::{Proposal, Recorded, SequencerError};
 /// An answer in a lane.
 #[derive(Debug)]
 pub enum LaneAnswer {
-    /// What became of the proposal. After [`SequencerError::Stale`] the lane is halted.
+    /// What became of the proposal. After one that is to be decided again ([`SequencerError::Stale`], or `KeyReused`) the
+    /// lane is halted.
     Decided(Result<Recorded, SequencerError>),
     /// The lane was halted before its turn: it was not looked at, and comes back whole.
     Returned(Box<Proposal>),
@@ -89,7 +90,7 @@ impl Answers {
             None => {}
             Some(To::Caller(sender)) => drop(sender.send(answer)), // the caller may have gone
             Some(To::Lane(lane, number)) => {
-                if matches!(answer, Err(SequencerError::Stale)) {
+                if matches!(answer, Err(SequencerError::Stale | SequencerError::KeyReused)) {
                     lane.halted.store(true, Ordering::Release);
                 }
                 self.gather(lane, number, LaneAnswer::Decided(answer));

@@ -117,7 +117,8 @@ impl Worker {
         let store = Arc::clone(&self.parts.store);
         let locking = Instant::now();
         let locked = {
-            let expects: Vec<&Expect> = proposals.iter().flat_map(|proposal| &proposal.expects).collect();
+            let steps: Vec<Expect> = proposals.iter().filter_map(|p| Some(p.consumed?.expects())).collect();
+            let expects: Vec<&Expect> = proposals.iter().flat_map(|p| &p.expects).chain(&steps).collect();
             let keys: Vec<_> = proposals.iter().filter_map(|p| p.key.map(|(system, key, _)| (system, key))).collect();
             match store.writable() {
                 Ok(()) => store.lock_head(&expects, &keys).await,
@@ -180,7 +181,7 @@ impl Worker {
             error => SequencerError::Unavailable(Arc::new(error)),
         };
         if commit.entries.is_empty() {
-            if !commit.deliveries.is_empty() || !commit.subjects.is_empty() {
+            if !(commit.deliveries.is_empty() && commit.subjects.is_empty() && commit.positions.is_empty()) {
                 guard.commit(commit).await.map_err(unavailable)?;
             }
             return Ok(Arc::clone(&self.parts.newest.borrow()));

@@ -17,7 +17,7 @@ pub use types::*;
 use crate::{
     domain::{
         agency::AgencyKey,
-        idempotency::IdempotencyKey,
+        idempotency::{EventTail, IdempotencyKey},
         subject::{IdentifierHash, SubjectId},
         time::Moment,
     },
@@ -90,6 +90,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// What a call with this key did, if it was committed and the window has not closed over it.
     async fn known(&self, system: SystemKey, key: IdempotencyKey) -> Result<Option<Known>, StoreError>;
+
+    /// The key under which an event was committed last, if it was and the window has not closed over it.
+    async fn event(&self, system: SystemKey, event: EventTail) -> Result<Option<IdempotencyKey>, StoreError>;
+
+    /// How far a partition has been consumed.
+    async fn position(&self, partition: PartitionKey) -> Result<Position, StoreError>;
 
     /// Indices of the entries that match, as of a head not older than the last commit acknowledged before the call.
     async fn search(&self, query: &Query) -> Result<Vec<u64>, StoreError>;

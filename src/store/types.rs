@@ -10,7 +10,7 @@ use crate::{
     domain::{
         agency::AgencyKey,
         facts::Facts,
-        idempotency::IdempotencyKey,
+        idempotency::{EventTail, IdempotencyKey},
         subject::{IdentifierHash, SubjectId},
         time::Moment,
         transfer::{DeliveryState, TransferId},
@@ -121,6 +121,71 @@ pub enum Expect {
         /// The state that the decision saw.
         state: DeliveryState,
     },
+    /// What is known of an event is what the decision saw.
+    Event {
+        /// Whose.
+        system: SystemKey,
+        /// Which.
+        event: EventTail,
+        /// The key under which it was committed, if it was.
+        was: Option<IdempotencyKey>,
+    },
+    /// A partition has been consumed up to here, by whoever has it.
+    Position {
+        /// Which.
+        partition: PartitionKey,
+        /// The position that the consumer goes on from.
+        at: Position,
+    },
+}
+
+/// A partition of a log that is consumed, as Kafka's: a compact, stable number for cluster and topic, and the partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionKey {
+    /// The first eight bytes of SHA-256 over both names.
+    pub topic: u64,
+    /// Which of the topic's.
+    pub partition: u32,
+}
+
+impl PartitionKey {
+    /// The key of a topic's partition in a cluster.
+    pub fn new(cluster: &str, topic: &str, partition: u32) -> Self {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        context.update(&(cluster.len() as u64).to_be_bytes());
+        context.update(cluster.as_bytes());
+        context.update(topic.as_bytes());
+        let mut head = [0; 8];
+        head.copy_from_slice(&context.finish().as_ref()[..8]);
+        Self { topic: u64::from_be_bytes(head), partition }
+    }
+}
+
+/// How far a partition has been consumed, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Position {
+    /// Counts assignments: who was assigned the partition before writes no more.
+    pub epoch: u64,
+    /// The offset that comes next; what lies below it has had its effect.
+    pub next: u64,
+}
+
+/// A step in consuming a partition: taken only if it stands at `from`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Consumed {
+    /// Which.
+    pub partition: PartitionKey,
+    /// Where it stands.
+    pub from: Position,
+    /// Where it stands then.
+    pub to: Position,
+}
+
+impl Consumed {
+    /// What must hold for it.
+    pub const fn expects(&self) -> Expect {
+        Expect::Position { partition: self.partition, at: self.from }
+    }
 }
 
 /// An entry's secret under one party's key.
@@ -274,6 +339,8 @@ pub struct Commit {
     pub subjects: Vec<SubjectChange>,
     /// Steps of deliveries, in order.
     pub deliveries: Vec<DeliveryChange>,
+    /// How far partitions have been consumed now.
+    pub positions: Vec<(PartitionKey, Position)>,
 }
 
 /// Where a delivery stands.

@@ -18,6 +18,7 @@ mod cli;
 mod crash;
 mod deliveries;
 mod grpc;
+mod kafka;
 mod offline;
 mod retention;
 mod rules;

@@ -53,7 +53,7 @@ async fn a_data_folder_verifies_without_the_hub_and_a_changed_bit_is_found() {
     let core = core(folder.path()).await;
     let record = Population::generate(1, 30).citizen(0).unwrap().moved_record(1);
     let submission = Submission {
-        key: key(),
+        key: key().into(),
         record_type: record.record_type.to_string(),
         schema_version: "1.0".into(),
         payload: record.body.to_string().into(),

@@ -152,7 +152,7 @@ const ONE_MORE: u64 = 5;
 
 fn submission(record: &Record) -> Submission {
     Submission {
-        key: key(),
+        key: key().into(),
         record_type: record.record_type.to_owned(),
         schema_version: "1.0".into(),
         payload: record.body.to_string().into(),

@@ -2,7 +2,7 @@
 
 /// What a layer may name of the others: a whole layer, or single items of it (`store::Routing`). A layer may always
 /// name itself, and nobody names the adapters of another (see [`adapter`]).
-pub const LAYERS: [(&str, &[&str]); 16] = [
+pub const LAYERS: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("vault", &["domain"]),
     ("ledger", &["domain"]),
@@ -45,15 +45,35 @@ pub const LAYERS: [(&str, &[&str]); 16] = [
     ("desk", &["domain", "catalogue", "exchange", "ledger", "sequencer", "store", "vault"]),
     ("relay", &["domain", "catalogue", "desk", "drivers", "exchange::trail", "ledger", "sequencer", "store", "vault"]),
     // A driver hands over what the desk opened; it knows the relay's links and nothing of how they are fed.
-    ("drivers", &["domain", "relay", "desk::DeliveryContent"]),
+    ("drivers", &["domain", "kafka", "relay", "desk::DeliveryContent"]),
+    // What both ends on Kafka share: connection, names, the form of events.
+    ("kafka", &["domain", "config"]),
     ("tls", &["domain", "config"]),
     // A Receive stream is a way in (its opening, its acknowledgements) and a way out: the ingress connects it to the
     // relay and hands it to the stream driver.
-    ("ingress", &["domain", "catalogue", "desk", "drivers", "exchange", "ledger", "relay", "sequencer", "tls"]),
+    (
+        "ingress",
+        &[
+            "domain",
+            "catalogue",
+            "desk",
+            "drivers",
+            "exchange",
+            "kafka",
+            "ledger",
+            "relay",
+            "sequencer",
+            "tls",
+            // How far a log has been consumed: plain data.
+            "store::Consumed",
+            "store::PartitionKey",
+            "store::Position",
+        ],
+    ),
     (
         "cli",
         // The last two: `waybill keys` draws keys.
-        &["domain", "app", "catalogue", "config", "ledger", "tls", "vault::Random", "vault::SystemRandom"],
+        &["domain", "app", "catalogue", "config", "kafka", "ledger", "tls", "vault::Random", "vault::SystemRandom"],
     ),
     (
         "app",
@@ -65,6 +85,7 @@ pub const LAYERS: [(&str, &[&str]); 16] = [
             "drivers",
             "exchange",
             "ingress",
+            "kafka",
             "ledger",
             "relay",
             "sequencer",

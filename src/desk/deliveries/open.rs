@@ -49,6 +49,8 @@ pub struct DeliveryContent {
     pub receipt: Receipt,
     /// Whether it is a dead letter that is replayed.
     pub replayed: bool,
+    /// Whether only the recipient's own answer acknowledges it.
+    pub answer_required: bool,
 }
 
 /// It is personal data, so it prints only which delivery it is.
@@ -147,6 +149,7 @@ impl Desk {
             payload,
             record: record_of(&trail),
             pseudonym: text(Attribute::Subject),
+            answer_required: agreed.is_some_and(|known| known.agreement.answer_required),
             keep_for: agreed.and_then(|known| known.agreement.retention.at_recipient),
             agreement,
             traceparent,

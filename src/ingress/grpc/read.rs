@@ -47,7 +47,7 @@ fn record(checked: CheckedRecord, record: v1::RecordIdentity) -> RecordIdentity 
 
 /// A call that could not be read. `message` is what came, so that a repeat of it can be told.
 fn malformed(key: &str, message: &impl Message, refusal: Refusal) -> Malformed {
-    Malformed { key: key.to_owned(), content: message.encode_to_vec().into(), refusal }
+    Malformed { key: key.to_owned().into(), content: message.encode_to_vec().into(), refusal }
 }
 
 /// The W3C trace context among a call's metadata; one that is too long is no trace context.
@@ -66,7 +66,7 @@ pub(super) fn arrival(message: Option<v1::Submission>, traceparent: &str) -> Arr
     match submission(&message) {
         Err(refusal) => Arrival::Malformed(malformed(&message.idempotency_key, &message, refusal)),
         Ok((checked_record, checked_context)) => Arrival::Submission(Submission {
-            key: message.idempotency_key,
+            key: message.idempotency_key.into(),
             record_type: message.record_type,
             schema_version: message.schema_version,
             payload: message.payload,
@@ -126,7 +126,7 @@ pub(super) fn agency(on_behalf_of: String) -> CallContext {
 /// A provider's answer to a question. It has no idempotency key: the question can be answered once.
 pub(super) fn answer(message: v1::ProvideAnswer) -> Result<(Answer, CallContext), Malformed> {
     use v1::provide_answer::Answer as Read;
-    let malformed = |refusal| Malformed { key: String::new(), content: Bytes::new(), refusal };
+    let malformed = |refusal| Malformed { key: String::new().into(), content: Bytes::new(), refusal };
     let mut faults = Faults::default();
     let available_at = faults.moment("/available_at", message.available_at.as_ref());
     let checked = faults.context(message.context.as_ref());

@@ -256,5 +256,6 @@ fn content(item: &PendingDelivery) -> Box<DeliveryContent> {
             environment: Environment::Test,
         },
         replayed: item.replayed,
+        answer_required: false,
     })
 }

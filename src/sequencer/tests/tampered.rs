@@ -8,13 +8,13 @@ use bytes::Bytes;
 use crate::{
     domain::{
         agency::AgencyKey,
-        idempotency::IdempotencyKey,
+        idempotency::{EventTail, IdempotencyKey},
         subject::{IdentifierHash, SubjectId},
     },
     ledger::{FullTile, TileId},
     store::{
-        Class, DeadLetter, Delivery, Expect, Found, Guard, Head, Known, Owner, Pending, Query, Slot, SlotNumber, Store,
-        StoreError, StoredEntry, Subject, SystemKey, embedded::EmbeddedStore,
+        Class, DeadLetter, Delivery, Expect, Found, Guard, Head, Known, Owner, PartitionKey, Pending, Position, Query,
+        Slot, SlotNumber, Store, StoreError, StoredEntry, Subject, SystemKey, embedded::EmbeddedStore,
     },
     vault::SlotKey,
 };
@@ -84,6 +84,14 @@ impl Store for Tampered {
 
     async fn known(&self, system: SystemKey, key: IdempotencyKey) -> Result<Option<Known>, StoreError> {
         self.inner.known(system, key).await
+    }
+
+    async fn event(&self, system: SystemKey, event: EventTail) -> Result<Option<IdempotencyKey>, StoreError> {
+        self.inner.event(system, event).await
+    }
+
+    async fn position(&self, partition: PartitionKey) -> Result<Position, StoreError> {
+        self.inner.position(partition).await
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<u64>, StoreError> {

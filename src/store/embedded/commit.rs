@@ -114,6 +114,8 @@ impl Inner {
             Expect::Delivery { index, state } => {
                 self.delivery(*index)?.is_some_and(|delivery| delivery.state == *state)
             }
+            Expect::Event { system, event, was } => self.keyspaces.event(*system, *event)? == *was,
+            Expect::Position { partition, at } => self.keyspaces.position(*partition)? == *at,
         })
     }
 
@@ -150,6 +152,7 @@ impl Inner {
             self.known.write(&mut batch, before.size, &commit.known);
             batch.insert(&self.keyspaces.meta, HEAD, encode_head(&head));
         }
+        self.keyspaces.write_positions(&mut batch, &commit.positions);
         self.people.write(&mut batch, &people);
         self.deliveries.write(&mut batch, &deliveries);
         let slots_round = self.slots.write(&mut batch);

@@ -37,6 +37,8 @@ pub(super) struct Keyspaces {
     pub(super) slots: Keyspace,
     /// Recipients' positions, ended deliveries, dead letters. `outbox.rs`
     pub(super) outbox: Keyspace,
+    /// Partition -> how far it is consumed; event -> when it arrived first. `inbound.rs`
+    pub(super) inbound: Keyspace,
     /// (Chunk, page or recipient) -> postings. `index/`
     pub(super) index: Keyspace,
 }
@@ -94,6 +96,7 @@ impl Keyspaces {
             identifiers: keyspace("identifiers", || random(16 * MIB))?,
             slots: keyspace("slots", || random(16 * MIB))?,
             outbox: keyspace("outbox", || random(8 * MIB))?,
+            inbound: keyspace("inbound", || random(16 * MIB))?,
             index: keyspace("index", || appended(16 * MIB))?,
             db,
         })

@@ -108,6 +108,7 @@ impl KnownCalls {
         for call in calls {
             runs.entry(second(call.1)).or_default().push(call);
         }
+        self.keyspaces.write_events(batch, calls);
         for (when, mut run) in runs {
             run.sort_unstable_by_key(|(system, key, _)| (*system, *key));
             let mut row_key = [0; 16];
@@ -137,10 +138,17 @@ impl KnownCalls {
         }
         // Synced, like every batch: only a journal's last may be torn by a crash (`journal.rs`).
         let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
+        let mut removed = 0;
         for row in self.keyspaces.known.range(start.to_be_bytes()..end.to_be_bytes()).take(limit) {
-            batch.remove(&self.keyspaces.known, row.key().map_err(read)?);
+            let (key, run) = row.into_inner().map_err(read)?;
+            batch.remove(&self.keyspaces.known, key);
+            removed += 1;
+            let mut calls = HashMap::new();
+            decode(&run, &mut calls).map_err(corrupt("known"))?;
+            for (system, key) in calls.into_keys() {
+                self.keyspaces.forget_event(&mut batch, system, key)?;
+            }
         }
-        let removed = batch.len();
         batch.commit().map_err(fatal)?;
         let mut cache = self.cache.lock();
         if removed < limit {
@@ -193,7 +201,7 @@ fn decode(run: &[u8], calls: &mut HashMap<Call, Known>) -> Result<(), Malformed>
     let mut reader = Reader::new(run);
     while reader.left() > 0 {
         let system = SystemKey(reader.u64()?);
-        let key = IdempotencyKey::from_uuid(Uuid::from_bytes(reader.array()?)).map_err(|_| Malformed)?;
+        let key = IdempotencyKey::from_stored(Uuid::from_bytes(reader.array()?)).map_err(|_| Malformed)?;
         let known = Known { content: ContentHash(reader.array()?), first: reader.u64()?, count: reader.u32()? };
         calls.insert((system, key), known);
     }

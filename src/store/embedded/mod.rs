@@ -6,6 +6,7 @@
 //! | whose store is it, and is it whole? | `open.rs`, after a power cut: `journal.rs` |
 //! | how is an entry stored and read? | `rows.rs`, `routing.rs`, `history.rs` |
 //! | was this call made before? | `known.rs` |
+//! | how far is a log consumed, did this event come before? | `inbound.rs` |
 //! | who is this, and what is known of them? | `people.rs`, `facts_row.rs` |
 //! | where are the keys, and how are they erased? | `slots.rs`, `slot_file.rs` |
 //! | when does a payload go, and what of a late one? | `epochs.rs`, `resealed.rs` |
@@ -24,6 +25,7 @@ mod facts_row;
 mod health;
 mod history;
 mod hook;
+mod inbound;
 mod index;
 mod journal;
 mod keyspaces;
@@ -54,13 +56,13 @@ pub use self::{
     space::{FreeSpace, statvfs},
 };
 use super::{
-    Class, DeadLetter, Delivery, Expect, Found, Guard, Head, Known, Owner, Pending, Query, Slot, SlotNumber, Store,
-    StoreError, StoredEntry, Subject, SystemKey,
+    Class, DeadLetter, Delivery, Expect, Found, Guard, Head, Known, Owner, PartitionKey, Pending, Position, Query,
+    Slot, SlotNumber, Store, StoreError, StoredEntry, Subject, SystemKey,
 };
 use crate::{
     domain::{
         agency::AgencyKey,
-        idempotency::IdempotencyKey,
+        idempotency::{EventTail, IdempotencyKey},
         subject::{IdentifierHash, SubjectId},
         time::Moment,
     },
@@ -198,6 +200,14 @@ impl Store for EmbeddedStore {
 
     async fn known(&self, system: SystemKey, key: IdempotencyKey) -> Result<Option<Known>, StoreError> {
         Ok(self.healthy()?.known.look_up(&[(system, key)])?.pop().flatten())
+    }
+
+    async fn event(&self, system: SystemKey, event: EventTail) -> Result<Option<IdempotencyKey>, StoreError> {
+        self.healthy()?.keyspaces.event(system, event)
+    }
+
+    async fn position(&self, partition: PartitionKey) -> Result<Position, StoreError> {
+        self.healthy()?.keyspaces.position(partition)
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<u64>, StoreError> {

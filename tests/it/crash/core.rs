@@ -68,7 +68,7 @@ pub fn address(citizen: usize, n: u32) -> Submission {
 
 pub fn submission(record: &Record) -> Submission {
     Submission {
-        key: key(),
+        key: key().into(),
         record_type: record.record_type.to_string(),
         schema_version: "1.0".into(),
         payload: record.body.to_string().into(),

@@ -10,5 +10,5 @@ mod kill;
 mod load;
 mod paths;
 mod readonly;
-mod scene;
+pub mod scene;
 mod synced;

@@ -115,7 +115,7 @@ impl Scene {
 
     fn submission(record: &Record, change: Change) -> Submission {
         Submission {
-            key: key(),
+            key: key().into(),
             record_type: record.record_type.to_string(),
             schema_version: "1.0".into(),
             payload: record.body.to_string().into(),

@@ -14,7 +14,7 @@ use crate::{
         subject::{IDENTIFIER_BYTES_MAX, SCHEME_BYTES_MAX},
         time::Moment,
     },
-    exchange::submission::{Submission, TRACEPARENT_BYTES_MAX},
+    exchange::submission::{CallKey, Submission, TRACEPARENT_BYTES_MAX},
 };
 
 const TRANSFER: &str = "01919d5f-2b6e-7cc0-98c3-0e1f2a3b4c5d";
@@ -76,7 +76,7 @@ fn acting_for(message: &mut v1::Submission) -> &mut v1::Representation {
 #[test]
 fn a_submission_is_read_with_everything_it_says() {
     let read = read(|_| {}).unwrap();
-    assert_eq!((read.key.as_str(), read.traceparent.as_str()), (TRANSFER, "of the call"));
+    assert_eq!((read.key, read.traceparent.as_str()), (CallKey::Named(TRANSFER.into()), "of the call"));
     assert_eq!(read.record.as_of, Some(Moment(12_345)));
     assert_eq!(read.record.change, Change::Corrected);
     assert_eq!(read.record.authority, RecordAuthority::CopyOf(TRANSFER.parse().unwrap()));
@@ -143,7 +143,7 @@ fn what_is_malformed_keeps_its_key_and_tells_itself_from_another_call() {
         });
         read.unwrap_err()
     };
-    assert_eq!(malformed("1").key, TRANSFER);
+    assert_eq!(malformed("1").key, CallKey::Named(TRANSFER.into()));
     assert_eq!(malformed("1").content, malformed("1").content);
     assert_ne!(malformed("1").content, malformed("2").content);
     assert!(matches!(read::arrival(None, ""), Arrival::Malformed(_)));

@@ -1,0 +1,79 @@
+//! Both ends on Kafka, put together from the configuration and the catalogue.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+
+use super::core::Core;
+use crate::{
+    catalogue::Catalogue,
+    config::Config,
+    domain::agreement::Direction,
+    drivers::kafka::{KafkaOut, KafkaOutParts, Recipient},
+    ingress::kafka::{Conflict, KafkaIngress, KafkaParts},
+    kafka::Connection,
+    relay::Registry,
+};
+
+/// The way in and the way out, if the configuration names a Kafka.
+#[derive(Debug)]
+pub(super) struct KafkaEnds(Option<(KafkaIngress, KafkaOut)>);
+
+impl KafkaEnds {
+    /// Starts both.
+    pub(super) fn start(config: &Config, core: &Core, relay: &Arc<Registry>) -> anyhow::Result<Self> {
+        let Some(kafka) = &config.kafka else { return Ok(Self(None)) };
+        let (limits, hub) = (&config.limits, config.hub.to_string());
+        let connection = Connection::new(kafka);
+        let desk = Arc::clone(&core.desk);
+        let way_out = KafkaOut::start(KafkaOutParts {
+            relay: Arc::clone(relay),
+            connection: connection.clone(),
+            hub: hub.clone(),
+            recipients: Box::new(move || recipients(&desk.catalogue())),
+            in_flight_max: limits.kafka_in_flight_max,
+            answer_within: limits.kafka_answer_s_max,
+            record_bytes_max: limits.record_bytes_max,
+        });
+        let way_in = KafkaIngress::start(KafkaParts {
+            desk: Arc::clone(&core.desk),
+            connection,
+            hub,
+            members: kafka.members,
+            window_max: limits.kafka_window_max,
+            record_bytes_max: limits.record_bytes_max,
+        });
+        Ok(Self(Some((way_in.context("Kafka's members cannot be started")?, way_out))))
+    }
+
+    /// Waits until the hub must not go on because of what it found in Kafka.
+    pub(super) async fn conflict(&mut self) -> Conflict {
+        match &mut self.0 {
+            Some((way_in, _)) => way_in.conflict().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends both: first what comes in, then what goes out.
+    pub(super) async fn stop(self, within: Duration) {
+        if let Some((way_in, way_out)) = self.0 {
+            way_in.stop(within).await;
+            way_out.stop(within).await;
+        }
+    }
+}
+
+/// Who receives on Kafka.
+fn recipients(catalogue: &Catalogue) -> Vec<Recipient> {
+    let answering: HashSet<_> = catalogue
+        .agreements()
+        .map(|compiled| &compiled.agreement)
+        .filter(|agreed| agreed.direction == Direction::Push && agreed.answer_required)
+        .map(|agreed| &agreed.recipient)
+        .collect();
+    let on_kafka = catalogue.agencies().filter_map(|agency| {
+        let system = agency.kafka.as_ref()?.receives.clone()?;
+        Some(Recipient { agency: agency.id.clone(), system, answers: answering.contains(&agency.id) })
+    });
+    on_kafka.collect()
+}

@@ -1,0 +1,178 @@
+//! What the brokers have: topics and their settings, compared with what they must be. Nothing is changed but by
+//! [`Brokers::create`].
+
+use std::time::Duration;
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
+    config::FromClientConfigAndContext as _,
+    error::{KafkaError, RDKafkaErrorCode},
+    metadata::MetadataTopic,
+};
+
+use super::{super::exit::Failure, expected::Expected};
+use crate::{
+    config::Config,
+    kafka::{Connection, Told, TopicKind, group},
+};
+
+/// How long the brokers may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// A connection as the hub.
+pub(super) struct Brokers {
+    admin: AdminClient<Told>,
+}
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub topic: String,
+    pub problem: String,
+    pub help: String,
+}
+
+fn away(error: KafkaError) -> Failure {
+    Failure::fault(format!("the brokers cannot be asked: {error}"))
+}
+
+impl Brokers {
+    pub(super) fn connect(config: &Config) -> Result<Self, Failure> {
+        let kafka = config.kafka.as_ref();
+        let kafka = kafka.ok_or_else(|| Failure::Usage("the configuration has no [kafka]".to_owned()))?;
+        let client = Connection::new(kafka).client("waybill-cli");
+        let admin = AdminClient::from_config_and_context(&client, Told).map_err(Failure::usage)?;
+        Ok(Self { admin })
+    }
+
+    /// Creates a topic; whether it was not there.
+    pub(super) async fn create(&self, topic: &Expected) -> Result<bool, Failure> {
+        let settings = topic.settings();
+        let mut new = NewTopic::new(
+            &topic.name,
+            i32::from(topic.partitions),
+            TopicReplication::Fixed(i32::from(topic.replication)),
+        );
+        for (name, value) in &settings {
+            new = new.set(name, value);
+        }
+        let made = self.admin.create_topics([&new], &options()).await.map_err(away)?;
+        match made.into_iter().next() {
+            Some(Ok(_)) => Ok(true),
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
+            Some(Err((name, code))) => Err(Failure::fault(format!("{name} cannot be created: {code}"))),
+            None => Err(Failure::fault(format!("{} cannot be created: the brokers did not say why", topic.name))),
+        }
+    }
+
+    /// What is wrong with a topic.
+    pub(super) async fn check(&self, topic: &Expected) -> Result<Vec<Finding>, Failure> {
+        let finding = |problem: String, help: String| Finding { topic: topic.name.clone(), problem, help };
+        let metadata = self.admin.inner().fetch_metadata(Some(&topic.name), ANSWER_MAX).map_err(away)?;
+        let Some(known) = metadata.topics().iter().find(|known| known.name() == topic.name) else {
+            return Ok(vec![finding("the brokers do not say that it is there".into(), "try again".into())]);
+        };
+        if let Some(code) = known.error() {
+            let code = RDKafkaErrorCode::from(code);
+            let help = match code {
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+                    "create it: waybill kafka topics --apply".to_owned()
+                }
+                RDKafkaErrorCode::TopicAuthorizationFailed => allow(topic),
+                _ => "the brokers' log says why".to_owned(),
+            };
+            return Ok(vec![finding(format!("it cannot be used: {code}"), help)]);
+        }
+        let mut findings = Vec::new();
+        check_partitions(topic, known, &mut |problem, help| findings.push(finding(problem, help)));
+        let asked = [ResourceSpecifier::Topic(&topic.name)];
+        match self.admin.describe_configs(&asked, &options()).await.map_err(away)?.into_iter().next() {
+            Some(Ok(settings)) => {
+                check_settings(topic, &settings, &mut |problem, help| findings.push(finding(problem, help)));
+            }
+            Some(Err(code)) => findings.push(finding(format!("its settings cannot be read: {code}"), allow(topic))),
+            None => {}
+        }
+        Ok(findings)
+    }
+
+    /// Whether the hub may use its group.
+    pub(super) fn check_group(&self, hub: &str) -> Vec<Finding> {
+        let name = group(hub);
+        let asked = self.admin.inner().fetch_group_list(Some(&name), ANSWER_MAX);
+        match asked {
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                let help = format!("allow the hub to Read and Describe the group {name}");
+                vec![Finding { topic: name, problem: "the hub may not use its consumer group".into(), help }]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ANSWER_MAX)).operation_timeout(Some(ANSWER_MAX))
+}
+
+/// What the hub must be allowed.
+fn allow(topic: &Expected) -> String {
+    let operation = if topic.topic.kind.is_inbound() { "Read" } else { "Write" };
+    format!("allow the hub to {operation}, Describe and DescribeConfigs {}", topic.name)
+}
+
+fn check_partitions(topic: &Expected, known: &MetadataTopic, tell: &mut impl FnMut(String, String)) {
+    let partitions = known.partitions();
+    if partitions.len() < usize::from(topic.partitions) {
+        let (has, wanted) = (partitions.len(), topic.partitions);
+        tell(
+            format!("it has {has} partitions, not {wanted}"),
+            "add partitions while no key's order matters, or lower kafka.topics.partitions".into(),
+        );
+    }
+    let fewest = partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or_default();
+    if fewest < usize::from(topic.replication) {
+        tell(
+            format!("a partition of it is on {fewest} brokers, not on {}", topic.replication),
+            "reassign its replicas (kafka-reassign-partitions), or lower kafka.topics.replication".into(),
+        );
+    }
+}
+
+fn check_settings(topic: &Expected, found: &ConfigResource, tell: &mut impl FnMut(String, String)) {
+    let text = |name: &str| found.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default();
+    let number = |name: &str| text(name).parse::<i64>().unwrap_or(-1);
+    let set =
+        |name: &str, value: &str| format!("kafka-configs --alter --topic {} --add-config {name}={value}", topic.name);
+    let wanted = topic.settings();
+    let value = |name: &str| wanted.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+    if matches!(topic.topic.kind, TopicKind::In | TopicKind::Out | TopicKind::Dead) {
+        if text("cleanup.policy") != "delete" {
+            let problem = format!("cleanup.policy is {}: what must go would stay", text("cleanup.policy"));
+            tell(problem, set("cleanup.policy", "delete"));
+        }
+        let (kept, segment) = (number("retention.ms"), number("segment.ms"));
+        let most = i64::try_from(topic.kept_at_most.as_millis()).unwrap_or(i64::MAX);
+        // What has expired goes with its segment.
+        if kept < 0 || kept.saturating_add(segment) > most {
+            let problem = format!(
+                "a message may lie in it for {} s, but the agreements' payloads only for {} s",
+                if kept < 0 { "ever".to_owned() } else { (kept.saturating_add(segment) / 1000).to_string() },
+                topic.kept_at_most.as_secs()
+            );
+            let both = format!("{},segment.ms={}", value("retention.ms"), value("segment.ms"));
+            tell(problem, set("retention.ms", &both));
+        }
+    }
+    if number("min.insync.replicas") < i64::from(topic.min_insync) {
+        let problem = format!("min.insync.replicas is {}, not {}", text("min.insync.replicas"), topic.min_insync);
+        tell(problem, set("min.insync.replicas", value("min.insync.replicas")));
+    }
+    if number("max.message.bytes") < i64::try_from(topic.message_bytes).unwrap_or(i64::MAX) {
+        let problem = format!("max.message.bytes is {}: a record may be larger", text("max.message.bytes"));
+        tell(problem, set("max.message.bytes", value("max.message.bytes")));
+    }
+    if topic.topic.kind.is_inbound() && text("message.timestamp.type") != "LogAppendTime" {
+        let problem = "message.timestamp.type is the writer's time: it could put an event outside the window".into();
+        tell(problem, set("message.timestamp.type", "LogAppendTime"));
+    }
+}

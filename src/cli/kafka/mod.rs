@@ -1,0 +1,164 @@
+//! `waybill kafka`: the topics that the catalogue asks for: what they must be, whether they are, and what they carry.
+
+mod asyncapi;
+mod brokers;
+mod expected;
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use self::{
+    brokers::{Brokers, Finding},
+    expected::Expected,
+};
+use super::{
+    exit::{Exit, Failure},
+    output::{Out, count},
+};
+use crate::{catalogue::Catalogue, config::Config};
+
+/// Subcommands.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Kafka {
+    /// Check that the brokers have the topics that the catalogue asks for, as they must be
+    Check(Check),
+    /// Show the topics that the catalogue asks for, or create those that are missing
+    Topics(Topics),
+    /// Print the AsyncAPI document of all topics
+    Asyncapi(Asyncapi),
+}
+
+impl Kafka {
+    pub(super) async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
+        match self {
+            Self::Check(command) => command.run(out).await,
+            Self::Topics(command) => command.run(out).await,
+            Self::Asyncapi(command) => command.run(out),
+        }
+    }
+}
+
+/// The configuration that says where brokers and catalogue are.
+#[derive(Debug, clap::Args)]
+struct ConfigOption {
+    /// The hub's configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl ConfigOption {
+    fn load(&self) -> Result<(Config, Catalogue), Failure> {
+        let config = Config::load(&self.config).map_err(Failure::usage)?;
+        let catalogue = Catalogue::load(&config.paths.catalogue, &config.paths.schemas()).map_err(|problems| {
+            Failure::Usage(format!(
+                "the catalogue has {}; `waybill check` tells them",
+                count(problems.len(), "problem")
+            ))
+        })?;
+        Ok((config, catalogue))
+    }
+
+    fn expected(&self) -> Result<(Config, Vec<Expected>), Failure> {
+        let (config, catalogue) = self.load()?;
+        let kafka = config.kafka.as_ref();
+        let kafka = kafka.ok_or_else(|| Failure::Usage("the configuration has no [kafka]".to_owned()))?;
+        let expected = expected::expected(&catalogue, &kafka.topics, config.limits.record_bytes_max);
+        Ok((config, expected))
+    }
+}
+
+/// `kafka check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+impl Check {
+    async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
+        let (config, expected) = self.config.expected()?;
+        out.say(&format!("environment: {} (hub {})", config.environment, config.hub))?;
+        let brokers = Brokers::connect(&config)?;
+        let mut findings: Vec<Finding> = Vec::new();
+        for topic in &expected {
+            findings.extend(brokers.check(topic).await?);
+        }
+        findings.extend(brokers.check_group(config.hub.as_str()));
+        for finding in &findings {
+            out.show(
+                || json!({ "topic": finding.topic, "problem": finding.problem, "help": finding.help }),
+                || format!("{}: {}\n  help: {}", finding.topic, finding.problem, finding.help),
+            )?;
+        }
+        if findings.is_empty() {
+            out.say(&format!("{} as they must be", count(expected.len(), "topic")))?;
+            return Ok(Exit::Ok);
+        }
+        out.say(&format!("{}; nothing was changed", count(findings.len(), "problem")))?;
+        Ok(Exit::Unverified)
+    }
+}
+
+/// `kafka topics`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Topics {
+    #[command(flatten)]
+    config: ConfigOption,
+    /// Create those that are missing; none that exists is changed
+    #[arg(long)]
+    apply: bool,
+}
+
+impl Topics {
+    async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
+        let (config, expected) = self.config.expected()?;
+        out.say(&format!("environment: {} (hub {})", config.environment, config.hub))?;
+        let brokers = if self.apply { Some(Brokers::connect(&config)?) } else { None };
+        for topic in &expected {
+            let created = match &brokers {
+                Some(brokers) => Some(brokers.create(topic).await?),
+                None => None,
+            };
+            let did = match created {
+                Some(true) => ", created",
+                Some(false) => ", was there",
+                None => "",
+            };
+            out.show(
+                || {
+                    json!({
+                        "topic": topic.name,
+                        "partitions": topic.partitions,
+                        "replication": topic.replication,
+                        "created": created,
+                        "settings": topic.settings().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+                    })
+                },
+                || {
+                    let settings: Vec<String> =
+                        topic.settings().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    let (partitions, replication) = (topic.partitions, topic.replication);
+                    format!("{}: {partitions} × {replication}, {}{did}", topic.name, settings.join(" "))
+                },
+            )?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// `kafka asyncapi`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Asyncapi {
+    #[command(flatten)]
+    config: ConfigOption,
+}
+
+impl Asyncapi {
+    fn run(self, out: &mut Out) -> Result<Exit, Failure> {
+        let (config, catalogue) = self.config.load()?;
+        let document = asyncapi::document(&catalogue, &config);
+        out.show(|| document.clone(), || format!("{document:#}"))?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,290 @@
+//! Kafka as a way out: deliveries go to `waybill.out.<agency>`, and count when the brokers have them or, where that is
+//! agreed, when the recipient has answered on `waybill.acks.<agency>`. What is delivered is not decided here.
+//!
+//! Handing a delivery to the library is its release: the relay is asked just before. The library keeps the order of each
+//! key (an idempotent producer, at most five requests in flight) and never gives up by itself, so brokers that are away for
+//! long cost no attempt. When it can no longer keep the order, or the topic cannot be written to, the link is dropped, the
+//! producer made anew, and what was not reported is handed over again.
+//!
+//! | question | file |
+//! |---|---|
+//! | how is a delivery written? | `message.rs` |
+//! | how does a recipient answer? | `acks.rs` |
+
+mod acks;
+mod message;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{LinkTerms, OrderRule, Outcome, Port, Report, Reporter};
+use crate::{
+    domain::{
+        agency::{AgencyId, SystemId},
+        transfer::TransferId,
+    },
+    kafka::{self, Connection, Producer, SendFault, Told, Topic, TopicKind, hub_source},
+    relay::{Registry, Stopping},
+};
+
+/// How often it is looked who receives on Kafka now.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a recipient's link is left alone after it was lost; it doubles up to the longest.
+const REST: Duration = Duration::from_millis(500);
+const REST_MAX: Duration = Duration::from_secs(30);
+/// How long the brokers may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// What a message may have beside its record.
+const AROUND_RECORD_BYTES_MAX: usize = 65_536;
+/// Reports that are told together.
+const REPORTS_MAX: usize = 1024;
+
+/// A recipient on Kafka.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Recipient {
+    /// The recipient.
+    pub agency: AgencyId,
+    /// Its system, whose word its answers are.
+    pub system: SystemId,
+    /// Whether any agreement asks for its answer.
+    pub answers: bool,
+}
+
+/// What the way out is made of.
+pub struct KafkaOutParts {
+    /// Where links get in.
+    pub relay: Arc<Registry>,
+    /// Where the brokers are.
+    pub connection: Connection,
+    /// The hub's name.
+    pub hub: String,
+    /// Who receives on Kafka now.
+    pub recipients: Box<dyn Fn() -> Vec<Recipient> + Send + Sync>,
+    /// Deliveries to one recipient that are not reported or answered.
+    pub in_flight_max: usize,
+    /// How long that may take.
+    pub answer_within: Duration,
+    /// A record's JSON, in bytes.
+    pub record_bytes_max: usize,
+}
+
+/// The running way out.
+#[derive(Debug)]
+pub struct KafkaOut {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl KafkaOut {
+    /// Starts it. Links connect as soon as there are brokers.
+    pub fn start(parts: KafkaOutParts) -> Self {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(supervise(Arc::new(parts), stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Hands nothing more over, waits for the reports of what is out, at most for `within`, and ends.
+    pub async fn stop(self, within: Duration) {
+        self.stop.cancel();
+        if tokio::time::timeout(within, self.task).await.is_err() {
+            tracing::warn!("deliveries to Kafka were not reported in time: they are handed over again");
+        }
+    }
+}
+
+/// Keeps a link for each recipient that the catalogue in force names.
+async fn supervise(parts: Arc<KafkaOutParts>, stop: CancellationToken) {
+    let mut links: HashMap<Recipient, CancellationToken> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => {}
+        }
+        let wanted = (parts.recipients)();
+        links.retain(|recipient, link| {
+            let stays = wanted.contains(recipient);
+            if !stays {
+                link.cancel();
+            }
+            stays
+        });
+        for recipient in wanted {
+            if !links.contains_key(&recipient) {
+                let link = stop.child_token();
+                links.insert(recipient.clone(), link.clone());
+                tasks.spawn(Link { parts: Arc::clone(&parts), recipient, stop: link }.run());
+            }
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// What a delivery on its way stands for.
+struct Sent {
+    transfer: TransferId,
+    /// Whether the recipient's answer is waited for.
+    answered: bool,
+    back: mpsc::UnboundedSender<(TransferId, bool, Result<(), SendFault>)>,
+}
+
+impl kafka::Report for Sent {
+    fn reported(self, written: Result<(), SendFault>) {
+        let _ = self.back.send((self.transfer, self.answered, written)); // the link may have gone
+    }
+}
+
+/// One recipient's link, made again whenever it is lost.
+struct Link {
+    parts: Arc<KafkaOutParts>,
+    recipient: Recipient,
+    stop: CancellationToken,
+}
+
+impl Link {
+    async fn run(self) {
+        let topic = Topic::new(TopicKind::Out, self.recipient.agency.clone()).to_string();
+        let mut rest = REST;
+        while !self.stop.is_cancelled() {
+            match self.serve(&topic).await {
+                Ok(()) => rest = REST,
+                Err(error) => tracing::warn!(%error, topic, "deliveries wait"),
+            }
+            metrics::counter!("waybill_kafka_links_total", "topic" => topic.clone()).increment(1);
+            let _ = tokio::time::timeout(rest, self.stop.cancelled()).await; // either will do
+            rest = (rest * 2).min(REST_MAX);
+        }
+    }
+
+    /// Serves the link until it is lost, or is to end.
+    async fn serve(&self, topic: &str) -> Result<(), KafkaError> {
+        self.probe(topic).await?;
+        let parts = &self.parts;
+        let bytes_max = parts.record_bytes_max + AROUND_RECORD_BYTES_MAX;
+        let producer: Producer<Sent> = Producer::new(&parts.connection.producer("waybill-out", bytes_max))?;
+        let terms = LinkTerms {
+            system: self.recipient.system.clone(),
+            credit: parts.in_flight_max,
+            order: OrderRule::Pipelined,
+            report_within: parts.answer_within,
+        };
+        let Ok(mut port) = parts.relay.connect(&self.recipient.agency, &terms) else {
+            let Stopping = Stopping;
+            return Ok(());
+        };
+        let reporter = port.reporter();
+        let lost = self.stop.child_token();
+        let (back, reports) = mpsc::unbounded_channel();
+        let telling = tokio::spawn(tell(reports, reporter.clone(), lost.clone(), topic.to_owned()));
+        let answers = self.recipient.answers.then(|| {
+            let agency = self.recipient.agency.clone();
+            let group = format!("{}.acks.{agency}", kafka::group(&parts.hub));
+            let config = parts.connection.client("waybill-acks");
+            tokio::spawn(acks::collect(config, group, agency, reporter, lost.clone()))
+        });
+        send(&mut port, &producer, topic, &hub_source(&parts.hub), back, lost.clone()).await;
+        // What is out is waited for as long as the hub waits for us; a lost producer says at once what it lost.
+        let is_lost = producer.is_lost();
+        let flushed = tokio::task::spawn_blocking(move || {
+            if !is_lost {
+                producer.flush(ANSWER_MAX);
+            }
+            drop(producer);
+        });
+        let _ = flushed.await; // it cannot be broken off
+        let _ = telling.await; // ends with the last report
+        drop(port);
+        lost.cancel();
+        if let Some(answers) = answers {
+            let _ = answers.await; // told to end
+        }
+        Ok(())
+    }
+
+    /// Whether there are brokers, and the topic.
+    async fn probe(&self, topic: &str) -> Result<(), KafkaError> {
+        let config = self.parts.connection.client("waybill-probe");
+        let topic = topic.to_owned();
+        let probed = tokio::task::spawn_blocking(move || {
+            let probe: BaseConsumer<Told> = config.create_with_context(Told)?;
+            let metadata = probe.fetch_metadata(Some(&topic), ANSWER_MAX)?;
+            match metadata.topics().iter().find_map(rdkafka::metadata::MetadataTopic::error) {
+                Some(code) => Err(KafkaError::MetadataFetch(code.into())),
+                None => Ok(()),
+            }
+        });
+        probed.await.unwrap_or(Err(KafkaError::Canceled))
+    }
+}
+
+/// Hands over what the relay lets leave, until the link is lost.
+async fn send(
+    port: &mut Port,
+    producer: &Producer<Sent>,
+    topic: &str,
+    source: &str,
+    back: mpsc::UnboundedSender<(TransferId, bool, Result<(), SendFault>)>,
+    lost: CancellationToken,
+) {
+    loop {
+        let batch = tokio::select! {
+            biased;
+            () = lost.cancelled() => return,
+            batch = port.next() => match batch {
+                Some(batch) => batch,
+                None => return,
+            },
+        };
+        for outbound in batch {
+            let content = &outbound.content;
+            let (transfer, answered) = (content.id, content.answer_required);
+            let sent = Sent { transfer, answered, back: back.clone() };
+            let headers = message::headers(&outbound, source);
+            if producer.send(topic, &content.pseudonym, &content.payload, headers, sent).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Tells the relay what was written. Ends when nothing more can be reported.
+async fn tell(
+    mut reports: mpsc::UnboundedReceiver<(TransferId, bool, Result<(), SendFault>)>,
+    reporter: Reporter,
+    lost: CancellationToken,
+    topic: String,
+) {
+    let mut some = Vec::new();
+    while reports.recv_many(&mut some, REPORTS_MAX).await > 0 {
+        let mut told = Vec::with_capacity(some.len());
+        for (transfer, answered, written) in some.drain(..) {
+            let outcome = match written {
+                Ok(()) if answered => continue,
+                Ok(()) => Outcome::Acknowledged,
+                Err(SendFault::Message) => Outcome::Failed,
+                Err(SendFault::Producer(code)) => {
+                    if !lost.is_cancelled() {
+                        tracing::warn!(%code, topic, "the producer is made anew");
+                        lost.cancel();
+                    }
+                    continue;
+                }
+            };
+            told.push(Report { transfer, outcome });
+        }
+        if !told.is_empty() {
+            reporter.report(told).await;
+        }
+    }
+}

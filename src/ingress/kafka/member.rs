@@ -1,0 +1,188 @@
+//! One member of the consumer group, on a thread of its own: it joins and reads what its partitions have room for. Where
+//! each begins is `assignment.rs`'s matter, what happens to a record `partition.rs`'s.
+//!
+//! Back-pressure: a partition whose records wait for its task is paused, and the library fetches no more of it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    Message as _,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    message::BorrowedMessage,
+};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Shared,
+    assignment::{ANSWER_MAX, Consumer, Context, inbound},
+    attributes::Attributes,
+    partition::{Arrived, Incoming},
+    read::{EventName, ReadEvent, Reading},
+};
+use crate::{
+    catalogue::Catalogue,
+    desk::{Arrival, Malformed},
+    domain::{
+        refusal::{Refusal, RefusalCode, Violation},
+        time::Moment,
+    },
+    kafka::{Told, Topic},
+};
+
+/// How often partitions are looked after.
+const LOOK_AFTER: Duration = Duration::from_millis(50);
+
+pub(super) struct Member {
+    shared: Arc<Shared>,
+    number: usize,
+    runtime: Handle,
+    stop: CancellationToken,
+}
+
+impl Member {
+    pub(super) fn new(shared: Arc<Shared>, number: usize, runtime: Handle, stop: CancellationToken) -> Self {
+        Self { shared, number, runtime, stop }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(self) {
+        while !self.stop.is_cancelled() {
+            match self.join() {
+                Ok(consumer) => self.consume(&consumer),
+                Err(error) => {
+                    tracing::warn!(%error, "the brokers cannot be reached; trying again");
+                    self.rest(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    fn rest(&self, time: Duration) {
+        let stop = self.stop.clone();
+        let _ = self.runtime.block_on(tokio::time::timeout(time, stop.cancelled())); // either will do
+    }
+
+    /// Connects, and only then joins.
+    fn join(&self) -> Result<Consumer, KafkaError> {
+        let shared = &self.shared;
+        let mut config = shared.connection.client(&format!("waybill-in-{}", self.number));
+        config
+            .set("group.id", shared.group())
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("auto.offset.reset", "earliest")
+            .set("enable.auto.commit", "true")
+            .set("auto.commit.interval.ms", "1000")
+            .set("enable.auto.offset.store", "false")
+            .set("session.timeout.ms", "10000")
+            .set("statistics.interval.ms", "5000")
+            .set("fetch.wait.max.ms", "50")
+            .set("queued.max.messages.kbytes", "8192");
+        let probe: BaseConsumer<Told> = config.create_with_context(Told)?;
+        probe.fetch_metadata(None, ANSWER_MAX)?;
+        let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).unwrap_or_default();
+        drop(probe);
+        let context = Context {
+            shared: Arc::clone(shared),
+            runtime: self.runtime.clone(),
+            cluster,
+            partitions: Mutex::default(),
+        };
+        config.create_with_context(context)
+    }
+
+    fn consume(&self, consumer: &Consumer) {
+        let mut subscribed = Vec::new();
+        while !self.stop.is_cancelled() {
+            self.subscribe(consumer, &mut subscribed);
+            look_after(consumer);
+            self.read(consumer, Instant::now() + LOOK_AFTER);
+        }
+        if let Ok(all) = consumer.assignment() {
+            consumer.context().revoked(consumer, &all);
+        }
+        consumer.unsubscribe();
+    }
+
+    fn subscribe(&self, consumer: &Consumer, subscribed: &mut Vec<String>) {
+        let wanted = inbound(&self.shared.desk.catalogue());
+        if wanted == *subscribed {
+            return;
+        }
+        let topics: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let done = if topics.is_empty() {
+            consumer.unsubscribe();
+            Ok(())
+        } else {
+            consumer.subscribe(&topics)
+        };
+        match done {
+            Ok(()) => *subscribed = wanted,
+            Err(error) => tracing::warn!(%error, "inbound topics cannot be subscribed to"),
+        }
+    }
+
+    /// Reads until it is time to look after the partitions.
+    fn read(&self, consumer: &Consumer, until: Instant) {
+        let catalogue = self.shared.desk.catalogue();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            match consumer.poll(left) {
+                Some(Ok(message)) => {
+                    let Some(incoming) = self.incoming(&catalogue, &message) else { continue };
+                    let place = (message.topic().to_owned(), message.partition());
+                    if let Some(slot) = consumer.context().partitions.lock().get_mut(&place) {
+                        slot.take(consumer, &place, incoming, self.shared.window_max);
+                    }
+                }
+                Some(Err(error)) => tracing::warn!(%error, "reading"),
+                None => return,
+            }
+        }
+    }
+
+    /// Reads one message; `None` only when its topic is no longer bound.
+    fn incoming(&self, catalogue: &Catalogue, message: &BorrowedMessage<'_>) -> Option<Incoming> {
+        let topic = Topic::parse(message.topic())?;
+        let kafka = catalogue.agency(&topic.agency)?.kafka.as_ref()?;
+        let offset = u64::try_from(message.offset()).ok()?;
+        let time = Moment(message.timestamp().to_millis().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default());
+        let desk = &self.shared.desk;
+        let key = |name: &EventName| desk.event_key(&[name.source.as_bytes(), name.id.as_bytes()], time);
+        let record_bytes_max = self.shared.record_bytes_max;
+        let reading = Reading { agency: &topic.agency, kafka, record_bytes_max, key: &key };
+        let value = message.payload().unwrap_or_default();
+        let event = reading.fits(value.len()).and_then(|()| Attributes::read(message.headers(), value));
+        let (event, arrival) = match event.and_then(|attributes| reading.event(attributes)) {
+            Ok(ReadEvent { name, submission }) => (Ok(name), Arrival::Submission(submission)),
+            Err(why) => {
+                let (partition, place) = (message.partition().to_be_bytes(), offset.to_be_bytes());
+                let malformed = Malformed {
+                    key: desk.event_key(&[b"", message.topic().as_bytes(), &partition, &place], time),
+                    content: bytes::Bytes::copy_from_slice(value),
+                    refusal: Refusal {
+                        code: RefusalCode::CallMalformed,
+                        violations: vec![Violation { pointer: why.pointer.into(), keyword: why.keyword }],
+                    },
+                };
+                (Err(why), Arrival::Malformed(malformed))
+            }
+        };
+        Some(Incoming { offset, arrived: Arrived { time, event }, arrival })
+    }
+}
+
+fn look_after(consumer: &Consumer) {
+    let context = consumer.context();
+    for (place, slot) in context.partitions.lock().iter_mut() {
+        slot.look_after(context, consumer, place);
+    }
+}

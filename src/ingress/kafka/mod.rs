@@ -1,0 +1,146 @@
+//! Kafka as a way in: what agencies write to `waybill.in.<agency>` is submitted, and what became of it is told on
+//! `waybill.outcomes.<agency>`. It decides nothing.
+//!
+//! | question | file |
+//! |---|---|
+//! | who reads? | `member.rs` |
+//! | who has which partition, and where does it begin? | `assignment.rs` |
+//! | what happens to the records of one? | `partition.rs` |
+//! | how is a message read? | `attributes.rs`, `read.rs` |
+//! | how is its outcome written? | `write.rs` |
+//!
+//! The catalogue binds each inbound topic to one system, which is the peer; the brokers bind who may write there. A
+//! record's effect and the position after it are one commit of the store; the group's own offsets only say what has been
+//! told, and tell other tools how far the hub is.
+
+mod assignment;
+mod attributes;
+mod member;
+mod partition;
+mod read;
+mod write;
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use rdkafka::error::KafkaError;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::{member::Member, partition::Telling};
+use crate::{
+    desk::Desk,
+    kafka::{Connection, Producer, group, hub_source},
+};
+
+/// What a message may have beside its record, either way.
+const AROUND_RECORD_BYTES_MAX: usize = 65_536;
+
+/// What the way in is made of.
+#[derive(Debug)]
+pub struct KafkaParts {
+    /// The use cases.
+    pub desk: Arc<Desk>,
+    /// Where the brokers are.
+    pub connection: Connection,
+    /// The hub's name.
+    pub hub: String,
+    /// Members of the group in this hub.
+    pub members: usize,
+    /// Records of a partition that are read and not told.
+    pub window_max: usize,
+    /// A record's JSON, in bytes.
+    pub record_bytes_max: usize,
+}
+
+/// Why the way in cannot go on, and the hub must not.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct Conflict(String);
+
+/// The running way in.
+#[derive(Debug)]
+pub struct KafkaIngress {
+    members: Vec<std::thread::JoinHandle<()>>,
+    stop: CancellationToken,
+    conflict: watch::Receiver<Option<Conflict>>,
+}
+
+/// What all partitions share.
+struct Shared {
+    desk: Arc<Desk>,
+    connection: Connection,
+    hub: String,
+    source: String,
+    window_max: usize,
+    record_bytes_max: usize,
+    producer: Mutex<Option<Arc<Producer<Telling>>>>,
+    conflict: watch::Sender<Option<Conflict>>,
+}
+
+impl KafkaIngress {
+    /// Starts the members. They connect by themselves, as soon as there are brokers.
+    pub fn start(parts: KafkaParts) -> std::io::Result<Self> {
+        let (conflict_out, conflict) = watch::channel(None);
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            source: hub_source(&parts.hub),
+            desk: parts.desk,
+            connection: parts.connection,
+            hub: parts.hub,
+            window_max: parts.window_max,
+            record_bytes_max: parts.record_bytes_max,
+            producer: Mutex::default(),
+            conflict: conflict_out,
+        });
+        let runtime = tokio::runtime::Handle::current();
+        let mut members = Vec::with_capacity(parts.members);
+        for number in 0..parts.members {
+            let member = Member::new(Arc::clone(&shared), number, runtime.clone(), stop.clone());
+            members.push(std::thread::Builder::new().name(format!("kafka-in-{number}")).spawn(move || member.run())?);
+        }
+        Ok(Self { members, stop, conflict })
+    }
+
+    /// Waits until the hub must not go on: another hub, with another store, is in its group.
+    pub async fn conflict(&mut self) -> Conflict {
+        match self.conflict.wait_for(Option::is_some).await.map(|found| found.clone()) {
+            Ok(Some(conflict)) => conflict,
+            // The members have ended because they were told to.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Takes up nothing more, tells what has been decided, and leaves the group.
+    pub async fn stop(self, within: Duration) {
+        self.stop.cancel();
+        let members = self.members;
+        let joined = tokio::task::spawn_blocking(move || members.into_iter().for_each(|member| drop(member.join())));
+        if tokio::time::timeout(within, joined).await.is_err() {
+            tracing::warn!("Kafka's members did not end in time: what they did not tell is told after the next start");
+        }
+    }
+}
+
+impl Shared {
+    fn group(&self) -> String {
+        group(&self.hub)
+    }
+
+    /// The producer of outcomes; a new one if the one before was lost.
+    fn producer(&self) -> Result<Arc<Producer<Telling>>, KafkaError> {
+        let mut current = self.producer.lock();
+        if let Some(producer) = current.as_ref().filter(|producer| !producer.is_lost()) {
+            return Ok(Arc::clone(producer));
+        }
+        let bytes_max = self.record_bytes_max + AROUND_RECORD_BYTES_MAX;
+        let made = Arc::new(Producer::new(&self.connection.producer("waybill-outcomes", bytes_max))?);
+        *current = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn refuse(&self, why: String) {
+        tracing::error!("{why}");
+        self.conflict.send_replace(Some(Conflict(why)));
+    }
+}

@@ -1,0 +1,94 @@
+//! The connection to the brokers: addresses, certificates, and what the library logs.
+
+use rdkafka::{
+    ClientContext, Statistics,
+    config::{ClientConfig, RDKafkaLogLevel},
+    consumer::ConsumerContext,
+    error::KafkaError,
+};
+
+use crate::config::Kafka;
+
+/// How to reach the brokers. Clients are made from it.
+#[derive(Clone)]
+pub struct Connection {
+    base: ClientConfig,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("bootstrap", &self.base.get("bootstrap.servers")).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// The connection that the configuration names. Nothing is opened yet.
+    pub fn new(kafka: &Kafka) -> Self {
+        let mut base = ClientConfig::new();
+        base.set("bootstrap.servers", &kafka.bootstrap);
+        if kafka.plaintext {
+            base.set("security.protocol", "plaintext");
+        } else {
+            base.set("security.protocol", "ssl");
+            let files = [
+                ("ssl.certificate.location", &kafka.certificate),
+                ("ssl.key.location", &kafka.key),
+                ("ssl.ca.location", &kafka.ca),
+            ];
+            for (name, file) in files {
+                if let Some(file) = file {
+                    base.set(name, file.display().to_string());
+                }
+            }
+        }
+        // A broker that comes back is found again within this, not within ten seconds.
+        base.set("reconnect.backoff.max.ms", "2000");
+        base.set("socket.keepalive.enable", "true");
+        Self { base }
+    }
+
+    /// Settings of a client that calls itself `id`.
+    pub fn client(&self, id: &str) -> ClientConfig {
+        let mut config = self.base.clone();
+        config.set("client.id", id);
+        config
+    }
+
+    /// Settings of a producer that neither loses nor reorders nor doubles, and never gives up by itself.
+    pub fn producer(&self, id: &str, message_bytes_max: usize) -> ClientConfig {
+        let mut config = self.client(id);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("max.in.flight.requests.per.connection", "5")
+            .set("message.timeout.ms", "0")
+            .set("linger.ms", "5")
+            .set("batch.num.messages", "10000")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("message.max.bytes", message_bytes_max.to_string());
+        config
+    }
+}
+
+/// What the library tells of itself goes into the hub's log: it names brokers and topics, never what is in a message.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told;
+
+impl ClientContext for Told {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::warn!(facility, "{message}");
+            }
+            _ => tracing::debug!(facility, "{message}"),
+        }
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Told {}

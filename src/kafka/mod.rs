@@ -1,0 +1,21 @@
+//! What the way in, the way out and the commands share of Kafka: the connection, the names of topics, the attributes of
+//! events. It neither consumes nor decides.
+//!
+//! | question | file |
+//! |---|---|
+//! | which brokers, as whom, how careful? | `connection.rs` |
+//! | which topics are there? | `topics.rs` |
+//! | how is an event written? | `event.rs` |
+//! | how is it written and reported? | `producer.rs` |
+
+mod connection;
+mod event;
+mod producer;
+mod topics;
+
+pub use self::{
+    connection::{Connection, Told},
+    event::{ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source},
+    producer::{Lost, Producer, Report, SendFault},
+    topics::{Topic, TopicKind, group},
+};

@@ -1,0 +1,128 @@
+//! A producer whose messages are counted only by their delivery reports. What is produced, and what a report means, is its
+//! user's matter.
+
+use std::time::Duration;
+
+use rdkafka::{
+    ClientContext, Statistics,
+    config::{ClientConfig, FromClientConfigAndContext as _, RDKafkaLogLevel},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{DeliveryResult, OwnedHeaders},
+    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+};
+
+use super::connection::Told;
+
+/// How long to wait while the library's queue is full.
+const FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// What a message stands for: told what became of it, once, from the library's thread.
+pub trait Report: Send + Sync + 'static {
+    /// It was written by all brokers that must have it; or it was not.
+    fn reported(self, written: Result<(), SendFault>);
+}
+
+/// Why a message was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendFault {
+    /// It alone cannot be written: it is too large.
+    Message,
+    /// No message can be written now, or order can no longer be kept: the producer is to be made anew.
+    Producer(RDKafkaErrorCode),
+}
+
+impl SendFault {
+    fn of(error: &KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidRecord) => Self::Message,
+            Some(code) => Self::Producer(code),
+            None => Self::Producer(RDKafkaErrorCode::Fail),
+        }
+    }
+}
+
+/// The producer was lost: it is to be made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the producer was lost ({0})")]
+pub struct Lost(pub RDKafkaErrorCode);
+
+/// A producer of messages that stand for a `T`.
+pub struct Producer<T: Report>(ThreadedProducer<Context<T>>);
+
+struct Context<T>(std::marker::PhantomData<fn(T)>);
+
+impl<T: Report> ClientContext for Context<T> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Told.log(level, facility, message);
+    }
+
+    fn stats(&self, _: Statistics) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Told.error(error, reason);
+    }
+}
+
+impl<T: Report> ProducerContext for Context<T> {
+    type DeliveryOpaque = Box<T>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, token: Box<T>) {
+        token.reported(result.as_ref().map(|_| ()).map_err(|(error, _)| SendFault::of(error)));
+    }
+}
+
+impl<T: Report> Producer<T> {
+    /// Makes a producer; it connects by itself.
+    pub fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
+        Ok(Self(ThreadedProducer::from_config_and_context(config, Context(std::marker::PhantomData))?))
+    }
+
+    /// Hands one message to the library, which copies it. Waits while the library's queue is full. A message that can't be
+    /// taken at all is reported as such.
+    pub async fn send(
+        &self,
+        topic: &str,
+        key: &str,
+        payload: &[u8],
+        headers: OwnedHeaders,
+        token: T,
+    ) -> Result<(), Lost> {
+        let mut record = BaseRecord::with_opaque_to(topic, Box::new(token)).key(key).payload(payload).headers(headers);
+        loop {
+            match self.0.send(record) {
+                Ok(()) => return Ok(()),
+                Err((error, back)) => match error.rdkafka_error_code() {
+                    Some(RDKafkaErrorCode::QueueFull) => {
+                        record = back;
+                        tokio::time::sleep(FULL_PAUSE).await;
+                    }
+                    code => {
+                        let fault = SendFault::of(&error);
+                        back.delivery_opaque.reported(Err(fault));
+                        if let SendFault::Producer(_) = fault {
+                            return Err(Lost(code.unwrap_or(RDKafkaErrorCode::Fail)));
+                        }
+                        return Ok(());
+                    }
+                },
+            }
+        }
+    }
+
+    /// Whether it can no longer keep its promises: it is to be made anew.
+    pub fn is_lost(&self) -> bool {
+        self.0.client().fatal_error().is_some()
+    }
+
+    /// Waits until everything that was sent is reported, at most for `timeout`. Blocks.
+    pub fn flush(&self, timeout: Duration) {
+        // What is not reported by then is sent again by whoever comes next.
+        let _ = self.0.flush(timeout);
+    }
+}
+
+impl<T: Report> std::fmt::Debug for Producer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("in_flight", &self.0.in_flight_count()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! The hub is killed, brokers are stopped, paused and killed, members come and go, all under load: nothing is lost and
+//! nothing happens twice.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use super::{
+    load::{Load, assert_once},
+    scene::Scene,
+};
+
+fn kills() -> usize {
+    std::env::var("WAYBILL_KILLS").map_or(6, |text| text.parse().expect("WAYBILL_KILLS is a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_is_killed_under_load_loses_nothing_and_does_nothing_twice() {
+    let scene = Scene::new().await;
+    let mut hub = scene.start();
+    let load = Load::start(&scene);
+    for kill in 0..kills() {
+        // By turns: soon after the start, while it catches up, and later.
+        tokio::time::sleep(Duration::from_millis([900, 2500, 400, 1500][kill % 4])).await;
+        hub.kill();
+        hub = scene.start();
+    }
+    load.more(100).await;
+    let events = load.finish().await;
+    assert_once(&scene, hub, events).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_paused_or_started_again_loses_nothing() {
+    let scene = Scene::new().await;
+    let hub = scene.start();
+    let load = Load::start(&scene);
+    load.more(200).await;
+    scene.brokers.signal(1, "STOP");
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    scene.brokers.signal(1, "CONT");
+    load.more(200).await;
+    scene.brokers.stop(1);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    scene.brokers.start_again(1);
+    load.more(200).await;
+    let events = load.finish().await;
+    assert_once(&scene, hub, events).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_three_brokers_is_killed_under_load() {
+    let scene = Scene::with(3, "").await;
+    let hub = scene.start();
+    let load = Load::start(&scene);
+    load.more(200).await;
+    scene.brokers.signal(2, "KILL");
+    load.more(300).await;
+    let events = load.finish().await;
+    assert_once(&scene, hub, events).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_come_and_go_under_load_neither_lose_nor_double() {
+    let scene = Scene::with(1, "members = 3\n").await;
+    let hub = scene.start();
+    let load = Load::start(&scene);
+    for _ in 0..3 {
+        load.more(100).await;
+        // Takes some of the partitions away, and goes without having read anything.
+        let mut client = scene.client.clone();
+        client
+            .set("group.id", format!("waybill.{}", scene.hub.place.config.hub))
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false");
+        let passing: BaseConsumer = client.create().unwrap();
+        passing.subscribe(&["waybill.in.identity", "waybill.in.benefit"]).unwrap();
+        let left = tokio::task::spawn_blocking(move || {
+            for _ in 0..30 {
+                drop(passing.poll(Duration::from_millis(100)));
+            }
+        });
+        load.more(100).await;
+        left.await.unwrap();
+    }
+    let events = load.finish().await;
+    assert_once(&scene, hub, events).await;
+}

@@ -1,0 +1,11 @@
+//! Kafka at both ends: real brokers, the real binary, and clients as agencies have them. Each test brings its own brokers
+//! up and down (`deploy/kafka/broker`), so they run one after the other.
+//!
+//! `faults.rs` kills the hub six times; for longer: `WAYBILL_KILLS=60`.
+
+mod broker;
+mod faults;
+mod forms;
+mod load;
+mod scene;
+mod through;

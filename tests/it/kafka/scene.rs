@@ -1,0 +1,214 @@
+//! The scene: brokers, the hub on them, and clients that write and read topics as agencies do.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientConfig, Message as _,
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
+    message::{Header, Headers as _, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+};
+use serde_json::Value;
+use tokio::sync::{Mutex, MutexGuard};
+use waybill::cli::demo::population::{Population, Record};
+
+use super::broker::Brokers;
+use crate::crash::scene::{PATIENCE, Scene as Hub, Served};
+
+/// Brokers take memory: one cluster at a time.
+static ONE: Mutex<()> = Mutex::const_new(());
+
+/// What the catalogue says of Kafka: identity submits there, benefit receives there.
+const IDENTITY: &str = r#"
+[kafka]
+submits = "identity/registry"
+[kafka.schemas]
+17 = "identity/address/1.0"
+"#;
+const BENEFIT: &str = r#"
+[kafka]
+submits = "benefit/claims"
+receives = "benefit/claims"
+"#;
+
+pub struct Scene {
+    pub brokers: Brokers,
+    pub hub: Hub,
+    pub people: Population,
+    pub client: ClientConfig,
+    _one: MutexGuard<'static, ()>,
+}
+
+/// A message as it was read.
+#[derive(Debug, Clone)]
+pub struct Read {
+    pub key: String,
+    pub headers: HashMap<String, String>,
+    pub value: Vec<u8>,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl Read {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.value).unwrap()
+    }
+
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {:?}", self.headers.keys()))
+    }
+}
+
+impl Scene {
+    /// One broker without certificates; the hub is not started.
+    pub async fn new() -> Self {
+        Self::with(1, "").await
+    }
+
+    /// With so many brokers, and `more` for `[kafka]` and after it.
+    pub async fn with(nodes: u16, more: &str) -> Self {
+        let one = ONE.lock().await;
+        let brokers = Brokers::start_with(nodes, None);
+        let kafka = format!(
+            "[store]\nreserve_bytes = 0\n[kafka]\nbootstrap = \"{}\"\nplaintext = true\n{more}",
+            brokers.bootstrap()
+        );
+        let hub = Hub::lay_out("warn", &kafka);
+        let agencies = hub.place.folder.join("catalogue/agencies");
+        append(&agencies.join("identity.toml"), IDENTITY);
+        append(&agencies.join("benefit.toml"), BENEFIT);
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", brokers.bootstrap());
+        let scene = Self { brokers, hub, people: Population::generate(1, 300), client, _one: one };
+        scene.create_topics(4).await;
+        scene
+    }
+
+    pub fn start(&self) -> Served {
+        self.hub.start()
+    }
+
+    pub async fn create_topics(&self, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
+        let copies = i32::from(self.brokers.nodes.min(3));
+        let names: Vec<String> = ["identity", "benefit"]
+            .iter()
+            .flat_map(|agency| ["in", "outcomes", "dead", "out", "acks"].map(|kind| format!("waybill.{kind}.{agency}")))
+            .collect();
+        let topics: Vec<NewTopic<'_>> = names
+            .iter()
+            .map(|name| {
+                let replication = TopicReplication::Fixed(copies);
+                NewTopic::new(name, partitions, replication).set("message.timestamp.type", "LogAppendTime")
+            })
+            .collect();
+        let made = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
+        made.into_iter().for_each(|topic| drop(topic.unwrap()));
+    }
+
+    pub fn producer(&self) -> FutureProducer {
+        self.client.clone().set("acks", "all").set("enable.idempotence", "true").create().unwrap()
+    }
+
+    /// Reads a topic from its beginning until `enough`.
+    pub async fn read(&self, topic: &str, enough: impl Fn(&[Read]) -> bool + Send + 'static) -> Vec<Read> {
+        let (client, topic) = (self.client.clone(), topic.to_owned());
+        tokio::task::spawn_blocking(move || read(client, &topic, enough)).await.unwrap()
+    }
+
+    /// Reads so many messages of a topic.
+    pub async fn read_some(&self, topic: &str, count: usize) -> Vec<Read> {
+        self.read(topic, move |read| read.len() >= count).await
+    }
+}
+
+fn append(file: &Path, more: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text + more).unwrap();
+}
+
+fn read(mut client: ClientConfig, topic: &str, enough: impl Fn(&[Read]) -> bool) -> Vec<Read> {
+    client.set("group.id", format!("test-{}", uuid::Uuid::now_v7())).set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = client.create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20)).unwrap();
+    let mut all = rdkafka::TopicPartitionList::new();
+    for partition in metadata.topics()[0].partitions() {
+        all.add_partition_offset(topic, partition.id(), rdkafka::Offset::Beginning).unwrap();
+    }
+    consumer.assign(&all).unwrap();
+    let (mut found, deadline) = (Vec::new(), Instant::now() + PATIENCE / 2);
+    while !enough(&found) {
+        assert!(Instant::now() < deadline, "{topic} has only {} messages", found.len());
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            found.push(Read {
+                key: message.key().map(text).unwrap_or_default(),
+                headers: headers.map(|one| (one.key.to_owned(), text(one.value.unwrap_or_default()))).collect(),
+                value: message.payload().unwrap_or_default().to_vec(),
+                partition: message.partition(),
+                offset: message.offset(),
+            });
+        }
+    }
+    found
+}
+
+/// An event as an agency writes it, in binary mode.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub key: String,
+    pub headers: Vec<(String, String)>,
+    pub value: Vec<u8>,
+}
+
+impl Event {
+    /// A submission of a record.
+    pub fn of(record: &Record, id: &str) -> Self {
+        let headers = [
+            ("content-type", "application/json"),
+            ("ce_specversion", "1.0"),
+            ("ce_type", "waybill.submission.v1"),
+            ("ce_source", "urn:registry"),
+            ("ce_id", id),
+            ("ce_subject", &record.id),
+            ("ce_dataschema", &format!("{}/1.0", record.record_type)),
+            ("ce_change", "changed"),
+            ("ce_revision", &record.revision.to_string()),
+            ("ce_actor", "clerk 7"),
+            ("ce_casereference", "case 1"),
+            ("ce_reason", "a test"),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        Self { key: record.id.clone(), headers, value: record.body.to_string().into_bytes() }
+    }
+
+    /// With another header, or another value of one.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
+        self
+    }
+
+    pub async fn send(&self, producer: &FutureProducer, topic: &str) {
+        let mut headers = OwnedHeaders::new();
+        for (name, value) in &self.headers {
+            headers = headers.insert(Header { key: name, value: Some(value) });
+        }
+        let record = FutureRecord::to(topic).key(&self.key).payload(&self.value).headers(headers);
+        producer.send(record, Duration::from_secs(60)).await.unwrap();
+    }
+}
