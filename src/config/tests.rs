@@ -145,6 +145,38 @@ fn a_file_that_is_not_there_is_named() {
     assert!(found.to_string().starts_with("no/such.toml: it cannot be read: "), "{found}");
 }
 
+#[test]
+fn kafka_has_certificates_or_says_that_it_has_none() {
+    let kafka = |more: &str| with(&format!("[kafka]\nbootstrap = \"a:9092, b:9093\"\n{more}"));
+    let files = "certificate = \"c.pem\"\nkey = \"k.pem\"\nca = \"a.pem\"\n";
+    let parsed = kafka(files).unwrap().kafka.unwrap();
+    assert_eq!((parsed.certificate.unwrap().as_path(), parsed.members), (Path::new("/base/c.pem"), 1));
+    assert_eq!(parsed.topics, Topics { partitions: 6, replication: 3, min_insync: 2 });
+    assert!(kafka("plaintext = true\n").is_ok());
+    assert!(error(kafka("")).contains("certificate, key and ca are needed"));
+    assert!(error(kafka(&format!("plaintext = true\n{files}"))).contains("plaintext uses no certificate"));
+    let production = MINIMAL.replace("\"test\"", "\"production\"");
+    let found = error(parse(&format!("{production}[kafka]\nbootstrap = \"a:1\"\nplaintext = true\n")));
+    assert!(found.contains("environment = production refuses"), "{found}");
+    for bad in ["", "a", "a:0", "a:70000", "a:1,", ":1"] {
+        assert!(with(&format!("[kafka]\nbootstrap = \"{bad}\"\nplaintext = true\n")).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn kafkas_numbers_are_taken_at_both_ends_and_refused_beyond_them() {
+    let taken = |more: &str| {
+        let text = format!("[kafka]\nbootstrap = \"a:1\"\nplaintext = true\n{more}\n");
+        with(&text).is_ok()
+    };
+    assert!(taken("members = 1") && taken("members = 64"));
+    assert!(!taken("members = 0") && !taken("members = 65"));
+    assert!(taken("topics = { partitions = 1 }") && taken("topics = { partitions = 1024 }"));
+    assert!(!taken("topics = { partitions = 0 }") && !taken("topics = { partitions = 1025 }"));
+    assert!(taken("topics = { replication = 2, min_insync = 2 }") && taken("topics = { min_insync = 1 }"));
+    assert!(!taken("topics = { replication = 2, min_insync = 3 }") && !taken("topics = { min_insync = 0 }"));
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

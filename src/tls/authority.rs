@@ -22,6 +22,8 @@ use super::revocation::parse_list;
 const NAME_BYTES_MAX: usize = 64;
 /// The CN of every server certificate. Nobody looks at it: clients compare the DNS names and IP addresses.
 const SERVER_COMMON_NAME: &str = "Waybill server";
+/// The CN of every broker's certificate: whom other brokers take it for.
+const BROKER_COMMON_NAME: &str = "waybill.broker";
 /// Bytes of a serial number that we draw; RFC 5280, 4.1.2.2 allows 20.
 const SERIAL_BYTES: usize = 16;
 
@@ -194,17 +196,34 @@ impl Authority {
 
     /// A server's certificate for these DNS names and IP addresses, at least one.
     pub fn issue_server(&self, names: &[&str], validity: Validity) -> Result<Issued, AuthorityError> {
+        let uses = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue_named(SERVER_COMMON_NAME, names, uses, validity)
+    }
+
+    /// A Kafka broker's certificate: a server's, by which it is also known to other brokers.
+    pub fn issue_broker(&self, names: &[&str], validity: Validity) -> Result<Issued, AuthorityError> {
+        let uses = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue_named(BROKER_COMMON_NAME, names, uses, validity)
+    }
+
+    fn issue_named(
+        &self,
+        common_name: &str,
+        names: &[&str],
+        uses: Vec<ExtendedKeyUsagePurpose>,
+        validity: Validity,
+    ) -> Result<Issued, AuthorityError> {
         if names.is_empty() {
             return Err(AuthorityError::Name { what: "server name", name: String::new() });
         }
-        let mut params = blank(SERVER_COMMON_NAME, validity);
+        let mut params = blank(common_name, validity);
         for name in names {
             params.subject_alt_names.push(match name.parse() {
                 Ok(address) => SanType::IpAddress(address),
                 Err(_) => SanType::DnsName(dns_name(name)?.try_into()?),
             });
         }
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = uses;
         self.issue(params, validity)
     }
 

@@ -27,7 +27,7 @@ fn unknown_missing_and_wrong_fields_are_all_reported_at_once() {
         scene.problems(),
         [
             "agencies/a.toml:1: `title` is missing",
-            "agencies/a.toml:1: unknown field `titel`; known here: title, public_authority, refusal_trail, system",
+            "agencies/a.toml:1: unknown field `titel`; known here: title, public_authority, refusal_trail, system, kafka",
             "agencies/a.toml:3: `refusal_trail`: a duration is a whole number and y (365 days), d, h, min or s: 10y, 30d, 12h",
             "agencies/a.toml:7: `roles`: unknown variant `fly`, expected one of `submit`, `provide`, `request`, `receive`, \
              `collect-consent`, `audit-own-agency`, `audit-hub`, `operate`",
@@ -125,4 +125,27 @@ fn every_problem_says_what_to_do() {
         text,
         "agreements/push.toml:5: no agency `x` in the catalogue\n  help: add agencies/<agency>.toml, or correct the name"
     );
+}
+
+#[test]
+fn kafka_names_a_system_that_acts_for_the_agency_in_the_role() {
+    let with = |more: &str| {
+        let mut scene = Scene::new();
+        let text = scene.text(A);
+        scene.put(A, &format!("{text}\n[kafka]\n{more}\n"));
+        scene
+    };
+    let plain = Scene::new().load().unwrap().digest();
+    assert_ne!(with("submits = \"a/main\"").load().unwrap().digest(), plain);
+    for (wrong, told) in [
+        ("submits = \"a/nobody\"", "no system `a/nobody`"),
+        ("receives = \"a/main\"", "`a/main` lacks the role `receive`"),
+        ("submits = \"b/main\"", "`b/main` lacks the role `submit`"),
+        ("schemas = { x = \"a/b/1.0\" }", "does not map a schema id"),
+        ("schemas = { 1 = \"no/thing/1.0\" }", "no schema `no/thing/1.0`"),
+        ("other = 1", "unknown field `other`"),
+    ] {
+        let problems = with(wrong).problems();
+        assert!(problems.iter().any(|problem| problem.contains(told)), "{wrong}: {problems:?}");
+    }
 }

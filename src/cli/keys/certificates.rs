@@ -81,6 +81,9 @@ pub(in crate::cli) struct Server {
     /// Name of the files: NAME.pem and NAME.key.pem
     #[arg(long, default_value = "hub")]
     name: String,
+    /// Make it for a Kafka broker, which is also known by it to other brokers
+    #[arg(long)]
+    broker: bool,
     /// Days that it holds
     #[arg(long, default_value_t = 397, value_parser = days())]
     days: u32,
@@ -89,8 +92,14 @@ pub(in crate::cli) struct Server {
 impl Server {
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
         let hosts: Vec<&str> = self.host.iter().map(String::as_str).collect();
-        let issued = open(&self.ca)?.issue_server(&hosts, validity(self.days)).map_err(Failure::usage)?;
-        save(&issued, &self.out, &self.name, &format!("server {}", hosts.join(", ")), out)
+        let authority = open(&self.ca)?;
+        let issued = if self.broker {
+            authority.issue_broker(&hosts, validity(self.days))
+        } else {
+            authority.issue_server(&hosts, validity(self.days))
+        };
+        let what = if self.broker { "broker" } else { "server" };
+        save(&issued.map_err(Failure::usage)?, &self.out, &self.name, &format!("{what} {}", hosts.join(", ")), out)
     }
 }
 
@@ -220,7 +229,7 @@ mod tests {
         let ca = folder.path().to_owned();
         Ca { out: ca.clone(), name: "Trial".to_owned(), days: 1 }.run(&mut quiet()).unwrap();
         let host = vec!["localhost".to_owned()];
-        let server = Server { ca: ca.clone(), host, out: ca, name: "hub".to_owned(), days: 2 };
+        let server = Server { ca: ca.clone(), host, out: ca, name: "hub".to_owned(), broker: false, days: 2 };
         assert!(matches!(server.run(&mut quiet()), Err(Failure::Usage(_))));
     }
 }

@@ -173,7 +173,8 @@ impl Context {
         let State::Running(Running { incoming, progress, stop, task }) = state else { return told };
         drop(incoming);
         stop.cancel();
-        let ended = self.runtime.block_on(tokio::time::timeout(RELEASE_MAX, task));
+        // Timers are made inside the runtime: this thread is none of its own.
+        let ended = self.runtime.block_on(async { tokio::time::timeout(RELEASE_MAX, task).await });
         if ended.is_err() {
             tracing::warn!("a partition was given back before everything of it was told: it is told again");
         }

@@ -64,8 +64,8 @@ impl Member {
     }
 
     fn rest(&self, time: Duration) {
-        let stop = self.stop.clone();
-        let _ = self.runtime.block_on(tokio::time::timeout(time, stop.cancelled())); // either will do
+        let stop = &self.stop;
+        let _ = self.runtime.block_on(async { tokio::time::timeout(time, stop.cancelled()).await }); // either will do
     }
 
     /// Connects, and only then joins.

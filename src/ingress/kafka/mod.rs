@@ -18,6 +18,8 @@ mod attributes;
 mod member;
 mod partition;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -27,14 +29,11 @@ use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::{member::Member, partition::Telling};
+use self::{member::Member, partition::Telling, read::AROUND_RECORD_BYTES_MAX};
 use crate::{
     desk::Desk,
     kafka::{Connection, Producer, group, hub_source},
 };
-
-/// What a message may have beside its record, either way.
-const AROUND_RECORD_BYTES_MAX: usize = 65_536;
 
 /// What the way in is made of.
 #[derive(Debug)]

@@ -21,8 +21,8 @@ use crate::{
 /// The first byte of the Confluent wire format, with which no JSON begins; four bytes of schema id follow.
 const MAGIC: u8 = 0;
 const WIRE_HEADER_BYTES: usize = 5;
-/// What an event may have beside its record.
-const AROUND_RECORD_BYTES_MAX: usize = 65_536;
+/// What an event may have beside its record, either way.
+pub(super) const AROUND_RECORD_BYTES_MAX: usize = 65_536;
 
 /// How an event is called by who sent it: what its outcome is correlated by.
 #[derive(Debug, Clone, PartialEq, Eq)]

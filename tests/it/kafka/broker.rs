@@ -54,6 +54,12 @@ impl Brokers {
         assert!(sent.success());
     }
 
+    /// Lets a principal do something with topics and groups.
+    pub fn allow(&self, who: &str, what: &str, names: &[&str]) {
+        let mut command = script(self.folder.path(), "allow", self.nodes, self.port, self.tls.as_deref());
+        assert!(command.args([who, what]).args(names).stdin(Stdio::null()).status().unwrap().success());
+    }
+
     fn one(&self, what: &str, node: u16) {
         let mut command = script(self.folder.path(), what, self.nodes, self.port, self.tls.as_deref());
         assert!(command.env("ONLY", node.to_string()).stdin(Stdio::null()).status().unwrap().success());

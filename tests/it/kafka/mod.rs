@@ -8,4 +8,5 @@ mod faults;
 mod forms;
 mod load;
 mod scene;
+mod secured;
 mod through;

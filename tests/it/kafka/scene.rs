@@ -3,13 +3,13 @@
 use std::{
     collections::HashMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rdkafka::{
     ClientConfig, Message as _,
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
     message::{Header, Headers as _, OwnedHeaders},
@@ -17,7 +17,10 @@ use rdkafka::{
 };
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
-use waybill::cli::demo::population::{Population, Record};
+use waybill::{
+    cli::demo::population::{Population, Record},
+    tls::authority::Authority,
+};
 
 use super::broker::Brokers;
 use crate::crash::scene::{PATIENCE, Scene as Hub, Served};
@@ -38,11 +41,15 @@ submits = "benefit/claims"
 receives = "benefit/claims"
 "#;
 
+/// Partitions of each topic.
+const PARTITIONS: i32 = 4;
+
 pub struct Scene {
     pub brokers: Brokers,
     pub hub: Hub,
     pub people: Population,
     pub client: ClientConfig,
+    tls: Option<PathBuf>,
     _one: MutexGuard<'static, ()>,
 }
 
@@ -75,28 +82,79 @@ impl Scene {
 
     /// With so many brokers, and `more` for `[kafka]` and after it.
     pub async fn with(nodes: u16, more: &str) -> Self {
+        let scene = Self::lay_out(nodes, false, more).await;
+        scene.create_topics().await;
+        scene
+    }
+
+    /// One broker without topics.
+    pub async fn bare(more: &str) -> Self {
+        Self::lay_out(1, false, more).await
+    }
+
+    /// One broker that demands certificates, of the hub's own development CA, and allows nothing yet.
+    pub async fn secured() -> Self {
+        let scene = Self::lay_out(1, true, "").await;
+        scene.create_topics().await;
+        scene
+    }
+
+    async fn lay_out(nodes: u16, secured: bool, more: &str) -> Self {
         let one = ONE.lock().await;
-        let brokers = Brokers::start_with(nodes, None);
-        let kafka = format!(
-            "[store]\nreserve_bytes = 0\n[kafka]\nbootstrap = \"{}\"\nplaintext = true\n{more}",
-            brokers.bootstrap()
-        );
-        let hub = Hub::lay_out("warn", &kafka);
+        let hub = Hub::lay_out("warn", "");
+        let keys = hub.place.folder.join("keys");
+        let tls = secured.then(|| {
+            let folder = hub.beside("certificates");
+            fs::create_dir_all(&folder).unwrap();
+            super::secured::issue(&Authority::open(&keys).unwrap(), &folder);
+            folder
+        });
+        let brokers = Brokers::start_with(nodes, tls.as_deref());
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", brokers.bootstrap());
+        let how = match &tls {
+            None => "plaintext = true".to_owned(),
+            Some(folder) => {
+                client.set("security.protocol", "ssl");
+                for (name, file) in [("ca", "ca.pem"), ("certificate", "admin.pem"), ("key", "admin.key.pem")] {
+                    client.set(format!("ssl.{name}.location"), folder.join(file).display().to_string());
+                }
+                let file = |name: &str| folder.join(name).display().to_string();
+                let (certificate, key, ca) = (file("hub-kafka.pem"), file("hub-kafka.key.pem"), file("ca.pem"));
+                format!("certificate = \"{certificate}\"\nkey = \"{key}\"\nca = \"{ca}\"")
+            }
+        };
+        let bootstrap = brokers.bootstrap();
+        hub.configure(|text| {
+            format!("{text}[store]\nreserve_bytes = 0\n[kafka]\nbootstrap = \"{bootstrap}\"\n{how}\n{more}")
+        });
         let agencies = hub.place.folder.join("catalogue/agencies");
         append(&agencies.join("identity.toml"), IDENTITY);
         append(&agencies.join("benefit.toml"), BENEFIT);
-        let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", brokers.bootstrap());
-        let scene = Self { brokers, hub, people: Population::generate(1, 300), client, _one: one };
-        scene.create_topics(4).await;
-        scene
+        Self { brokers, hub, people: Population::generate(1, 300), client, tls, _one: one }
+    }
+
+    /// Where the certificates of a secured scene are.
+    pub fn certificates(&self) -> &Path {
+        self.tls.as_deref().unwrap()
+    }
+
+    /// Changes settings of a topic.
+    pub async fn alter(&self, topic: &str, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
+        let mut altered = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        for (name, value) in settings {
+            altered = altered.set(name, value);
+        }
+        let done = admin.alter_configs(&[altered], &AdminOptions::new()).await.unwrap();
+        done.into_iter().for_each(|one| drop(one.unwrap()));
     }
 
     pub fn start(&self) -> Served {
         self.hub.start()
     }
 
-    pub async fn create_topics(&self, partitions: i32) {
+    async fn create_topics(&self) {
         let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
         let copies = i32::from(self.brokers.nodes.min(3));
         let names: Vec<String> = ["identity", "benefit"]
@@ -107,7 +165,7 @@ impl Scene {
             .iter()
             .map(|name| {
                 let replication = TopicReplication::Fixed(copies);
-                NewTopic::new(name, partitions, replication).set("message.timestamp.type", "LogAppendTime")
+                NewTopic::new(name, PARTITIONS, replication).set("message.timestamp.type", "LogAppendTime")
             })
             .collect();
         let made = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
