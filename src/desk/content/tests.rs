@@ -9,11 +9,12 @@ use crate::{
         record::{Change, RecordIdentity},
         transfer::TransferId,
     },
-    exchange::submission::ContextRest,
+    exchange::submission::{CallKey, ContextRest},
     vault::MasterKey,
 };
 
-type Changes<T> = Vec<(&'static str, fn(&mut T))>;
+type Varied<T> = (&'static str, fn(&mut T));
+type Changes<T> = Vec<Varied<T>>;
 
 fn one(byte: u8) -> TransferId {
     TransferId(uuid::Uuid::from_bytes([byte; 16]))
@@ -34,7 +35,7 @@ fn represented(context: &mut CallContext, authority: Authority, representative: 
 }
 
 /// What every call says of who makes it, changed; some differ from others only in where a text ends.
-const CONTEXTS: [(&str, fn(&mut CallContext)); 11] = [
+const CONTEXTS: [Varied<CallContext>; 11] = [
     ("for another", |context| context.on_behalf_of = Some("tax".into())),
     ("another actor", |context| context.rest.actor = "x".into()),
     ("another case", |context| context.rest.case = "x".into()),
@@ -84,7 +85,7 @@ fn hasher() -> Hasher {
 #[test]
 fn a_submission_is_all_that_it_says() {
     let call = Submission {
-        key: String::new(),
+        key: CallKey::Named(String::new()),
         record_type: "identity/address".into(),
         schema_version: "1.0".into(),
         payload: Bytes::from_static(b"{}"),
@@ -117,7 +118,7 @@ fn a_submission_is_all_that_it_says() {
         ("only one with a line's end", |call| call.only = vec!["a\nb".into()]),
     ];
     all_differ(&call, &changes, |call| &mut call.context, |call| of_submission(&hasher(), call));
-    let traced = Submission { traceparent: "00".into(), key: "k".into(), ..call.clone() };
+    let traced = Submission { traceparent: "00".into(), key: CallKey::Named("k".into()), ..call.clone() };
     assert!(of_submission(&hasher(), &traced).0 == of_submission(&hasher(), &call).0, "neither is content");
 }
 
@@ -143,7 +144,7 @@ fn a_request_is_all_that_it_says() {
         ("nobody", |call| call.subject.clear()),
         ("one more", |call| call.subject.extend(somebody("tax-number", "1"))),
         ("asked for", |call| {
-            call.explicit_request = Some(ExplicitRequest { asked_at: None, reference: String::new() })
+            call.explicit_request = Some(ExplicitRequest { asked_at: None, reference: String::new() });
         }),
         ("by form", |call| call.explicit_request = Some(ExplicitRequest { asked_at: None, reference: "f".into() })),
         ("at a time", |call| {
