@@ -342,7 +342,7 @@ async fn a_changed_catalogue_is_in_force_after_a_signal_and_after_a_restart_and_
     office.start().await;
     let third = digest(&office);
     assert!(third != first && third != second);
-    let published = ["ledger", "search", "--kind", "catalogue", "--all", "--json"];
+    let published = ["ledger", "search", "--kind", "catalogue_published", "--all", "--json"];
     let found = office.as_system("hub/dpo", "", &with(&[&published, &CONTEXT])).says(0, "").json();
     assert_eq!(found["found"], 3, "each is an entry: {found}");
 }

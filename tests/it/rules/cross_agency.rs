@@ -226,7 +226,9 @@ async fn a_provider_whose_role_was_taken_away_is_asked_nothing_more() {
     tax.message().await.unwrap().unwrap();
     let file = scene.catalogue().join("agencies/tax.toml");
     let without = std::fs::read_to_string(&file).unwrap().replace("\"provide\", ", "");
-    std::fs::write(&file, without).unwrap();
+    // Somebody must have the role, or the agreement could never be used.
+    let other = "[[system]]\nname = \"answers\"\nsan = \"urn:waybill:system:tax:answers\"\nroles = [\"provide\"]\n";
+    std::fs::write(&file, format!("{without}\n{other}")).unwrap();
     let publish = Call::Publish(v1::PublishCatalogueRequest { idempotency_key: scene.key() });
     publish.make(&scene, "hub/operator").await.unwrap();
 
