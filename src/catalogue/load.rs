@@ -9,7 +9,7 @@ use std::{
 use crate::domain::{agreement::Direction, record::RecordTypeId};
 
 use super::{
-    Catalogue,
+    Catalogue, SCHEMA_NAMES_BYTES_MAX,
     agencies::{self, AgencyDraft},
     agreement_rules::Scene,
     agreements::{self, AgreementDraft},
@@ -36,7 +36,22 @@ pub(super) fn from_sources(sources: &Sources, problems: Problems) -> Result<Cata
         drafts.check(&problems);
     }
     problems.into_result()?;
-    drafts.compile()
+    let catalogue = drafts.compile()?;
+    let bytes = schema_names_bytes(&catalogue.schema_digests());
+    if bytes > SCHEMA_NAMES_BYTES_MAX {
+        let problems = Problems::default();
+        let file: Arc<str> = Path::new(&sources.folder).join("record-types.toml").display().to_string().into();
+        let fault = Fault::SchemasTooMany { bytes: bytes.to_string(), max: SCHEMA_NAMES_BYTES_MAX.to_string() };
+        problems.add(&file, Place::File, fault);
+        problems.into_result()?;
+    }
+    Ok(catalogue)
+}
+
+/// The bytes that the schemas' names and digests take in the entry of their publication, as a JSON object.
+fn schema_names_bytes(schemas: &BTreeMap<String, Digest>) -> usize {
+    const AROUND: usize = "\"\":\"\",".len();
+    schemas.iter().map(|(name, digest)| name.len() + digest.to_string().len() + AROUND).sum()
 }
 
 /// All that the files say.

@@ -210,6 +210,10 @@ impl Catalogue {
     }
 }
 
+/// The most bytes that the names and digests of all schemas may take: a publication names them all, in one entry of the
+/// ledger.
+pub const SCHEMA_NAMES_BYTES_MAX: usize = 64_000;
+
 fn schema_name(record_type: &RecordTypeId, version: SchemaVersion) -> String {
     format!("{record_type}/{version}")
 }

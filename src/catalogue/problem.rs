@@ -255,6 +255,9 @@ faults! {
     SchemaRepublished { name, published },
         "`{name}` was published with digest {published} and is not the same now",
         "put the published file back, and publish the change as a new version";
+    SchemasTooMany { bytes, max },
+        "the names and digests of all schemas take {bytes} bytes, and the entry of a publication holds {max}",
+        "retire versions of schemas that nothing uses any more, or run a second hub for some of the record types";
     Uncompilable { detail }, "it cannot be compiled: {detail}", "correct the schema";
 }
 

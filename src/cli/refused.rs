@@ -75,7 +75,9 @@ impl Refused {
             "record.stale" => "send the newest revision; the hub holds a later one than this",
             "record.invalid" => "correct the record at the places above and send it again",
             "explicit-request.missing" => "say with --explicit-request where the person's request is kept",
-            "catalogue.refused" => "run `waybill check` on the hub's catalogue folder",
+            "catalogue.refused" => {
+                "run `waybill check` on the hub's catalogue folder; what it finds nothing in, the hub's log does"
+            }
             _ => return None,
         })
     }

@@ -31,10 +31,32 @@ pub struct Published {
     pub receipt: Option<Receipt>,
 }
 
+/// Why a catalogue is not put in force.
+enum NotPublished {
+    /// It may not be: what is wrong with it.
+    Refused(String),
+    /// It cannot be.
+    Error(CallError),
+}
+
+impl<E: Into<CallError>> From<E> for NotPublished {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
 impl Desk {
     /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published
     /// must not have changed.
     pub async fn publish(&self, catalogue: Arc<Catalogue>) -> Result<Published, CallError> {
+        match self.put_in_force(catalogue).await {
+            Ok(published) => Ok(published),
+            Err(NotPublished::Refused(problems)) => Err(CallError::Fault(problems)),
+            Err(NotPublished::Error(error)) => Err(error),
+        }
+    }
+
+    async fn put_in_force(&self, catalogue: Arc<Catalogue>) -> Result<Published, NotPublished> {
         let digest = catalogue.digest();
         let last = self.last_published().await?;
         if last.as_ref().is_some_and(|(published, _)| *published == digest.to_string()) {
@@ -44,7 +66,7 @@ impl Desk {
         if let Some((_, schemas)) = &last {
             catalogue.compatible_with(schemas).map_err(|problems| {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                CallError::Fault(problems.join("\n"))
+                NotPublished::Refused(problems.join("\n"))
             })?;
         }
         let receipt = self.record_publication(&catalogue, last.map(|(_, schemas)| schemas)).await?;
@@ -91,9 +113,14 @@ impl Desk {
         }
         trace.key = Some((system, key, content));
         let loaded = tokio::task::spawn_blocking(move || load()).await;
-        match loaded.map_err(|error| CallError::Fault(error.to_string()))? {
-            Ok(catalogue) => Ok(self.publish(Arc::new(catalogue)).await?),
-            Err(problems) => {
+        let published = match loaded.map_err(|error| CallError::Fault(error.to_string()))? {
+            Ok(catalogue) => self.put_in_force(Arc::new(catalogue)).await,
+            Err(problems) => Err(NotPublished::Refused(problems)),
+        };
+        match published {
+            Ok(published) => Ok(published),
+            Err(NotPublished::Error(error)) => Err(error.into()),
+            Err(NotPublished::Refused(problems)) => {
                 tracing::warn!(%problems, "the catalogue was not published");
                 Err(RefusalCode::CatalogueRefused.into())
             }
@@ -134,7 +161,7 @@ impl Desk {
         &self,
         catalogue: &Catalogue,
         before: Option<BTreeMap<String, Digest>>,
-    ) -> Result<Receipt, CallError> {
+    ) -> Result<Receipt, NotPublished> {
         let id = self.new_id();
         // Schemas that were retired stay listed: when one comes back it must be the same.
         let mut schemas = before.unwrap_or_default();
@@ -149,7 +176,7 @@ impl Desk {
             (Attribute::Schemas.number(), json!(schemas)),
         ]);
         let check = Entry::Public { time: 0, attributes: attributes.clone() }.encode();
-        check.map_err(|error| CallError::Fault(format!("the catalogue cannot be recorded: {error}")))?;
+        check.map_err(|error| NotPublished::Refused(format!("the catalogue cannot be recorded: {error}")))?;
         let kind = Kind::CataloguePublished;
         let terms = vec![self.words.about(Owner::Hub), self.words.id(id), self.words.term(TermKind::Kind, kind.name())];
         let routing = Routing { kind, id, terms, secrets: Vec::new(), outgoing: None, payload: None };
@@ -157,10 +184,10 @@ impl Desk {
         let entry = SealedEntry { content, routing, trail: bytes::Bytes::new(), payload: bytes::Bytes::new() };
         match self.sequencer.propose(Proposal { entries: vec![entry], ..Proposal::default() }).await? {
             Recorded::Committed { first, .. } => match self.stored(first).await? {
-                Some(stored) => self.stored_receipt(&stored).await,
-                None => Err(CallError::Fault(format!("entry {first} is missing"))),
+                Some(stored) => Ok(self.stored_receipt(&stored).await?),
+                None => Err(CallError::Fault(format!("entry {first} is missing")).into()),
             },
-            Recorded::Repeat(_) => Err(CallError::Fault("a publication has no key, so it has no repeat".into())),
+            Recorded::Repeat(_) => Err(CallError::Fault("a publication has no key, so it has no repeat".into()).into()),
         }
     }
 }

@@ -105,7 +105,7 @@ refusals! {
     ConsentUnknown = 72, "consent.unknown", Find, Call, "no such consent for this caller";
     DeadLetterUnknown = 73, "dead-letter.unknown", Find, Call, "no such dead letter for this caller";
     RequestUnknown = 74, "request.unknown", Find, Call, "no such open request for this caller";
-    CatalogueRefused = 75, "catalogue.refused", Find, Call, "the catalogue in the folder does not pass its checks; `waybill check` says why";
+    CatalogueRefused = 75, "catalogue.refused", Find, Call, "the catalogue in the folder does not pass its checks, or changes a published schema; `waybill check` or the hub's log says why";
 }
 
 impl RefusalCode {

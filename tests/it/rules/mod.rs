@@ -11,3 +11,4 @@ mod cross_agency;
 mod http2;
 mod limits;
 mod population;
+mod publish;
