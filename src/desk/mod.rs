@@ -141,6 +141,8 @@ pub struct Desk {
     replays: tokio::sync::broadcast::Sender<Replayed>,
     newcomers: Arc<newcomers::Newcomers>,
     held: Arc<held::Held>,
+    /// One publication at a time, so that the catalogue in force is that of the last entry.
+    publishing: tokio::sync::Mutex<()>,
     meters: meters::Meters,
 }
 
@@ -171,6 +173,7 @@ impl Desk {
             replays: tokio::sync::broadcast::Sender::new(REPLAYS_UNREAD_MAX),
             newcomers: Arc::default(),
             held: Arc::default(),
+            publishing: tokio::sync::Mutex::default(),
             meters: meters::Meters::new(),
         }
     }

@@ -8,15 +8,19 @@ use serde_json::json;
 use super::{CallError, Desk, Receipt, call::Stop, content, quota::Admitted, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, Digest, System},
-    domain::{agency::Role, refusal::RefusalCode},
+    domain::{
+        agency::{Role, SystemId},
+        idempotency::IdempotencyKey,
+        refusal::RefusalCode,
+    },
     exchange::{
         authenticate,
         submission::{CallContext, Peer},
     },
     ledger::{Attribute, Entry, Kind, PublicAttributes},
     sequencer::{Content, Proposal, Recorded, SealedEntry},
-    store::{Owner, Query, Routing, SystemKey},
-    vault::TermKind,
+    store::{Known, Owner, Query, Routing, SystemKey},
+    vault::{ContentHash, TermKind},
 };
 
 /// Where a catalogue comes from: reads, checks and compiles the folder again.
@@ -25,10 +29,16 @@ pub type LoadCatalogue = Arc<dyn Fn() -> Result<Catalogue, String> + Send + Sync
 /// What publishing did.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// The catalogue in force.
+    /// The catalogue that was published, or was in force already.
     pub digest: Digest,
     /// Its entry, when it was not in force already.
     pub receipt: Option<Receipt>,
+}
+
+/// Who publishes, under which key.
+struct By {
+    system: SystemId,
+    key: (SystemKey, IdempotencyKey, ContentHash),
 }
 
 /// Why a catalogue is not put in force.
@@ -49,14 +59,16 @@ impl Desk {
     /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published
     /// must not have changed.
     pub async fn publish(&self, catalogue: Arc<Catalogue>) -> Result<Published, CallError> {
-        match self.put_in_force(catalogue).await {
+        let _alone = self.publishing.lock().await;
+        match self.put_in_force(catalogue, None).await {
             Ok(published) => Ok(published),
             Err(NotPublished::Refused(problems)) => Err(CallError::Fault(problems)),
             Err(NotPublished::Error(error)) => Err(error),
         }
     }
 
-    async fn put_in_force(&self, catalogue: Arc<Catalogue>) -> Result<Published, NotPublished> {
+    /// To be called by one at a time.
+    async fn put_in_force(&self, catalogue: Arc<Catalogue>, by: Option<&By>) -> Result<Published, NotPublished> {
         let digest = catalogue.digest();
         let last = self.last_published().await?;
         if last.as_ref().is_some_and(|(published, _)| *published == digest.to_string()) {
@@ -69,7 +81,7 @@ impl Desk {
                 NotPublished::Refused(problems.join("\n"))
             })?;
         }
-        let receipt = self.record_publication(&catalogue, last.map(|(_, schemas)| schemas)).await?;
+        let receipt = self.record_publication(&catalogue, last.map(|(_, schemas)| schemas), by).await?;
         self.catalogue.store(catalogue);
         Ok(Published { digest, receipt: Some(receipt) })
     }
@@ -104,17 +116,17 @@ impl Desk {
         trace.context = Some(caller.context.clone());
         let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
         let system = SystemKey::from(&caller.system);
-        // Only a refusal holds on to its key: publishing what is in force already is no outcome, and does nothing.
+        let _alone = self.publishing.lock().await;
+        // Publishing what is in force already is no outcome, and does nothing: it has no entry, and keeps no key.
         if let Some(known) = self.store.known(system, key).await? {
             Self::check_same(known, content)?;
-            if let Some(stored) = self.stored(known.first).await? {
-                return Err(self.repeated_refusal(&stored).await?.into());
-            }
+            return self.repeated_publication(known).await;
         }
         trace.key = Some((system, key, content));
+        let by = By { system: caller.system, key: (system, key, content) };
         let loaded = tokio::task::spawn_blocking(move || load()).await;
         let published = match loaded.map_err(|error| CallError::Fault(error.to_string()))? {
-            Ok(catalogue) => self.put_in_force(Arc::new(catalogue)).await,
+            Ok(catalogue) => self.put_in_force(Arc::new(catalogue), Some(&by)).await,
             Err(problems) => Err(NotPublished::Refused(problems)),
         };
         match published {
@@ -125,6 +137,22 @@ impl Desk {
                 Err(RefusalCode::CatalogueRefused.into())
             }
         }
+    }
+
+    /// The answer of a repeated publication, from its entry; or its refusal.
+    async fn repeated_publication(&self, known: Known) -> Result<Published, Stop> {
+        let stored = self.stored(known.first).await?;
+        let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
+        if stored.routing.kind != Kind::CataloguePublished {
+            return Err(self.repeated_refusal(&stored).await?.into());
+        }
+        let said = match Entry::decode(&stored.entry) {
+            Ok(Entry::Public { attributes, .. }) => attributes.get(&Attribute::Catalogue.number()).cloned(),
+            _ => None,
+        };
+        let digest = said.as_ref().and_then(|digest| digest.as_str()?.parse().ok());
+        let digest = digest.ok_or_else(|| CallError::Fault(format!("entry {} names no catalogue", stored.index)))?;
+        Ok(Published { digest, receipt: Some(self.stored_receipt(&stored).await?) })
     }
 
     /// The system that calls, with the catalogue that knows it; somebody unknown is refused, as an entry.
@@ -161,6 +189,7 @@ impl Desk {
         &self,
         catalogue: &Catalogue,
         before: Option<BTreeMap<String, Digest>>,
+        by: Option<&By>,
     ) -> Result<Receipt, NotPublished> {
         let id = self.new_id();
         // Schemas that were retired stay listed: when one comes back it must be the same.
@@ -168,13 +197,15 @@ impl Desk {
         schemas.extend(catalogue.schema_digests());
         let schemas: BTreeMap<String, String> =
             schemas.into_iter().map(|(name, digest)| (name, digest.to_string())).collect();
-        let attributes = PublicAttributes::from([
+        let mut attributes = PublicAttributes::from([
             (Attribute::Kind.number(), json!(Kind::CataloguePublished.number())),
             (Attribute::Catalogue.number(), json!(catalogue.digest().to_string())),
             (Attribute::TransferId.number(), json!(id.to_string())),
             (Attribute::Environment.number(), json!(self.environment.as_str())),
             (Attribute::Schemas.number(), json!(schemas)),
         ]);
+        // Which system published, and nothing of who sat before it: the entry is in the clear.
+        attributes.extend(by.map(|by| (Attribute::System.number(), json!(by.system.as_str()))));
         let check = Entry::Public { time: 0, attributes: attributes.clone() }.encode();
         check.map_err(|error| NotPublished::Refused(format!("the catalogue cannot be recorded: {error}")))?;
         let kind = Kind::CataloguePublished;
@@ -182,12 +213,15 @@ impl Desk {
         let routing = Routing { kind, id, terms, secrets: Vec::new(), outgoing: None, payload: None };
         let content = Content::Public(attributes);
         let entry = SealedEntry { content, routing, trail: bytes::Bytes::new(), payload: bytes::Bytes::new() };
-        match self.sequencer.propose(Proposal { entries: vec![entry], ..Proposal::default() }).await? {
+        let (key, system) = (by.map(|by| by.key), by.map(|by| by.key.0));
+        match self.sequencer.propose(Proposal { key, system, entries: vec![entry], ..Proposal::default() }).await? {
             Recorded::Committed { first, .. } => match self.stored(first).await? {
                 Some(stored) => Ok(self.stored_receipt(&stored).await?),
                 None => Err(CallError::Fault(format!("entry {first} is missing")).into()),
             },
-            Recorded::Repeat(_) => Err(CallError::Fault("a publication has no key, so it has no repeat".into()).into()),
+            Recorded::Repeat(_) => {
+                Err(CallError::Fault("a publication is made alone, so no other has its key".into()).into())
+            }
         }
     }
 }
