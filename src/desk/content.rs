@@ -83,6 +83,7 @@ pub(super) fn of_submission(hasher: &Hasher, submission: &Submission) -> Content
     of_call(hasher, "submit", &own, &submission.context, &[])
 }
 
+/// The deadline is no content: it says how long the caller waits this time, and whoever repeats a call waits anew.
 pub(super) fn of_request(hasher: &Hasher, call: &RequestCall) -> ContentHash {
     let explicit = call.explicit_request.as_ref();
     let own = [
@@ -92,7 +93,6 @@ pub(super) fn of_request(hasher: &Hasher, call: &RequestCall) -> ContentHash {
         &[u8::from(explicit.is_some())],
         &moment(explicit.and_then(|said| said.asked_at)),
         explicit.map_or("", |ExplicitRequest { reference, .. }| reference).as_bytes(),
-        &moment(call.deadline),
     ];
     of_call(hasher, "request", &own, &call.context, &call.subject)
 }
