@@ -169,11 +169,11 @@ impl Desk {
         };
         let pseudonym = subject.key.pseudonym(&agreement.recipient).to_string();
         let mut statement = evidence_statement(permission, provider, provided, id);
-        statement.string(Attribute::SchemaVersion, &valid.version.version.to_string());
+        statement.id(Attribute::SchemaVersion, valid.version.version);
         statement.list(Attribute::Withheld, projection.withheld());
         statement.string(Attribute::Subject, &pseudonym);
         if let Some(consent) = ground.consent {
-            statement.string(Attribute::ConsentId, &consent.to_string());
+            statement.id(Attribute::ConsentId, consent);
         }
         let about = About {
             agencies: &[&agreement.source, &agreement.recipient],

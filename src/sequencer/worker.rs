@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::time::Clock,
     ledger::{Edge, Kind},
-    store::{Commit, Expect, Store, StoreError},
+    store::{Commit, Expect, Store, StoreError, note_commit_step},
 };
 
 /// How often a writer without work looks whether it could do some.
@@ -129,7 +129,7 @@ impl Worker {
             Ok(guard) => guard,
             Err(error) => return refuse_all(answers, replies, &SequencerError::Unavailable(Arc::new(error))),
         };
-        note_step("lock", locking);
+        note_commit_step("lock", locking);
         let deciding = Instant::now();
         let time = match self.watch.entry_time(&*self.parts.clock, guard.head().time) {
             Ok(time) => time,
@@ -158,7 +158,7 @@ impl Worker {
         // Nothing of these is in the draft, so they need not wait for the disk.
         answers.send();
         let (commit, edge) = draft.finish();
-        note_step("decide", deciding);
+        note_commit_step("decide", deciding);
         match self.write(guard, commit, edge).await {
             Ok(committed) => {
                 answer(answers, undecided, &committed);
@@ -191,7 +191,7 @@ impl Worker {
         let checkpoint = tree::sign(&self.parts.signing, &edge).map_err(|_| SequencerError::Stopping)?;
         commit.tiles = snapshot.completed().iter().map(|tile| (tile.id(), tile.to_tile())).collect();
         commit.checkpoint = checkpoint.clone();
-        note_step("sign", signing);
+        note_commit_step("sign", signing);
         let time = commit.time;
         let kinds = kinds_of(&commit);
         let started = Instant::now();
@@ -206,11 +206,6 @@ impl Worker {
         self.parts.newest.send_replace(Arc::clone(&committed));
         Ok(committed)
     }
-}
-
-/// Notes how long a step of a commit took; those of the store are noted by the store.
-fn note_step(step: &'static str, started: Instant) {
-    metrics::histogram!("waybill_commit_step_seconds", "step" => step).record(started.elapsed());
 }
 
 /// How many entries of each kind; few kinds, so a list.

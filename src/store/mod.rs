@@ -9,7 +9,7 @@
 pub mod embedded;
 mod types;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 pub use types::*;
@@ -24,6 +24,11 @@ use crate::{
     ledger::{FullTile, TileId},
     vault::{SlotKey, Term},
 };
+
+/// Notes how long a step of a commit took: those around the store as those in it.
+pub(crate) fn note_commit_step(step: &'static str, started: Instant) {
+    metrics::histogram!("waybill_commit_step_seconds", "step" => step).record(started.elapsed());
+}
 
 /// What the store could not do. None of these is a refusal.
 #[derive(Debug, thiserror::Error)]

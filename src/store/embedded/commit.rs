@@ -24,7 +24,7 @@ use super::{
 use crate::{
     domain::{agency::AgencyKey, idempotency::IdempotencyKey, time::Moment},
     ledger::MAX_ENTRY_BYTES,
-    store::{Commit, DeliveryChange, Expect, Guard, Head, Known, NewEntry, SubjectChange, SystemKey},
+    store::{Commit, DeliveryChange, Expect, Guard, Head, Known, NewEntry, SubjectChange, SystemKey, note_commit_step},
 };
 
 /// The row of `meta` that holds the head.
@@ -186,14 +186,14 @@ impl Inner {
         let started = Instant::now();
         // If we crash before or after this, recovery is clean because no row refers to the new slots yet.
         self.slots.sync()?;
-        note_step("slots", started);
+        note_commit_step("slots", started);
         self.hook.before_batch()?;
         let started = Instant::now();
         // If we crash before this is synced, recovery is clean because the journal's last batch has no valid end and is
         // cut off: the ledger ends with the commit before. If we crash after it, the commit is there as a whole, and
         // whoever waited for it repeats the call under its idempotency key and finds it.
         prepared.batch.commit().map_err(fatal)?;
-        note_step("batch", started);
+        note_commit_step("batch", started);
         self.hook.after_batch()?;
         let started = Instant::now();
 
@@ -210,17 +210,12 @@ impl Inner {
         }
         *head = prepared.head;
         drop(head);
-        note_step("publish", started);
+        note_commit_step("publish", started);
         if flush {
             self.flusher.wake();
         }
         Ok(())
     }
-}
-
-/// Notes how long a durable step of a commit took.
-fn note_step(step: &'static str, started: Instant) {
-    metrics::histogram!("waybill_commit_step_seconds", "step" => step).record(started.elapsed());
 }
 
 /// The ledger with the entries of the commit that is being prepared.

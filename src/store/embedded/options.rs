@@ -24,7 +24,7 @@ pub struct Memory {
     pub known_keys: usize,
     /// People with their facts, and as many identifiers.
     pub subjects: usize,
-    /// Opened key slots, and as many owners' lists of slots.
+    /// Opened key slots; and as many in the lists of those whose they are.
     pub slots: usize,
 }
 

@@ -9,7 +9,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use bytes::BufMut;
 use fjall::OwnedWriteBatch;
 use parking_lot::{Mutex, RwLock};
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     StoreError,
@@ -28,15 +28,28 @@ type Owned = Vec<(AgencyKey, Class, Slot)>;
 /// The same as stored, without the keys.
 type Numbers = Vec<(AgencyKey, Class, SlotNumber)>;
 
+/// What most owners have: a person's own, payloads, and trails of a source and of two recipients.
+const SLOTS_EXPECTED: usize = 5;
+
+/// Counts an owner as the keys that it holds.
+#[derive(Clone)]
+struct ByKeys;
+
+impl Weighter<Owner, Arc<Owned>> for ByKeys {
+    fn weight(&self, _: &Owner, owned: &Arc<Owned>) -> u64 {
+        owned.len().max(1) as u64
+    }
+}
+
 /// The key slots.
 pub(super) struct Slots {
     keyspaces: Keyspaces,
     /// Written only to allocate, sync and erase, so that a key that was erased cannot enter the cache again.
     file: RwLock<SlotFile>,
     keys: Cache<SlotNumber, Arc<SlotKey>>,
-    /// With their keys, so that a record costs one look-up. Filled, and emptied when a key is erased, under the lock of
-    /// `pending`.
-    owners: Cache<Owner, Arc<Owned>>,
+    /// With their keys, so that a record costs one look-up; bounded by these. Filled, and emptied when a key is erased,
+    /// under the lock of `pending`.
+    owners: Cache<Owner, Arc<Owned>, ByKeys>,
     pending: Mutex<Pending>,
 }
 
@@ -54,7 +67,7 @@ impl Slots {
             keyspaces,
             file: RwLock::new(SlotFile::open(file, wrapping)?),
             keys: Cache::new(max),
-            owners: Cache::new(max),
+            owners: Cache::with_weighter(max / SLOTS_EXPECTED, max as u64, ByKeys),
             pending: Mutex::default(),
         })
     }

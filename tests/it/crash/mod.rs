@@ -4,7 +4,7 @@
 //! crash::kill -- --nocapture`. `synced.rs` needs `strace`.
 
 mod canary;
-mod core;
+pub mod core;
 mod faults;
 mod kill;
 mod load;
