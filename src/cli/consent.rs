@@ -179,8 +179,8 @@ impl Get {
             context: Some(self.context.context(self.hub.agency())),
         };
         let hub = self.hub.connect(out).await?;
-        let consent = hub.consent().get(request).await?.into_inner().consent;
-        let consent = consent.ok_or_else(|| Failure::fault("the hub sent no consent"))?;
+        let got = hub.consent().get(request).await?.into_inner();
+        let consent = got.consent.ok_or_else(|| Failure::fault("the hub sent no consent"))?;
         out.show(|| consent_json(&consent), || consent_text(&consent))
     }
 }

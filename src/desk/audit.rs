@@ -150,7 +150,7 @@ impl Desk {
         let owners = self.owners(&identifiers).await?;
         trace.owner = owners.first().copied().unwrap_or(Owner::Hub);
 
-        let read = self.record_read(&reader, trace, &searched).await?;
+        let read = self.record_read(&reader.caller, trace, &searched).await?;
         let query = Query {
             terms,
             from: call.from,
@@ -194,7 +194,7 @@ impl Desk {
                 return Err(RefusalCode::EntryUnknown.into());
             }
         }
-        let read = self.record_read(&reader, trace, &searched).await?;
+        let read = self.record_read(&reader.caller, trace, &searched).await?;
         Ok((self.view(&stored).await?, read))
     }
 
@@ -284,17 +284,16 @@ impl Desk {
     }
 
     /// Records that somebody reads, before anything is shown.
-    async fn record_read(&self, reader: &Reader, trace: &Trace, searched: &str) -> Result<Receipt, Stop> {
-        let context = &reader.caller.context;
+    pub(super) async fn record_read(&self, caller: &Caller, trace: &Trace, searched: &str) -> Result<Receipt, Stop> {
         let mut statement = Statement::of(Kind::AuditRead);
         statement.string(Attribute::TransferId, &trace.id.to_string());
-        statement.string(Attribute::System, reader.caller.system.as_str());
-        statement.context(context);
+        statement.string(Attribute::System, caller.system.as_str());
+        statement.context(&caller.context);
         statement.string(Attribute::WhatWasSearched, searched);
-        let about = About { agencies: &[reader.caller.agency()], ..About::new(Kind::AuditRead, trace.id, trace.owner) };
+        let about = About { agencies: &[caller.agency()], ..About::new(Kind::AuditRead, trace.id, trace.owner) };
         let sealed = self.seal(about, &statement).await?;
         let proposal = Proposal {
-            system: Some(reader.key),
+            system: Some(SystemKey::from(&caller.system)),
             key: trace.key,
             entries: vec![sealed.entry.clone()],
             ..Proposal::default()

@@ -1,8 +1,10 @@
-//! Consents as those who collect them see them: which there are, and how each stands. Recording one is `consent.rs`.
+//! Consents as those who collect them see them: which there are, and how each stands. They see those that others
+//! collected too, since a person may take any of them back at any of these systems; so each reading is an entry, as an
+//! auditor's is. Recording one is `consent.rs`.
 
 use std::sync::Arc;
 
-use super::{CallError, Desk, call::Stop, refuse::Trace};
+use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     domain::{
@@ -21,6 +23,10 @@ use crate::{
     ledger::Kind,
     store::{Found, Owner, Subject},
 };
+
+/// What the entry of a reading says was looked for; whom it was about is the entry's own subject.
+const SEARCHED_ONE: &str = r#"{"about":"one person","consents":"one"}"#;
+const SEARCHED_ALL: &str = r#"{"about":"one person","consents":"all"}"#;
 
 /// How a consent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +65,14 @@ pub struct ConsentView {
 }
 
 impl Desk {
-    /// The consents of a person; with `only`, the one with this id.
+    /// The consents of a person; with `only`, the one with this id. And the receipt of the reading.
     pub async fn consents(
         &self,
         peer: Peer<'_>,
         subject: &[Identifier],
         only: Option<&str>,
         context: CallContext,
-    ) -> Result<Vec<ConsentView>, CallError> {
+    ) -> Result<(Vec<ConsentView>, Receipt), CallError> {
         let catalogue = self.catalogue();
         let admitted = self.admit(&catalogue, peer)?;
         let mut trace = Trace::new(Kind::Refusal, self.new_id());
@@ -82,14 +88,14 @@ impl Desk {
         only: Option<&str>,
         context: CallContext,
         trace: &mut Trace,
-    ) -> Result<Vec<ConsentView>, Stop> {
+    ) -> Result<(Vec<ConsentView>, Receipt), Stop> {
         trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
         let caller = authenticate::caller(catalogue, peer, Role::CollectConsent, context)?;
-        trace.context = Some(caller.context);
+        trace.context = Some(caller.context.clone());
         let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
         let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
         trace.owner = Owner::Unknown(*first);
-        let views = match self.store.find_subject(&identifiers).await? {
+        let mut views = match self.store.find_subject(&identifiers).await? {
             Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
             Found::Nobody => Vec::new(),
             Found::One { subject, .. } => {
@@ -97,13 +103,14 @@ impl Desk {
                 self.consent_views(catalogue, &subject).await?
             }
         };
-        match only {
-            None => Ok(views),
-            Some(id) => {
-                let found: Vec<_> = views.into_iter().filter(|view| view.id.to_string() == id).collect();
-                if found.is_empty() { Err(RefusalCode::ConsentUnknown.into()) } else { Ok(found) }
+        if let Some(id) = only {
+            views.retain(|view| view.id.to_string() == id);
+            if views.is_empty() {
+                return Err(RefusalCode::ConsentUnknown.into());
             }
         }
+        let searched = if only.is_some() { SEARCHED_ONE } else { SEARCHED_ALL };
+        Ok((views, self.record_read(&caller, trace, searched).await?))
     }
 
     async fn consent_views(&self, catalogue: &Catalogue, subject: &Subject) -> Result<Vec<ConsentView>, CallError> {

@@ -44,7 +44,7 @@ numbered! {
         LegalHoldPlaced = 19, "legal_hold_placed";
         /// A legal hold ended. By the agency that placed it.
         LegalHoldLifted = 20, "legal_hold_lifted";
-        /// Somebody looked. By an auditor.
+        /// Somebody looked at entries, or at a person's consents. By an auditor, or by a system that collects consent.
         AuditRead = 21, "audit_read";
         /// Keys of one class of a subject's data were destroyed. By the controller, or by the end of a term.
         Erasure = 22, "erasure";

@@ -50,16 +50,16 @@ impl ConsentService for Consents {
         let peer = peer::name(request.extensions())?;
         let message = request.into_inner();
         let about = read::about(&message, &message.subject, message.context.clone());
-        let found = self.find(&peer, about, Some(&message.consent_id)).await?;
-        Ok(Response::new(v1::GetResponse { consent: found.into_iter().next() }))
+        let (found, read) = self.find(&peer, about, Some(&message.consent_id)).await?;
+        Ok(Response::new(v1::GetResponse { consent: found.into_iter().next(), read: Some(read) }))
     }
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
         let peer = peer::name(request.extensions())?;
         let message = request.into_inner();
         let about = read::about(&message, &message.subject, message.context.clone());
-        let consents = self.find(&peer, about, None).await?;
-        Ok(Response::new(v1::ListResponse { consents }))
+        let (consents, read) = self.find(&peer, about, None).await?;
+        Ok(Response::new(v1::ListResponse { consents, read: Some(read) }))
     }
 }
 
@@ -69,12 +69,13 @@ impl Consents {
         peer: &PeerName,
         about: Result<(Vec<Identifier>, CallContext), Malformed>,
         only: Option<&str>,
-    ) -> Result<Vec<v1::Consent>, Status> {
+    ) -> Result<(Vec<v1::Consent>, v1::Receipt), Status> {
         let found = match about {
             Ok((subject, context)) => self.desk.consents(peer.peer(), &subject, only, context).await,
             Err(malformed) => Err(self.desk.refuse_malformed(peer.peer(), Kind::Refusal, malformed).await),
         };
-        Ok(found.map_err(status::of_error)?.iter().map(consent).collect())
+        let (found, read) = found.map_err(status::of_error)?;
+        Ok((found.iter().map(consent).collect(), write::receipt(read)))
     }
 }
 
