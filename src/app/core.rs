@@ -80,6 +80,7 @@ pub fn sequencer_bounds(limits: &Limits) -> Bounds {
     Bounds {
         batch_entries_max: limits.batch_entries_max,
         batch_bytes_max: limits.batch_bytes_max,
+        batch_wait_max: limits.batch_wait_ms_max,
         queue_per_system_max: limits.queue_per_system_max,
         queue_max: limits.queue_total_max,
         clock_behind_max: limits.clock_behind_ms_max,

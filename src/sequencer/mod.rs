@@ -163,6 +163,8 @@ pub struct Bounds {
     pub batch_entries_max: usize,
     /// Bytes in one commit.
     pub batch_bytes_max: usize,
+    /// From the begin of a commit that many shared to that of the next, unless that would be full before.
+    pub batch_wait_max: Duration,
     /// Proposals of one system that wait.
     pub queue_per_system_max: usize,
     /// Proposals that wait.
@@ -178,6 +180,7 @@ impl Default for Bounds {
         Self {
             batch_entries_max: 512,
             batch_bytes_max: 4 << 20,
+            batch_wait_max: Duration::from_millis(4),
             queue_per_system_max: 1024,
             queue_max: 8192,
             clock_behind_max: Duration::from_secs(5),

@@ -1,10 +1,12 @@
 //! Who gets a turn, how much fits, and what becomes of what waits when the hub stops.
 
+use std::time::{Duration, Instant};
+
 use futures_util::FutureExt;
 
 use super::scene::{A, B, C, Call, Says as _, Scene, committed, person};
 use crate::{
-    sequencer::{Bounds, Condition, Proposal, SequencerError},
+    sequencer::{Bounds, Condition, Proposal, SequencerError, worker::COMPANY},
     store::SystemKey,
 };
 
@@ -74,6 +76,25 @@ async fn a_batch_is_bounded_in_bytes() {
         drop(held);
         let (first, second) = (committed(first.await).1, committed(second.await).1);
         assert_eq!(first.snapshot.size() == second.snapshot.size(), together, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_batch_of_many_the_next_waits_for_company_unless_it_is_full_already() {
+    const WAIT: Duration = Duration::from_secs(1);
+    let many = COMPANY as u64;
+    for (count, then, batch_entries_max, waits) in
+        [(many - 1, 1, 512, false), (many, 1, 512, true), (2 * many, 0, COMPANY, false)]
+    {
+        let scene = Scene::with(Bounds { batch_entries_max, batch_wait_max: WAIT, ..Bounds::default() }, |_| {}).await;
+        let held = scene.hold().await;
+        let first = calls(&scene, B, count);
+        let begun = Instant::now();
+        scene.let_go();
+        drop(held);
+        assert_eq!(count_committed(first).await as u64, count);
+        assert_eq!(count_committed(calls(&scene, C, then)).await as u64, then);
+        assert_eq!(begun.elapsed() >= WAIT, waits, "{count} in batches of {batch_entries_max}, then {then}");
     }
 }
 

@@ -22,6 +22,7 @@ const B: Option<SystemKey> = Some(SystemKey(2));
 const BOUNDS: Bounds = Bounds {
     batch_entries_max: 512,
     batch_bytes_max: 1000,
+    batch_wait_max: Duration::ZERO,
     queue_per_system_max: 4,
     queue_max: 6,
     clock_behind_max: Duration::ZERO,
