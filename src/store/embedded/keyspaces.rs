@@ -47,6 +47,8 @@ const MIB: u64 = 1 << 20;
 
 /// Threads that flush and compact. With two, one spins while the other flushes: it hands on compactions without end.
 const WORKERS: usize = 3;
+/// How far those threads stand back for calls (nice(2)): a flush then takes what is left of the cores, not half of them.
+const BACKGROUND_NICE: i32 = 5;
 
 /// Rows that are written once, in the order of their keys: tables never overlap, so compaction moves them without
 /// rewriting. Nearly every row fills a block of its own, and look-ups are for keys that exist, so no filters.
@@ -80,7 +82,9 @@ impl Keyspaces {
     /// [`fjall::Error::Locked`]. Makes what is not there; whether that is wanted was decided before.
     pub(super) fn open(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let builder = Database::builder(folder).cache_size(cache_bytes).worker_threads(WORKERS);
-        let db = builder.max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(|e| match e {
+        let builder = builder.max_journaling_size(JOURNAL_BYTES_MAX);
+        let opened = in_background(move || builder.open())?;
+        let db = opened.map_err(|e| match e {
             fjall::Error::Locked => in_use(),
             e => read(e),
         })?;
@@ -101,6 +105,21 @@ impl Keyspaces {
             db,
         })
     }
+}
+
+/// Calls `work` on a thread of lower priority, which the threads that it starts inherit.
+fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, StoreError> {
+    let lowered = || {
+        // Linux keeps a priority for each thread; elsewhere it would be the whole process's.
+        if cfg!(target_os = "linux")
+            && let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICE)
+        {
+            tracing::warn!(%error, "flushes and compactions have the priority of calls");
+        }
+        work()
+    };
+    let opened = std::thread::scope(|scope| scope.spawn(lowered).join());
+    opened.map_err(|_| StoreError::Fatal("the thread that opens the database has failed".to_owned()))
 }
 
 /// Takes the LSM's own lock, so that nobody's journal is mended while it is being written.

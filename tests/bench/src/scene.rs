@@ -27,6 +27,10 @@ const TERM: Duration = Duration::from_hours(24 * 7);
 const SYSTEMS: [(&str, &str); 4] =
     [("tax", "registry"), ("archive", "archive"), ("benefit", "claims"), ("pension", "claims")];
 
+/// What the catalogue says of those on Kafka.
+const ON_KAFKA: [(&str, &str); 2] =
+    [("tax", "submits = \"tax/registry\""), ("archive", "receives = \"archive/archive\"")];
+
 /// Where everything lies, and where the servers listen.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Scene {
@@ -39,6 +43,9 @@ pub struct Scene {
     pub growing: SocketAddr,
     /// Where the first hub's metrics are read.
     pub metrics: SocketAddr,
+    /// The hub between Kafka and Kafka, and its metrics.
+    pub kafka: SocketAddr,
+    pub kafka_metrics: SocketAddr,
     /// How many people records are about.
     pub people: u64,
 }
@@ -50,12 +57,16 @@ pub enum Hub {
     Compared,
     /// Grows, with the smallest cache of blocks.
     Growing,
+    /// Agencies submit and receive on Kafka.
+    Kafka,
+    /// The same, before it knows of Kafka: what it accepts for those agencies piles up.
+    BeforeKafka,
 }
 
 impl Scene {
     /// Lays everything out in `folder`.
     pub fn lay_out(folder: &Path, people: u64) -> anyhow::Result<Self> {
-        let [hub, echo, growing, metrics, growing_metrics] = free_addresses()?;
+        let [hub, echo, growing, metrics, growing_metrics, kafka, kafka_metrics] = free_addresses()?;
         let keys = folder.join("keys");
         fs::create_dir_all(&keys)?;
         let now = system_clock()();
@@ -77,15 +88,32 @@ impl Scene {
             seed.first_chunk().context("32 follow")?,
         )?;
 
-        let scene = Self { folder: folder.to_owned(), hub, echo, growing, metrics, people };
-        fs::write(scene.config(Hub::Compared), config("data", hub, metrics, ""))?;
+        let scene = Self { folder: folder.to_owned(), hub, echo, growing, metrics, kafka, kafka_metrics, people };
+        fs::write(scene.config(Hub::Compared), config(&catalogue(), "data", hub, metrics, ""))?;
         // A cache that is full from the beginning does not look like growth.
         fs::write(
             scene.config(Hub::Growing),
-            config("data-growing", growing, growing_metrics, "[store]\ncache_bytes = 16777216\n"),
+            config(&catalogue(), "data-growing", growing, growing_metrics, "[store]\ncache_bytes = 16777216\n"),
         )?;
         fs::write(scene.file(), serde_json::to_vec(&scene)?)?;
         Ok(scene)
+    }
+
+    /// Lays out the hub between Kafka and Kafka, once it is known where that listens.
+    pub fn lay_out_kafka(&self, bootstrap: &str) -> anyhow::Result<()> {
+        let folder = self.folder.join("catalogue-kafka");
+        copy(&catalogue(), &folder)?;
+        for (agency, ends) in ON_KAFKA {
+            let file = folder.join(format!("agencies/{agency}.toml"));
+            let text = fs::read_to_string(&file)?;
+            fs::write(&file, format!("{text}\n[kafka]\n{ends}\n"))?;
+        }
+        let kafka = format!("[kafka]\nbootstrap = \"{bootstrap}\"\nplaintext = true\n");
+        for (hub, rest) in [(Hub::Kafka, kafka.as_str()), (Hub::BeforeKafka, "")] {
+            let text = config(&folder, "data-kafka", self.kafka, self.kafka_metrics, rest);
+            fs::write(self.config(hub), text)?;
+        }
+        Ok(())
     }
 
     /// Reads what [`Self::lay_out`] has laid out.
@@ -108,6 +136,8 @@ impl Scene {
         self.folder.join(match hub {
             Hub::Compared => "waybill.toml",
             Hub::Growing => "growing.toml",
+            Hub::Kafka => "kafka.toml",
+            Hub::BeforeKafka => "before-kafka.toml",
         })
     }
 
@@ -145,8 +175,23 @@ fn free_addresses<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
     addresses.try_into().map_err(|_| anyhow::anyhow!("as many addresses as listeners"))
 }
 
-fn config(data: &str, grpc: SocketAddr, metrics: SocketAddr, rest: &str) -> String {
-    let (catalogue, schemas) = (catalogue(), schemas());
+/// Copies a folder with those in it.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn config(catalogue: &Path, data: &str, grpc: SocketAddr, metrics: SocketAddr, rest: &str) -> String {
+    let schemas = schemas();
     format!(
         r#"environment = "test"
 hub = "{HUB}"

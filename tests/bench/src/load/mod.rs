@@ -1,6 +1,7 @@
 //! The load client, a process of its own: does the jobs that it reads from its input, a line each, and answers each with
 //! what came of it.
 
+mod kafka;
 mod paced;
 mod receive;
 mod stream;
@@ -41,6 +42,8 @@ pub enum To {
     Hub,
     /// The hub that grows.
     Growing,
+    /// The hub between Kafka and Kafka.
+    Kafka,
     /// The echo; each answer has this many bytes.
     Echo(u32),
 }
@@ -60,6 +63,14 @@ pub enum Job {
     Everybody { to: To },
     /// Calls, with deliveries awaited.
     Delivered { in_flight: usize, seconds: f64 },
+    /// So many records from a stream, for the one recipient that takes none.
+    PileUp { records: u64 },
+    /// Makes the topics.
+    Topics { bootstrap: String },
+    /// So many submissions to the inbound topic.
+    Submissions { bootstrap: String, records: u64 },
+    /// So many copies of a delivery to a topic beside.
+    Copies { bootstrap: String, records: u64 },
 }
 
 /// What came of a job.
@@ -143,6 +154,17 @@ impl Client {
             Job::Stream { to, seconds } => {
                 stream::run(self.target(to).await?, self, stream::Until::Time(seconds)).await
             }
+            Job::PileUp { records } => {
+                stream::run(self.target(To::Kafka).await?, self, stream::Until::Count(records)).await
+            }
+            Job::Topics { bootstrap } => kafka::make_topics(&bootstrap).await,
+            Job::Submissions { bootstrap, records } => {
+                let events = kafka::Submissions::new(&self.records, self.people(0));
+                tokio::task::spawn_blocking(move || kafka::produce(&bootstrap, events, records)).await?
+            }
+            Job::Copies { bootstrap, records } => {
+                tokio::task::spawn_blocking(move || kafka::produce_copies(&bootstrap, records)).await?
+            }
             Job::Fill { to, records } => stream::run(self.target(to).await?, self, stream::Until::Count(records)).await,
             Job::Everybody { to } => stream::run(self.target(to).await?, self, stream::Until::Everybody).await,
             Job::Delivered { in_flight, seconds } => {
@@ -167,6 +189,8 @@ impl Client {
                 }
                 Target::Hub(self.growing.clone().context("connected above")?)
             }
+            // Not kept: it is another process each time.
+            To::Kafka => Target::Hub(ExchangeServiceClient::new(dial(&self.scene, "tax", self.scene.kafka).await?)),
             To::Echo(answer_bytes) => {
                 let submission = self.records.submission(0, crate::records::ACCEPTED);
                 let body = v1::SubmitRequest { submission: Some(submission) }.encode_to_vec();

@@ -5,49 +5,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{Client, Outcome, Target, histogram, unary::call};
 
 /// Not measured.
 const BEGIN: Duration = Duration::from_millis(500);
-/// How often the pacing thread looks at the clock: tokio's timers have a millisecond, which would be in every time.
-const TICK: Duration = Duration::from_micros(200);
+/// Calls are sent in bursts of what has become due: the resolution of the runtime's timers. A call's time begins when it
+/// was due, so this is in the times of both sides alike.
+const TICK: Duration = Duration::from_millis(1);
 
 pub(super) async fn run(target: Target, client: &Client, rate: f64, seconds: f64) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let begin = started + BEGIN;
     let end = begin + Duration::from_secs_f64(seconds);
-    let (sender, mut due) = mpsc::unbounded_channel::<Instant>();
-    let pacing = std::thread::spawn(move || {
-        let mut nth = 0_u64;
-        loop {
-            let at = started + Duration::from_secs_f64(nth as f64 / rate);
-            if at >= end {
-                return;
-            }
-            while Instant::now() < at {
-                #[expect(clippy::disallowed_methods, reason = "a thread of its own that only keeps time")]
-                std::thread::sleep(TICK.min(at.saturating_duration_since(Instant::now())));
-            }
-            if sender.send(at).is_err() {
-                return;
-            }
-            nth += 1;
-        }
-    });
     let (done, mut answers) = mpsc::unbounded_channel();
     let mut people = client.people(0);
     let calling = {
         let records = Arc::clone(&client.records);
         tokio::spawn(async move {
-            while let Some(at) = due.recv().await {
-                let (mut target, records, person, done) =
-                    (target.clone(), records.clone(), people.next(), done.clone());
-                tokio::spawn(async move {
-                    let answer = call(&mut target, &records, person).await;
-                    let _ = done.send((at, Instant::now(), answer)); // nobody counts after an error
-                });
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+            let mut due = (0_u64..)
+                .map(|nth| started + Duration::from_secs_f64(nth as f64 / rate))
+                .take_while(|at| *at < end)
+                .peekable();
+            while due.peek().is_some() {
+                ticks.tick().await;
+                let now = Instant::now();
+                while let Some(at) = due.next_if(|at| *at <= now) {
+                    let (mut target, records, person, done) =
+                        (target.clone(), records.clone(), people.next(), done.clone());
+                    tokio::spawn(async move {
+                        let answer = call(&mut target, &records, person).await;
+                        let _ = done.send((at, Instant::now(), answer)); // nobody counts after an error
+                    });
+                }
             }
         })
     };
@@ -62,6 +55,5 @@ pub(super) async fn run(target: Target, client: &Client, rate: f64, seconds: f64
         }
     }
     calling.await?;
-    pacing.join().map_err(|_| anyhow::anyhow!("the pacing thread failed"))?;
     Ok(outcome.with_times(&times))
 }

@@ -1,0 +1,121 @@
+//! `kafka_out` and `kafka_through`: the outbox drained to Kafka, and records from Kafka to Kafka, over what librdkafka's
+//! own producer reaches with the same settings and messages of the same size.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use super::{Bar, Figure, Stage, median};
+use crate::{
+    load::{Job, To},
+    processes::{Broker, Process, metric},
+    scene::Hub,
+};
+
+/// The part of the records that a side's time and CPU are taken of: neither the start nor the last few.
+const MEASURED: (f64, f64) = (0.1, 0.9);
+/// Hub CPU that a record from Kafka to Kafka may cost.
+const THROUGH_US_MAX: f64 = 60.0;
+/// How often it is looked how far the hub is.
+const LOOK: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// The hub's side of a round.
+struct Drained {
+    rate: f64,
+    hub_us: f64,
+}
+
+pub(super) fn measure(stage: &mut Stage, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Figure>> {
+    let broker = Broker::start(stage.scene.folder())?;
+    let bootstrap = broker.bootstrap().to_owned();
+    stage.scene.lay_out_kafka(&bootstrap)?;
+    stage.client.run(&Job::Topics { bootstrap: bootstrap.clone() })?;
+    let hub = Process::hub(&stage.scene, Hub::BeforeKafka)?;
+    stage.client.run(&Job::Everybody { to: To::Kafka })?;
+    hub.stop()?;
+    // What was piled up for the recipient by then is not measured, but brings the first delivery.
+    drain(stage, stage.plan.people)?;
+    let mut figures = Vec::new();
+    if wanted("kafka_out") {
+        figures.push(out(stage, &bootstrap)?);
+    }
+    if wanted("kafka_through") {
+        figures.push(through(stage, &bootstrap)?);
+    }
+    Ok(figures)
+}
+
+fn out(stage: &mut Stage, bootstrap: &str) -> anyhow::Result<Figure> {
+    let records = stage.plan.kafka;
+    let (mut rounds, mut hub_us) = (Vec::new(), Vec::new());
+    for _ in 0..stage.plan.rounds {
+        let hub = Process::hub(&stage.scene, Hub::BeforeKafka)?;
+        stage.client.run(&Job::PileUp { records })?;
+        hub.stop()?;
+        let drained = drain(stage, records)?;
+        let bare = stage.client.run(&Job::Copies { bootstrap: bootstrap.to_owned(), records })?;
+        eprintln!(
+            "out: {:.0}/s, hub {:.1} us; bare {:.0}/s of {} bytes",
+            drained.rate,
+            drained.hub_us,
+            bare.rate(),
+            bare.answer_bytes
+        );
+        rounds.push((drained.rate, bare.rate()));
+        hub_us.push(drained.hub_us);
+    }
+    Ok(Figure::of("kafka_out", Bar::AtLeast(0.5), &rounds).with("hub_us", median(&hub_us)))
+}
+
+fn through(stage: &mut Stage, bootstrap: &str) -> anyhow::Result<Figure> {
+    let records = stage.plan.kafka;
+    let (mut rounds, mut hub_us) = (Vec::new(), Vec::new());
+    for _ in 0..stage.plan.rounds {
+        // The bare producer writes what the hub then reads.
+        let bare = stage.client.run(&Job::Submissions { bootstrap: bootstrap.to_owned(), records })?;
+        let drained = drain(stage, records)?;
+        eprintln!(
+            "through: {:.0}/s, hub {:.1} us; bare {:.0}/s of {} bytes",
+            drained.rate,
+            drained.hub_us,
+            bare.rate(),
+            bare.answer_bytes
+        );
+        rounds.push((drained.rate, bare.rate()));
+        hub_us.push(drained.hub_us);
+    }
+    let hub_us = median(&hub_us);
+    Ok(Figure::of("kafka_through", Bar::AtLeast(0.17), &rounds)
+        .with("hub_us", hub_us)
+        .missed_if(hub_us > THROUGH_US_MAX))
+}
+
+/// Starts the hub on Kafka, measures while so many deliveries are reported by the brokers, and stops it.
+fn drain(stage: &Stage, records: u64) -> anyhow::Result<Drained> {
+    let hub = Process::hub(&stage.scene, Hub::Kafka)?;
+    let begin = reach(stage.scene.kafka_metrics, records as f64 * MEASURED.0)?;
+    let cpu_before = hub.cpu_s()?;
+    let end = reach(stage.scene.kafka_metrics, records as f64 * MEASURED.1)?;
+    let cpu_s = hub.cpu_s()? - cpu_before;
+    reach(stage.scene.kafka_metrics, records as f64)?;
+    hub.stop()?;
+    let measured = end.1 - begin.1;
+    Ok(Drained { rate: measured / (end.0 - begin.0).as_secs_f64(), hub_us: cpu_s * 1e6 / measured })
+}
+
+/// Waits until so many deliveries were acknowledged; says when, and how many they were by then.
+fn reach(metrics: SocketAddr, wanted: f64) -> anyhow::Result<(Instant, f64)> {
+    let started = Instant::now();
+    loop {
+        // Neither the page nor the count is there from the beginning.
+        let now = metric(metrics, "waybill_deliveries_acknowledged_total{recipient=\"archive\"} ").unwrap_or(0.0);
+        if now >= wanted {
+            return Ok((Instant::now(), now));
+        }
+        anyhow::ensure!(started.elapsed() < PATIENCE, "only {now} of {wanted} deliveries have arrived");
+        #[expect(clippy::disallowed_methods, reason = "this program waits for others")]
+        std::thread::sleep(LOOK);
+    }
+}
