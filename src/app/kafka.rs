@@ -21,7 +21,7 @@ pub(super) struct KafkaEnds(Option<(KafkaIngress, KafkaOut)>);
 
 impl KafkaEnds {
     /// Starts both.
-    pub(super) fn start(config: &Config, core: &Core, relay: &Arc<Registry>) -> anyhow::Result<Self> {
+    pub(super) fn start(config: &Config, ledger: &str, core: &Core, relay: &Arc<Registry>) -> anyhow::Result<Self> {
         let Some(kafka) = &config.kafka else { return Ok(Self(None)) };
         let (limits, hub) = (&config.limits, config.hub.to_string());
         let connection = Connection::new(kafka);
@@ -39,6 +39,7 @@ impl KafkaEnds {
             desk: Arc::clone(&core.desk),
             connection,
             hub,
+            ledger: ledger.to_owned(),
             members: kafka.members,
             window_max: limits.kafka_window_max,
             record_bytes_max: limits.record_bytes_max,

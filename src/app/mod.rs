@@ -80,6 +80,7 @@ impl Hub {
         }
         let signer = identity.signer(&config.keys.ledger)?;
         let verifier = signer.verifier().clone();
+        let ledger = origin.ledger().unwrap_or_default().to_owned();
         let master = Arc::new(MasterKeyFile::read(&config.keys.master)?);
         let load = loader(&config);
         let catalogue = load().map_err(anyhow::Error::msg).context("the catalogue")?;
@@ -121,7 +122,7 @@ impl Hub {
                 stopping.clone(),
             )),
         ];
-        let kafka = kafka::KafkaEnds::start(&config, &core, &relay)?;
+        let kafka = kafka::KafkaEnds::start(&config, &ledger, &core, &relay)?;
         let drain_max = config.limits.drain_s_max;
         tracing::info!(environment = %config.environment, %address, "serving");
         Ok(Self { core, relay, tls, load, address, stopping, serving, chores, kafka, drain_max })

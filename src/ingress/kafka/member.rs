@@ -11,6 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{
     Message as _,
+    client::{Client, ClientContext},
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::BorrowedMessage,
@@ -24,6 +25,7 @@ use super::{
     attributes::Attributes,
     partition::{Arrived, Incoming},
     read::{EventName, ReadEvent, Reading},
+    stranger,
 };
 use crate::{
     catalogue::Catalogue,
@@ -54,7 +56,8 @@ impl Member {
     pub(super) fn run(self) {
         while !self.stop.is_cancelled() {
             match self.join() {
-                Ok(consumer) => self.consume(&consumer),
+                Ok(Some(consumer)) => self.consume(&consumer),
+                Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, "the brokers cannot be reached; trying again");
                     self.rest(Duration::from_secs(1));
@@ -68,10 +71,10 @@ impl Member {
         let _ = self.runtime.block_on(async { tokio::time::timeout(time, stop.cancelled()).await }); // either will do
     }
 
-    /// Connects, and only then joins.
-    fn join(&self) -> Result<Consumer, KafkaError> {
+    /// Connects, and only then joins; `None` where somebody else reads.
+    fn join(&self) -> Result<Option<Consumer>, KafkaError> {
         let shared = &self.shared;
-        let mut config = shared.connection.client(&format!("waybill-in-{}", self.number));
+        let mut config = shared.connection.client(&stranger::client_id(&shared.ledger, self.number));
         config
             .set("group.id", shared.group())
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -86,6 +89,9 @@ impl Member {
         let probe: BaseConsumer<Told> = config.create_with_context(Told)?;
         probe.fetch_metadata(None, ANSWER_MAX)?;
         let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).unwrap_or_default();
+        if !self.is_alone(probe.client()) {
+            return Ok(None);
+        }
         drop(probe);
         let context = Context {
             shared: Arc::clone(shared),
@@ -93,14 +99,34 @@ impl Member {
             cluster,
             partitions: Mutex::default(),
         };
-        config.create_with_context(context)
+        config.create_with_context(context).map(Some)
+    }
+
+    /// Whether no hub with another ledger reads in the group. Asked before joining, when those are seen that were there,
+    /// and after it: two that come at once then see each other.
+    fn is_alone(&self, client: &Client<impl ClientContext>) -> bool {
+        let group = self.shared.group();
+        let other = stranger::find(client, &group, &self.shared.ledger);
+        if let Some(other) = &other {
+            self.shared.refuse(format!(
+                "{other}, of another hub with a ledger of its own, reads in the group {group}: stop that hub, or give this \
+                 one another name"
+            ));
+        }
+        other.is_none()
     }
 
     fn consume(&self, consumer: &Consumer) {
-        let mut subscribed = Vec::new();
+        let (mut subscribed, mut joined) = (Vec::new(), false);
         while !self.stop.is_cancelled() {
             self.subscribe(consumer, &mut subscribed);
             look_after(consumer);
+            if !joined && !consumer.context().partitions.lock().is_empty() {
+                joined = true;
+                if !self.is_alone(consumer.client()) {
+                    break;
+                }
+            }
             self.read(consumer, Instant::now() + LOOK_AFTER);
         }
         if let Ok(all) = consumer.assignment() {

@@ -4,6 +4,7 @@
 //! | question | file |
 //! |---|---|
 //! | who reads? | `member.rs` |
+//! | does another hub read too? | `stranger.rs` |
 //! | who has which partition, and where does it begin? | `assignment.rs` |
 //! | what happens to the records of one? | `partition.rs` |
 //! | how is a message read? | `attributes.rs`, `read.rs` |
@@ -18,6 +19,7 @@ mod attributes;
 mod member;
 mod partition;
 mod read;
+mod stranger;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -44,6 +46,8 @@ pub struct KafkaParts {
     pub connection: Connection,
     /// The hub's name.
     pub hub: String,
+    /// Its ledger's id: one group serves one ledger.
+    pub ledger: String,
     /// Members of the group in this hub.
     pub members: usize,
     /// Records of a partition that are read and not told.
@@ -70,6 +74,7 @@ struct Shared {
     desk: Arc<Desk>,
     connection: Connection,
     hub: String,
+    ledger: String,
     source: String,
     window_max: usize,
     record_bytes_max: usize,
@@ -87,6 +92,7 @@ impl KafkaIngress {
             desk: parts.desk,
             connection: parts.connection,
             hub: parts.hub,
+            ledger: parts.ledger,
             window_max: parts.window_max,
             record_bytes_max: parts.record_bytes_max,
             producer: Mutex::default(),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{agency::AgencyKey, time::Moment, transfer::DeliveryState},
-    store::DeliveryChange,
+    store::{Delivery, DeliveryChange},
 };
 
 const POSITION: u8 = 0;
@@ -80,6 +80,15 @@ impl Deliveries {
     /// Where the recipient stands.
     pub(super) fn outbox(&self, recipient: AgencyKey) -> Arc<Outbox> {
         self.outboxes.read().get(&recipient).cloned().unwrap_or_default()
+    }
+
+    /// The open delivery of the entry at `index`, whoever's it is: an entry is delivered to one recipient at most.
+    pub(super) fn open_delivery(&self, index: u64) -> Option<Delivery> {
+        let outboxes = self.outboxes.read();
+        outboxes.iter().find_map(|(recipient, outbox)| {
+            outbox.open_at(index)?;
+            Some(Delivery { recipient: *recipient, state: outbox.state(index)? })
+        })
     }
 
     /// Where a delivery of `recipient` stands.

@@ -93,6 +93,10 @@ impl Inner {
         if index >= self.head.read().size {
             return Ok(None);
         }
+        // Asked before each hand-over, of deliveries that are open as a rule: those need no look into history.
+        if let Some(open) = self.deliveries.open_delivery(index) {
+            return Ok(Some(open));
+        }
         let commit = self.history.containing(index)?;
         let Some(outgoing) = commit.get(index).and_then(|entry| entry.routing.outgoing) else { return Ok(None) };
         let state = self.deliveries.state(outgoing.recipient, index)?;

@@ -49,9 +49,16 @@ impl Process {
         Ok(Self(Self::spawn("hub", &scene.config(hub), false)?))
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill").args([format!("-{signal}"), self.id().to_string()]).status()?;
+        anyhow::ensure!(sent.success(), "kill -{signal}");
+        Ok(())
+    }
+
     /// Stops it as an operator would, and waits until it has ended.
     pub fn stop(mut self) -> anyhow::Result<()> {
-        Command::new("kill").args(["-TERM", &self.id().to_string()]).status()?;
+        self.signal("TERM")?;
         let status = self.0.wait()?;
         anyhow::ensure!(status.success(), "it has ended with {status}");
         Ok(())

@@ -108,11 +108,16 @@ impl Served {
     }
 
     /// SIGTERM; returns how the hub ended.
-    pub async fn stop(mut self) -> ExitStatus {
+    pub async fn stop(self) -> ExitStatus {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.ended().await
+    }
+
+    /// How the hub ended, once it has.
+    pub async fn ended(mut self) -> ExitStatus {
         let mut ended = None;
-        until("the hub stops when it is told to", async || {
+        until("the hub ends", async || {
             ended = self.child.try_wait().unwrap();
             ended.is_some()
         })

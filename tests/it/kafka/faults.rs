@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::{
     load::{Load, assert_once},
-    scene::Scene,
+    scene::{Event, Scene},
 };
 
 fn kills() -> usize {
@@ -85,4 +85,30 @@ async fn members_that_come_and_go_under_load_neither_lose_nor_double() {
     }
     let events = load.finish().await;
     assert_once(&scene, hub, events).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_with_another_ledger_in_the_group_refuses_to_run_and_disturbs_nobody() {
+    let scene = Scene::new().await;
+    let hub = scene.start();
+    let producer = scene.producer();
+    let record = |citizen: usize| scene.people.citizen(citizen).unwrap().moved_record(1);
+    Event::of(&record(0), "before").send(&producer, "waybill.in.identity").await;
+    scene.read_some("waybill.outcomes.identity", 1).await;
+
+    let second = scene.second_hub();
+    let refuses = async |why: &str| {
+        let status = second.start().ended().await;
+        assert!(!status.success(), "it runs beside the first");
+        assert!(second.log().contains(why), "{}", second.log());
+    };
+    refuses("of another hub with a ledger of its own").await;
+    Event::of(&record(1), "after").send(&producer, "waybill.in.identity").await;
+    let outcomes = scene.read_some("waybill.outcomes.identity", 2).await;
+    let told: Vec<&str> = outcomes.iter().map(|one| one.header("ce_eventid")).collect();
+    assert_eq!(told, ["before", "after"], "the first goes on, and each event has one outcome");
+
+    // Nobody is there any more, but somebody was.
+    assert!(hub.stop().await.success());
+    refuses("another hub, with another store, is or was in the group").await;
 }

@@ -124,13 +124,7 @@ impl Scene {
                 format!("certificate = \"{certificate}\"\nkey = \"{key}\"\nca = \"{ca}\"")
             }
         };
-        let bootstrap = brokers.bootstrap();
-        hub.configure(|text| {
-            format!("{text}[store]\nreserve_bytes = 0\n[kafka]\nbootstrap = \"{bootstrap}\"\n{how}\n{more}")
-        });
-        let agencies = hub.place.folder.join("catalogue/agencies");
-        append(&agencies.join("identity.toml"), IDENTITY);
-        append(&agencies.join("benefit.toml"), BENEFIT);
+        put_on(&brokers, &hub, &how, more);
         Self { brokers, hub, people: Population::generate(1, 300), client, tls, _one: one }
     }
 
@@ -152,6 +146,13 @@ impl Scene {
 
     pub fn start(&self) -> Served {
         self.hub.start()
+    }
+
+    /// Another hub of the same name on the same brokers, with a ledger of its own; not started.
+    pub fn second_hub(&self) -> Hub {
+        let hub = Hub::lay_out("warn", "");
+        put_on(&self.brokers, &hub, "plaintext = true", "");
+        hub
     }
 
     async fn create_topics(&self) {
@@ -186,6 +187,17 @@ impl Scene {
     pub async fn read_some(&self, topic: &str, count: usize) -> Vec<Read> {
         self.read(topic, move |read| read.len() >= count).await
     }
+}
+
+/// Configures a hub for the brokers, with identity and benefit on them.
+fn put_on(brokers: &Brokers, hub: &Hub, how: &str, more: &str) {
+    let bootstrap = brokers.bootstrap();
+    hub.configure(|text| {
+        format!("{text}[store]\nreserve_bytes = 0\n[kafka]\nbootstrap = \"{bootstrap}\"\n{how}\n{more}")
+    });
+    let agencies = hub.place.folder.join("catalogue/agencies");
+    append(&agencies.join("identity.toml"), IDENTITY);
+    append(&agencies.join("benefit.toml"), BENEFIT);
 }
 
 fn append(file: &Path, more: &str) {

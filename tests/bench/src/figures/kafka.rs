@@ -8,7 +8,7 @@ use std::{
 
 use super::{Bar, Figure, Stage, median};
 use crate::{
-    load::{Job, To},
+    load::{Job, Outcome, To},
     processes::{Broker, Process, metric},
     scene::Hub,
 };
@@ -56,13 +56,7 @@ fn out(stage: &mut Stage, bootstrap: &str) -> anyhow::Result<Figure> {
         hub.stop()?;
         let drained = drain(stage, records)?;
         let bare = stage.client.run(&Job::Copies { bootstrap: bootstrap.to_owned(), records })?;
-        eprintln!(
-            "out: {:.0}/s, hub {:.1} us; bare {:.0}/s of {} bytes",
-            drained.rate,
-            drained.hub_us,
-            bare.rate(),
-            bare.answer_bytes
-        );
+        tell("out", &drained, &bare);
         rounds.push((drained.rate, bare.rate()));
         hub_us.push(drained.hub_us);
     }
@@ -72,37 +66,54 @@ fn out(stage: &mut Stage, bootstrap: &str) -> anyhow::Result<Figure> {
 fn through(stage: &mut Stage, bootstrap: &str) -> anyhow::Result<Figure> {
     let records = stage.plan.kafka;
     let (mut rounds, mut hub_us) = (Vec::new(), Vec::new());
-    for _ in 0..stage.plan.rounds {
-        // The bare producer writes what the hub then reads.
+    let hub = Process::hub(&stage.scene, Hub::Kafka)?;
+    // The first turn warms its caches.
+    for round in 0..=stage.plan.rounds {
+        // The bare producer writes, undisturbed, what the hub then reads.
+        if round > 0 {
+            hub.signal("STOP")?;
+        }
         let bare = stage.client.run(&Job::Submissions { bootstrap: bootstrap.to_owned(), records })?;
-        let drained = drain(stage, records)?;
-        eprintln!(
-            "through: {:.0}/s, hub {:.1} us; bare {:.0}/s of {} bytes",
-            drained.rate,
-            drained.hub_us,
-            bare.rate(),
-            bare.answer_bytes
-        );
-        rounds.push((drained.rate, bare.rate()));
-        hub_us.push(drained.hub_us);
+        let before = records * round as u64;
+        if round > 0 {
+            hub.signal("CONT")?;
+        }
+        let drained = measured(stage, &hub, before, records)?;
+        tell("through", &drained, &bare);
+        if round > 0 {
+            rounds.push((drained.rate, bare.rate()));
+            hub_us.push(drained.hub_us);
+        }
     }
+    hub.stop()?;
     let hub_us = median(&hub_us);
-    Ok(Figure::of("kafka_through", Bar::AtLeast(0.17), &rounds)
-        .with("hub_us", hub_us)
-        .missed_if(hub_us > THROUGH_US_MAX))
+    let figure = Figure::of("kafka_through", Bar::AtLeast(0.17), &rounds);
+    Ok(figure.with("hub_us", hub_us).missed_if(hub_us > THROUGH_US_MAX))
 }
 
-/// Starts the hub on Kafka, measures while so many deliveries are reported by the brokers, and stops it.
+fn tell(what: &str, drained: &Drained, bare: &Outcome) {
+    let (Drained { rate, hub_us }, bytes) = (drained, bare.answer_bytes);
+    eprintln!("{what}: {rate:.0}/s, hub {hub_us:.1} us; bare {:.0}/s of {bytes} bytes", bare.rate());
+}
+
+/// Starts the hub on Kafka, measures while the brokers report so many deliveries, and stops it.
 fn drain(stage: &Stage, records: u64) -> anyhow::Result<Drained> {
     let hub = Process::hub(&stage.scene, Hub::Kafka)?;
-    let begin = reach(stage.scene.kafka_metrics, records as f64 * MEASURED.0)?;
-    let cpu_before = hub.cpu_s()?;
-    let end = reach(stage.scene.kafka_metrics, records as f64 * MEASURED.1)?;
-    let cpu_s = hub.cpu_s()? - cpu_before;
-    reach(stage.scene.kafka_metrics, records as f64)?;
+    let drained = measured(stage, &hub, 0, records)?;
     hub.stop()?;
-    let measured = end.1 - begin.1;
-    Ok(Drained { rate: measured / (end.0 - begin.0).as_secs_f64(), hub_us: cpu_s * 1e6 / measured })
+    Ok(drained)
+}
+
+/// Measures while the brokers report so many deliveries more than `before`.
+fn measured(stage: &Stage, hub: &Process, before: u64, records: u64) -> anyhow::Result<Drained> {
+    let reach = |part: f64| reach(stage.scene.kafka_metrics, before as f64 + records as f64 * part);
+    let begin = reach(MEASURED.0)?;
+    let cpu_before = hub.cpu_s()?;
+    let end = reach(MEASURED.1)?;
+    let cpu_s = hub.cpu_s()? - cpu_before;
+    reach(1.0)?;
+    let count = end.1 - begin.1;
+    Ok(Drained { rate: count / (end.0 - begin.0).as_secs_f64(), hub_us: cpu_s * 1e6 / count })
 }
 
 /// Waits until so many deliveries were acknowledged; says when, and how many they were by then.
