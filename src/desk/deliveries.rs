@@ -26,7 +26,7 @@ use crate::{
     vault::{Term, TermKind},
 };
 
-pub use open::{Content, DeliveryContent, Opened};
+pub use open::{Content, DeliveryContent, Opened, Unopened};
 pub use receiver::Receiver;
 pub use replay::{DeadLetterPage, DeadLetterView, Replayed};
 pub use transfer::{TransferState, TransferView};

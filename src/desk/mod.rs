@@ -59,7 +59,7 @@ pub use consents::{ConsentState, ConsentView};
 pub use consume::Consuming;
 pub use deliveries::{
     Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,
-    TransferState, TransferView,
+    TransferState, TransferView, Unopened,
 };
 pub use evidence::{Evidence, record_of};
 pub use operate::{LoadCatalogue, Published};

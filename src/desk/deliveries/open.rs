@@ -10,7 +10,7 @@ use crate::{
     desk::{Audience, CallError, Desk, Proof, Receipt, decide::payload_parts, receipts::open_for},
     domain::{record::RecordIdentity, transfer::TransferId},
     exchange::trail::Trail,
-    ledger::{Attribute, FullTile, TileId},
+    ledger::{Attribute, FullTile, Secret, TileId},
     sequencer::Committed,
     store::{PendingDelivery, StoredEntry},
     vault,
@@ -45,8 +45,8 @@ pub struct DeliveryContent {
     pub keep_for: Option<Duration>,
     /// W3C trace context; empty when the source sent none.
     pub traceparent: String,
-    /// Opened for the recipient.
-    pub receipt: Receipt,
+    /// For the recipient.
+    pub receipt: Unopened,
     /// Whether it is a dead letter that is replayed.
     pub replayed: bool,
     /// Whether only the recipient's own answer acknowledges it.
@@ -57,6 +57,27 @@ pub struct DeliveryContent {
 impl std::fmt::Debug for DeliveryContent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "DeliveryContent({})", self.index)
+    }
+}
+
+/// A receipt that nobody has asked for yet. Its openings cost about as much as the rest of a delivery, and not every driver
+/// hands them over.
+#[derive(Clone)]
+pub struct Unopened {
+    receipt: Receipt,
+    secret: Secret,
+    trail: Trail,
+}
+
+impl Unopened {
+    /// A receipt that `secret` and `trail` open.
+    pub const fn new(receipt: Receipt, secret: Secret, trail: Trail) -> Self {
+        Self { receipt, secret, trail }
+    }
+
+    /// The receipt, opened for the recipient.
+    pub fn open(self) -> Result<Receipt, CallError> {
+        open_for(self.receipt, &self.secret, &self.trail, Audience::Recipient)
     }
 }
 
@@ -153,7 +174,7 @@ impl Desk {
             keep_for: agreed.and_then(|known| known.agreement.retention.at_recipient),
             agreement,
             traceparent,
-            receipt: open_for(receipt, &secret, &trail, Audience::Recipient)?,
+            receipt: Unopened::new(receipt, secret, trail),
             replayed: item.replayed,
         })))
     }

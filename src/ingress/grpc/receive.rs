@@ -10,7 +10,7 @@ use waybill_proto::v1::{self, receive_request::Message as Read, receive_response
 
 use super::{peer, read, status, write};
 use crate::{
-    desk::{Desk, Receiver, TransferState, TransferView},
+    desk::{CallError, Desk, Receiver, TransferState, TransferView},
     domain::transfer::{DeliveryState, TransferId},
     drivers::{self, Outbound, Outcome, Port, Reporter},
     ledger::Kind,
@@ -85,10 +85,10 @@ impl Sending {
                 Some(_) if !self.desk.may_receive(&self.receiver) => {
                     Some(Status::unavailable("the catalogue has changed: connect again"))
                 }
-                Some(batch) => {
-                    let deliveries = batch.into_iter().map(delivery).collect();
-                    return Some(Ok(said(Written::Deliveries(v1::Deliveries { deliveries }))));
-                }
+                Some(batch) => match batch.into_iter().map(delivery).collect() {
+                    Ok(deliveries) => return Some(Ok(said(Written::Deliveries(v1::Deliveries { deliveries })))),
+                    Err(error) => Some(status::of_error(error)),
+                },
                 None => Some(Status::unavailable("the hub closes the stream: connect again")),
             },
             end = end => end.unwrap_or(None),
@@ -142,9 +142,9 @@ fn understood(answer: &v1::DeliveryAnswer) -> Result<(Vec<TransferId>, Outcome),
     Ok((transfers, outcome))
 }
 
-fn delivery(outbound: Outbound) -> v1::Delivery {
+fn delivery(outbound: Outbound) -> Result<v1::Delivery, CallError> {
     let Outbound { content, attempt } = outbound;
-    v1::Delivery {
+    Ok(v1::Delivery {
         transfer_id: content.id.to_string(),
         ledger_index: content.index,
         source: content.source,
@@ -158,9 +158,9 @@ fn delivery(outbound: Outbound) -> v1::Delivery {
         keep_seconds: content.keep_for.map_or(0, |keep| keep.as_secs()),
         attempt,
         replayed: content.replayed,
-        receipt: Some(write::receipt(content.receipt)),
+        receipt: Some(write::receipt(content.receipt.open()?)),
         traceparent: content.traceparent,
-    }
+    })
 }
 
 /// What became of a transfer.

@@ -7,14 +7,15 @@ use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 use crate::{
-    desk::{CallError, Content, DeliveryContent, DeliveryRef, End, Ending, Opened, Receipt, Replayed},
+    desk::{CallError, Content, DeliveryContent, DeliveryRef, End, Ending, Opened, Receipt, Replayed, Unopened},
     domain::{
         agency::{AgencyId, AgencyKey},
         environment::Environment,
         record::{Change, RecordAuthority, RecordIdentity},
         transfer::{DeliveryState, TransferId},
     },
-    ledger::Kind,
+    exchange::trail::Trail,
+    ledger::{Kind, Secret},
     relay::outbox::Outbox,
     store::{Outgoing, Pending, PendingDelivery, Routing, StoredEntry},
 };
@@ -224,6 +225,17 @@ impl Outbox for Hub {
     }
 }
 
+fn receipt(index: u64) -> Receipt {
+    Receipt {
+        index,
+        entry: Bytes::new(),
+        proof: None,
+        commitments: None,
+        openings: Vec::new(),
+        environment: Environment::Test,
+    }
+}
+
 fn content(item: &PendingDelivery) -> Box<DeliveryContent> {
     let index = item.entry.index;
     Box::new(DeliveryContent {
@@ -247,14 +259,7 @@ fn content(item: &PendingDelivery) -> Box<DeliveryContent> {
         pseudonym: "s".into(),
         keep_for: None,
         traceparent: String::new(),
-        receipt: Receipt {
-            index,
-            entry: Bytes::new(),
-            proof: None,
-            commitments: None,
-            openings: Vec::new(),
-            environment: Environment::Test,
-        },
+        receipt: Unopened::new(receipt(index), Secret::new([0; 32]), Trail::default()),
         replayed: item.replayed,
         answer_required: false,
     })
