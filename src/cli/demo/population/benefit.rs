@@ -2,7 +2,7 @@
 
 use super::draws::Draw;
 use super::tax::amount;
-use super::{Citizen, Peculiarity};
+use super::{Citizen, Peculiarity, Record};
 use serde_json::{Value, json};
 
 impl Citizen {
@@ -41,5 +41,27 @@ impl Citizen {
             _ => {}
         }
         record
+    }
+
+    /// The `benefit/award` record: what was decided on the claim.
+    pub fn awarded(&self) -> Record {
+        let record_type = "benefit/award";
+        let claim = self.benefit_claim();
+        let body = json!({
+            "subject": claim["subject"],
+            "awardNumber": format!("HB-2026-{:08}", self.index),
+            "claimNumber": claim["claimNumber"],
+            "benefitType": claim["benefitType"],
+            "decision": "granted",
+            "decidedOn": "2026-02-16",
+            "validFrom": claim["claimedFrom"],
+            "amount": "312.00",
+            "currency": claim["currency"],
+            "interval": "monthly",
+            "payment": claim["payment"],
+            "legalReference": "Act on Social Benefits (invented), s. 12",
+            "explanation": "The rent is above what the household's income can bear.",
+        });
+        Record { record_type, id: self.record_id(record_type), revision: 1, body }
     }
 }

@@ -13,14 +13,15 @@ fn people(citizens: usize) -> Population {
 }
 
 fn validators() -> BTreeMap<&'static str, Validator> {
-    let compile = |record_type| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
-        let file = folder.join(format!("{record_type}/{SCHEMA_VERSION}.json"));
-        let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-        let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
-        (record_type, options.build(&schema).unwrap())
-    };
-    RECORD_TYPES.into_iter().map(compile).collect()
+    RECORD_TYPES.into_iter().map(|record_type| (record_type, validator(record_type))).collect()
+}
+
+fn validator(record_type: &str) -> Validator {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    let file = folder.join(format!("{record_type}/{SCHEMA_VERSION}.json"));
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
+    options.build(&schema).unwrap()
 }
 
 fn assert_valid(validator: &Validator, body: &Value, what: &str) {
@@ -47,6 +48,16 @@ fn every_record_is_valid_under_its_published_schema() {
                 &format!("seed {seed}, {}", record.record_type),
             );
         }
+    }
+}
+
+#[test]
+fn an_award_is_valid_and_has_a_number_of_its_own() {
+    let validator = validator("benefit/award");
+    for citizen in people(120).citizens() {
+        let award = citizen.awarded();
+        assert_valid(&validator, &award.body, &format!("the award of {}", citizen.index()));
+        assert!(citizen.records().iter().all(|record| record.id != award.id));
     }
 }
 
