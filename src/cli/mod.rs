@@ -107,7 +107,7 @@ impl Command {
     async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
             Self::Demo(args) => {
-                demo::run(args).await.map_err(|error| Failure::chain(&error))?;
+                Box::pin(demo::run(args)).await.map_err(|error| Failure::chain(&error))?;
                 Ok(Exit::Ok)
             }
             Self::Serve(command) => command.run().await,

@@ -35,6 +35,8 @@ fn every_command_that_is_documented_parses() {
         "ledger verify receipt.json --key hub.example/test/1+00000000+AAAA",
         "serve --config waybill.toml",
         "demo --citizens 100 --changes 10 --keep",
+        "demo --kafka",
+        "demo --kafka --bootstrap localhost:9092",
         "completions bash",
         "man pages",
     ] {

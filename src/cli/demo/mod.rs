@@ -1,5 +1,7 @@
-//! `waybill demo`: the main job, told as it happens. The hub is the real one; the agencies are clients of the public protos.
+//! `waybill demo`: the main job, told as it happens. The hub is the real one; the agencies are clients of the public protos
+//! or, on Kafka, of the documented topics.
 
+pub mod kafka;
 pub mod population;
 mod proof;
 mod say;
@@ -9,7 +11,7 @@ pub mod systems;
 
 use std::path::{Path, PathBuf};
 
-use self::{population::Population, say::Teller, setup::Place, story::Stage};
+use self::{kafka::Brokers, population::Population, say::Teller, setup::Place, story::Stage};
 use crate::app;
 
 /// What `waybill demo` takes.
@@ -24,6 +26,13 @@ pub struct DemoArgs {
     /// The seed of the population: the same seed, the same people
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Benefit on Kafka instead of gRPC: starts a broker for it (deploy/kafka/broker), stopped at the end
+    #[arg(long)]
+    pub kafka: bool,
+    /// Benefit on Kafka, on brokers that run already and take clients without certificates; the demo makes its topics
+    /// there and deletes them at the end
+    #[arg(long, value_name = "HOST:PORT")]
+    pub bootstrap: Option<String>,
     /// Leave the hub running afterwards, and say what to try next
     #[arg(long)]
     pub keep: bool,
@@ -37,7 +46,19 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let teller = Teller::new();
     let folder = Folder::new(&args)?;
     println!("Waybill, environment demo: invented people, development certificates");
-    let place = Place::lay_out(folder.path())?;
+    let Some(mut brokers) = Brokers::wanted(&args, teller).await? else {
+        return tell(&args, Place::lay_out(folder.path())?, teller).await;
+    };
+    let place = Place::lay_out_on(folder.path(), Some(&brokers.bootstrap))?;
+    let groups = kafka::groups(place.config.hub.as_str());
+    brokers.make_topics(&place).await?;
+    let told = tell(&args, place, teller).await;
+    let left = brokers.leave(&groups).await;
+    told.and(left)
+}
+
+/// Starts the hub, tells the story, and stops the hub.
+async fn tell(args: &DemoArgs, place: Place, teller: Teller) -> anyhow::Result<()> {
     teller.say(&format!("A hub starts on {} with its data in {}", place.address, place.folder.display()));
     let hub = app::Hub::start(place.config.clone(), app::Surroundings::default()).await?;
     let people = Population::generate(args.seed, args.citizens as usize);
@@ -47,7 +68,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
         stay(&stage, teller)?;
         tokio::signal::ctrl_c().await?;
     }
-    drop(stage);
+    stage.leave().await?;
     hub.stop().await
 }
 
@@ -75,6 +96,9 @@ fn stay(stage: &Stage, teller: Teller) -> anyhow::Result<()> {
     println!("{}", place.shell("hub/operator")?);
     println!("{program} dead-letters list");
     println!("{program} check --config {}", shell_word(&place.config_file));
+    if place.config.kafka.is_some() {
+        println!("{program} kafka check --config {}", shell_word(&place.config_file));
+    }
     Ok(())
 }
 

@@ -28,6 +28,9 @@ use crate::{
 
 static CATALOGUE: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/deploy/demo/catalogue");
 static SCHEMAS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schemas");
+/// What the catalogue says of benefit besides, when benefit is on Kafka.
+const BENEFIT_ON_KAFKA: &str = include_str!("../../../deploy/demo/kafka/benefit.toml");
+const BENEFIT: &str = "agencies/benefit.toml";
 
 /// The CA and every certificate of the demo.
 const CERTIFICATE_TERM: Duration = Duration::from_hours(24 * 30);
@@ -51,6 +54,11 @@ pub struct Place {
 impl Place {
     /// Lays everything out in `folder`, which must be empty or not there.
     pub fn lay_out(folder: &Path) -> anyhow::Result<Self> {
+        Self::lay_out_on(folder, None)
+    }
+
+    /// The same with benefit on Kafka, if brokers are named.
+    pub fn lay_out_on(folder: &Path, bootstrap: Option<&str>) -> anyhow::Result<Self> {
         if folder.read_dir().is_ok_and(|mut inside| inside.next().is_some()) {
             anyhow::bail!("{} is not empty: name another folder with --data, or remove it", folder.display());
         }
@@ -59,10 +67,10 @@ impl Place {
         let (catalogue_dir, schemas_dir) = (folder.join("catalogue"), folder.join("schemas"));
         unpack(&CATALOGUE, &catalogue_dir)?;
         unpack(&SCHEMAS, &schemas_dir)?;
-        let catalogue = Catalogue::load(&catalogue_dir, &schemas_dir).map_err(|problems| {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("the demo's own catalogue: {}", lines.join("\n"))
-        })?;
+        if bootstrap.is_some() {
+            write_benefit(&catalogue_dir, true)?;
+        }
+        let catalogue = load(&catalogue_dir, &schemas_dir)?;
 
         let keys = folder.join("keys");
         fs::create_dir_all(&keys)?;
@@ -93,7 +101,8 @@ impl Place {
 
         let address = free_address()?;
         let config_file = folder.join("waybill.toml");
-        fs::write(&config_file, config_text(address, free_address()?))?;
+        let kafka = bootstrap.map(kafka_text).unwrap_or_default();
+        fs::write(&config_file, config_text(address, free_address()?) + &kafka)?;
         let config = Config::load(&config_file)?;
         Ok(Self {
             verifier_key: identity.verifier_key(),
@@ -111,6 +120,17 @@ impl Place {
         self.certificates.get(&id).with_context(|| format!("the demo's catalogue has no system {system}"))
     }
 
+    /// The catalogue as its folder has it now.
+    pub fn catalogue(&self) -> anyhow::Result<Catalogue> {
+        load(&self.config.paths.catalogue, &self.config.paths.schemas())
+    }
+
+    /// Rewrites what the catalogue says of benefit on Kafka: whether it receives there now. The hub takes it when it is
+    /// published.
+    pub fn let_benefit_receive(&self, receives: bool) -> anyhow::Result<()> {
+        write_benefit(&self.config.paths.catalogue, receives)
+    }
+
     /// What a shell needs to be told to call the hub as `system`.
     pub fn shell(&self, system: &str) -> anyhow::Result<String> {
         let files = self.certificates(system)?;
@@ -122,6 +142,23 @@ impl Place {
             shell_word(&files.key)
         ))
     }
+}
+
+fn load(catalogue: &Path, schemas: &Path) -> anyhow::Result<Catalogue> {
+    Catalogue::load(catalogue, schemas).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the demo's own catalogue: {}", lines.join("\n"))
+    })
+}
+
+fn write_benefit(catalogue: &Path, receives: bool) -> anyhow::Result<()> {
+    let without = CATALOGUE.get_file(BENEFIT).and_then(include_dir::File::contents_utf8);
+    let mut text = without.with_context(|| format!("the demo's catalogue has no {BENEFIT}"))?.to_owned();
+    for line in BENEFIT_ON_KAFKA.lines().filter(|line| receives || !line.starts_with("receives")) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    Ok(fs::write(catalogue.join(BENEFIT), text)?)
 }
 
 fn unpack(from: &Dir<'_>, to: &Path) -> anyhow::Result<()> {
@@ -163,5 +200,18 @@ listen = "{metrics}"
 [log]
 filter = "warn"
 "#
+    )
+}
+
+fn kafka_text(bootstrap: &str) -> String {
+    let bootstrap = toml::Value::String(bootstrap.to_owned());
+    format!(
+        r"
+[kafka]
+bootstrap = {bootstrap}
+plaintext = true
+# One broker suffices for a demo.
+topics = {{ partitions = 4, replication = 1, min_insync = 1 }}
+"
     )
 }

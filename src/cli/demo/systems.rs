@@ -128,6 +128,11 @@ impl Inbox {
         self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// Whether a transfer has arrived.
+    pub fn has(&self, transfer: &str) -> bool {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).contains_key(transfer)
+    }
+
     /// Fields received so far, each transfer counted once.
     pub fn fields(&self) -> u64 {
         *self.fields.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,7 +169,7 @@ impl Inbox {
     }
 
     /// Keeps a delivery; a second one of the same transfer changes nothing (recipients de-duplicate by transfer id).
-    fn take(&self, delivery: v1::Delivery) {
+    pub(super) fn take(&self, delivery: v1::Delivery) {
         let fields = serde_json::from_slice(&delivery.payload).map_or(0, |record| leaves(&record));
         let before = self
             .deliveries

@@ -61,11 +61,26 @@ impl ConfigOption {
 
     fn expected(&self) -> Result<(Config, Vec<Expected>), Failure> {
         let (config, catalogue) = self.load()?;
-        let kafka = config.kafka.as_ref();
-        let kafka = kafka.ok_or_else(|| Failure::Usage("the configuration has no [kafka]".to_owned()))?;
-        let expected = expected::expected(&catalogue, &kafka.topics, config.limits.record_bytes_max);
+        let expected = expected_of(&config, &catalogue)?;
         Ok((config, expected))
     }
+}
+
+fn expected_of(config: &Config, catalogue: &Catalogue) -> Result<Vec<Expected>, Failure> {
+    let kafka = config.kafka.as_ref();
+    let kafka = kafka.ok_or_else(|| Failure::Usage("the configuration has no [kafka]".to_owned()))?;
+    Ok(expected::expected(catalogue, &kafka.topics, config.limits.record_bytes_max))
+}
+
+/// Creates the topics that are missing, and says of each whether it was.
+pub(super) async fn create_topics(config: &Config, catalogue: &Catalogue) -> Result<Vec<(String, bool)>, Failure> {
+    let brokers = Brokers::connect(config)?;
+    let mut all = Vec::new();
+    for topic in expected_of(config, catalogue)? {
+        let created = brokers.create(&topic).await?;
+        all.push((topic.name, created));
+    }
+    Ok(all)
 }
 
 /// `kafka check`.

@@ -28,6 +28,11 @@ use crate::crash::scene::{PATIENCE, Scene as Hub, Served};
 /// Brokers take memory: one cluster at a time.
 static ONE: Mutex<()> = Mutex::const_new(());
 
+/// Waits until no other test has brokers.
+pub async fn alone() -> MutexGuard<'static, ()> {
+    ONE.lock().await
+}
+
 /// What the catalogue says of Kafka: identity submits there, benefit receives there.
 const IDENTITY: &str = r#"
 [kafka]
@@ -100,7 +105,7 @@ impl Scene {
     }
 
     async fn lay_out(nodes: u16, secured: bool, more: &str) -> Self {
-        let one = ONE.lock().await;
+        let one = alone().await;
         let hub = Hub::lay_out("warn", "");
         let keys = hub.place.folder.join("keys");
         let tls = secured.then(|| {

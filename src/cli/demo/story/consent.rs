@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use waybill_proto::v1;
 
-use super::{Stage, check, income};
+use super::{Stage, check, income, topic, way::Way};
 use crate::cli::demo::{
     population::Record,
     proof,
@@ -25,9 +25,15 @@ pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()
     teller.fact("with her consent, identity gave benefit her e-mail address");
 
     // Benefit's systems go away, so that the next change waits in the hub.
-    stage.benefit_stream.abort();
-    let second = push_contact(stage, 2).await?;
-    teller.fact("her address changed while benefit's systems were away: that transfer waits");
+    let second = match &stage.way {
+        Way::Stream(stream) => {
+            stream.abort();
+            let second = push_contact(stage, 2).await?;
+            teller.fact("her address changed while benefit's systems were away: that transfer waits");
+            second
+        }
+        Way::Topic(_) => topic::change_while_out_of_service(stage, teller).await?,
+    };
 
     let withdrawn = withdraw(stage, &pushed).await?;
     withdraw(stage, &asked).await?;
@@ -51,7 +57,10 @@ pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()
     stage.answered_fields += serde_json::from_slice(&evidence.payload).map_or(0, |record| leaves(&record));
     teller.fact("the request for her income still succeeds");
     teller.detail(&format!("because it never rested on consent, but on {}", income::plain_basis(&basis)));
-    stage.benefit_stream = receive(&stage.benefit, Arc::clone(&stage.benefit_inbox)).await?;
+    match &mut stage.way {
+        Way::Stream(stream) => *stream = receive(&stage.benefit, Arc::clone(&stage.benefit_inbox)).await?,
+        Way::Topic(_) => topic::back_in_service(stage, teller, second).await?,
+    }
     Ok(())
 }
 
@@ -84,7 +93,7 @@ async fn withdraw(stage: &mut Stage, consent: &str) -> anyhow::Result<v1::Withdr
 }
 
 /// Pushes her contact data in its `revision`, and says which transfer that made.
-async fn push_contact(stage: &mut Stage, revision: u64) -> anyhow::Result<String> {
+pub(super) async fn push_contact(stage: &mut Stage, revision: u64) -> anyhow::Result<String> {
     let record = contact(stage, revision)?;
     if revision == 1 {
         stage.given_fields += leaves(&record.body);

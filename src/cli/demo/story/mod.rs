@@ -6,12 +6,15 @@ mod fault;
 mod income;
 mod moving;
 mod rush;
+mod topic;
+mod way;
 
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use waybill_proto::v1;
 
+use self::way::Way;
 use super::{
     population::{Citizen, Population},
     say::Teller,
@@ -33,8 +36,8 @@ pub struct Stage {
     pub tax_inbox: Arc<Inbox>,
     /// What benefit received.
     pub benefit_inbox: Arc<Inbox>,
-    /// Benefit's open Receive stream; closed while its systems are away.
-    pub benefit_stream: tokio::task::JoinHandle<()>,
+    /// How benefit receives.
+    pub way: Way,
     /// The people.
     pub people: Population,
     /// Fields that agencies received in answers to requests.
@@ -56,7 +59,8 @@ impl Stage {
         let portal = System::connect(&place, "benefit/portal").await?;
         let (tax_inbox, benefit_inbox) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
         receive(&tax, Arc::clone(&tax_inbox)).await?;
-        let benefit_stream = receive(&benefit, Arc::clone(&benefit_inbox)).await?;
+        let bootstrap = place.config.kafka.as_ref().map(|kafka| kafka.bootstrap.as_str());
+        let way = Way::open(&benefit, Arc::clone(&benefit_inbox), bootstrap).await?;
         let known = people;
         provide(&tax, move |question| evidence(&known, question)).await?;
         let known = people;
@@ -68,7 +72,7 @@ impl Stage {
             portal,
             tax_inbox,
             benefit_inbox,
-            benefit_stream,
+            way,
             people,
             answered_fields: 0,
             given_fields: 0,
@@ -87,18 +91,31 @@ impl Stage {
         self.open(teller).await?;
         moving::play(self, teller).await.context("step 1")?;
         income::play(self, teller).await.context("step 2")?;
+        topic::award(self, teller).await.context("step 2")?;
         consent::play(self, teller).await.context("step 3")?;
         fault::play(self, teller).await.context("step 4")?;
         rush::play(self, teller).await.context("step 5")?;
+        topic::read_again(self, teller).await.context("step 5")?;
         audit::play(self, teller).await.context("step 6")?;
         self.close(teller);
         Ok(())
+    }
+
+    /// Everybody hangs up.
+    pub async fn leave(self) -> anyhow::Result<()> {
+        match self.way {
+            Way::Stream(_) => Ok(()),
+            Way::Topic(topic) => topic.consumer.stop().await,
+        }
     }
 
     /// The registers tell the agencies what they know of everybody, as on the day on which they join.
     async fn open(&mut self, teller: Teller) -> anyhow::Result<()> {
         let people = self.people.len();
         teller.say(&format!("{people} citizens are known to identity; tax and benefit join and hear what they may."));
+        if self.way.topic().is_some() {
+            topic::introduce(teller);
+        }
         let bar = teller.bar(people as u64 * 2, "records");
         let (mut to_tax, mut to_benefit) = (0, 0);
         let records: Vec<_> = self
