@@ -11,7 +11,7 @@ fn told<'r>(outcomes: &'r [Read], id: &str) -> Vec<&'r Read> {
 }
 
 /// The event in structured mode, as somebody else might write it: a number as a number, a parameter in the media type.
-fn structured(event: &Event, id: &str) -> Event {
+pub fn structured(event: &Event, id: &str) -> Event {
     let mut said = serde_json::Map::new();
     for (name, value) in &event.headers {
         if let Some(name) = name.strip_prefix("ce_") {

@@ -111,8 +111,12 @@ pub async fn assert_once(scene: &Scene, hub: Served, events: usize) {
     assert_in_order(&read);
     println!("{events} events, {} deliveries for {wanted} transfers", read.len());
 
-    // What the brokers have is acknowledged before the hub ends.
-    let (place, size) = (&scene.hub.place, 1 + indices.len() + wanted);
+    assert_comes_to(scene, hub, 1 + indices.len() + wanted).await;
+}
+
+/// The ledger comes to so many entries, what was delivered being acknowledged, and has no more when the hub has ended.
+pub async fn assert_comes_to(scene: &Scene, hub: Served, size: usize) {
+    let place = &scene.hub.place;
     let acknowledged = || async {
         let system = crate::crash::scene::connect(place, "hub/dpo").await;
         let newest = system.ledger.clone().get_checkpoint(waybill_proto::v1::GetCheckpointRequest {}).await.unwrap();
