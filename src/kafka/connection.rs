@@ -62,7 +62,7 @@ impl Connection {
             .set("acks", "all")
             .set("max.in.flight.requests.per.connection", "5")
             .set("message.timeout.ms", "0")
-            .set("linger.ms", "5")
+            .set("linger.ms", "20")
             .set("batch.num.messages", "10000")
             .set("queue.buffering.max.messages", "1000000")
             .set("message.max.bytes", message_bytes_max.to_string());

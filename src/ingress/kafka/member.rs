@@ -85,7 +85,10 @@ impl Member {
             .set("session.timeout.ms", "10000")
             .set("statistics.interval.ms", "5000")
             .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", "8192");
+            // What is fetched ahead of a pause is thrown away, so it is not much; and the library does not rest for a second
+            // whenever there is so much of it.
+            .set("queued.max.messages.kbytes", "4096")
+            .set("fetch.queue.backoff.ms", "10");
         let probe: BaseConsumer<Told> = config.create_with_context(Told)?;
         probe.fetch_metadata(None, ANSWER_MAX)?;
         let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).unwrap_or_default();

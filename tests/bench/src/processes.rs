@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::Duration,
@@ -87,40 +87,6 @@ impl Process {
     }
 }
 
-/// A broker, which ends with its handle.
-#[derive(Debug)]
-pub struct Broker {
-    script: Child,
-    bootstrap: String,
-}
-
-impl Broker {
-    /// Starts one with its data in `folder`.
-    pub fn start(folder: &Path) -> anyhow::Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kafka/broker");
-        let mut command = Command::new(script);
-        command.arg("run").arg(folder.join("kafka")).env("PORT", free_ports()?.to_string());
-        let mut script = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("starting a broker")?;
-        let mut bootstrap = String::new();
-        BufReader::new(script.stdout.take().context("no stdout")?).read_line(&mut bootstrap)?;
-        bootstrap.truncate(bootstrap.trim_end().len());
-        anyhow::ensure!(!bootstrap.is_empty(), "the broker did not start");
-        Ok(Self { script, bootstrap })
-    }
-
-    /// Where clients begin.
-    pub fn bootstrap(&self) -> &str {
-        &self.bootstrap
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        drop(self.script.stdin.take()); // tells the script to stop the broker
-        let _ = self.script.wait(); // it has ended by itself, or does now
-    }
-}
-
 fn cpu_s(process: u32) -> anyhow::Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The second field may hold blanks; after its bracket, utime and stime are the 12th and 13th (proc(5)).
@@ -161,18 +127,6 @@ impl Client {
     pub fn cpu_s(&self) -> anyhow::Result<f64> {
         self.process.cpu_s()
     }
-}
-
-/// The first of two ports in a row that are free now: a broker's, and its controller's.
-fn free_ports() -> anyhow::Result<u16> {
-    let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    for _ in 0..100 {
-        let first = listen(0)?.local_addr()?.port();
-        if first < u16::MAX && listen(first + 1).is_ok() {
-            return Ok(first);
-        }
-    }
-    bail!("no two free ports in a row")
 }
 
 /// One value of a Prometheus page: of the first line that begins with `line`.

@@ -1,5 +1,5 @@
-//! A broker of the demo's own: Apache Kafka, run by `deploy/kafka/broker` in a temporary folder. It ends with the demo,
-//! however that ends.
+//! A broker of the demo's own, and of the bench's: Apache Kafka, run by `deploy/kafka/broker` in a temporary folder. It
+//! ends with who started it, however that ends.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -19,7 +19,7 @@ const PORTS: u16 = 2;
 
 /// A broker that runs.
 #[derive(Debug)]
-pub(super) struct OwnBroker {
+pub struct OwnBroker {
     child: Child,
     bootstrap: String,
     /// Where its data are; removed after it has ended.
@@ -28,7 +28,7 @@ pub(super) struct OwnBroker {
 
 impl OwnBroker {
     /// Starts one, and returns when it listens. Blocks.
-    pub(super) fn start() -> anyhow::Result<Self> {
+    pub fn start() -> anyhow::Result<Self> {
         let script = script()?;
         let folder = tempfile::Builder::new().prefix("waybill-demo-kafka-").tempdir()?;
         let port = free_ports()?;
@@ -53,7 +53,7 @@ impl OwnBroker {
     }
 
     /// Where clients begin.
-    pub(super) fn bootstrap(&self) -> &str {
+    pub fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 }

@@ -21,7 +21,7 @@ use rdkafka::{
     client::DefaultClientContext,
 };
 
-use self::broker::OwnBroker;
+pub use self::broker::OwnBroker;
 use super::{DemoArgs, say::Teller, setup::Place};
 use crate::cli::kafka::create_topics;
 

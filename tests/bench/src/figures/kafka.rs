@@ -6,19 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use waybill::cli::demo::kafka::OwnBroker;
+
 use super::{Bar, Figure, Stage, median};
 use crate::{
     load::{Job, Outcome, To},
-    processes::{Broker, Process, metric},
+    processes::{Process, metric},
     scene::Hub,
 };
 
-/// The part of the records that a side's time and CPU are taken of: neither the start nor the last few.
-const MEASURED: (f64, f64) = (0.1, 0.9);
+/// Of which part of the records time and CPU are taken. Of a drained outbox neither the hub's start nor the last few; of
+/// those that go through all, since the hub may have decided most before the first are delivered.
+const DRAINED: (f64, f64) = (0.1, 0.9);
+const THROUGH: (f64, f64) = (0.0, 1.0);
 /// Hub CPU that a record from Kafka to Kafka may cost.
 const THROUGH_US_MAX: f64 = 60.0;
-/// How often it is looked how far the hub is.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often it is looked how far the hub is: each look costs it a page of metrics.
+const LOOK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The hub's side of a round.
@@ -28,7 +32,7 @@ struct Drained {
 }
 
 pub(super) fn measure(stage: &mut Stage, wanted: impl Fn(&str) -> bool) -> anyhow::Result<Vec<Figure>> {
-    let broker = Broker::start(stage.scene.folder())?;
+    let broker = OwnBroker::start()?;
     let bootstrap = broker.bootstrap().to_owned();
     stage.scene.lay_out_kafka(&bootstrap)?;
     stage.client.run(&Job::Topics { bootstrap: bootstrap.clone() })?;
@@ -78,7 +82,7 @@ fn through(stage: &mut Stage, bootstrap: &str) -> anyhow::Result<Figure> {
         if round > 0 {
             hub.signal("CONT")?;
         }
-        let drained = measured(stage, &hub, before, records)?;
+        let drained = measured(stage, &hub, (before, records), THROUGH)?;
         tell("through", &drained, &bare);
         if round > 0 {
             rounds.push((drained.rate, bare.rate()));
@@ -99,17 +103,22 @@ fn tell(what: &str, drained: &Drained, bare: &Outcome) {
 /// Starts the hub on Kafka, measures while the brokers report so many deliveries, and stops it.
 fn drain(stage: &Stage, records: u64) -> anyhow::Result<Drained> {
     let hub = Process::hub(&stage.scene, Hub::Kafka)?;
-    let drained = measured(stage, &hub, 0, records)?;
+    let drained = measured(stage, &hub, (0, records), DRAINED)?;
     hub.stop()?;
     Ok(drained)
 }
 
-/// Measures while the brokers report so many deliveries more than `before`.
-fn measured(stage: &Stage, hub: &Process, before: u64, records: u64) -> anyhow::Result<Drained> {
+/// Measures while the brokers report so many deliveries more than there were before, on a part of them.
+fn measured(
+    stage: &Stage,
+    hub: &Process,
+    (before, records): (u64, u64),
+    (begin, end): (f64, f64),
+) -> anyhow::Result<Drained> {
     let reach = |part: f64| reach(stage.scene.kafka_metrics, before as f64 + records as f64 * part);
-    let begin = reach(MEASURED.0)?;
+    let begin = reach(begin)?;
     let cpu_before = hub.cpu_s()?;
-    let end = reach(MEASURED.1)?;
+    let end = reach(end)?;
     let cpu_s = hub.cpu_s()? - cpu_before;
     reach(1.0)?;
     let count = end.1 - begin.1;
