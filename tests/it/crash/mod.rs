@@ -12,3 +12,4 @@ mod paths;
 mod readonly;
 pub mod scene;
 mod synced;
+mod told;

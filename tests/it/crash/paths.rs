@@ -6,7 +6,6 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,45 +18,8 @@ use waybill_proto::v1;
 use super::{
     canary::Canary,
     scene::{Scene, until},
+    told::Told,
 };
-
-/// What the hub told: errors as their callers see them, and entries.
-#[derive(Default)]
-pub struct Told {
-    pub errors: Vec<String>,
-    pub entries: Vec<Vec<u8>>,
-}
-
-impl Told {
-    /// Keeps an error; the call must not succeed.
-    fn refused<T>(&mut self, what: &str, answer: Result<tonic::Response<T>, tonic::Status>) {
-        match answer {
-            Ok(_) => panic!("{what} succeeded"),
-            Err(status) => self.error(what, &status),
-        }
-    }
-
-    /// Keeps all that an error says. Only its receipt opens to the caller what the caller itself said of the call.
-    fn error(&mut self, what: &str, status: &tonic::Status) {
-        let details = tonic_types::pb::Status::decode(status.details()).unwrap();
-        self.errors.push(format!("{what}: {} {}", status.message(), details.message));
-        for detail in details.details {
-            if detail.type_url.ends_with("waybill.v1.Refusal") {
-                let mut refusal = v1::Refusal::decode(&*detail.value).unwrap();
-                if let Some(receipt) = refusal.receipt.take() {
-                    self.recorded(Some(&receipt));
-                }
-                self.errors.push(format!("{what}: {refusal:?}"));
-            } else {
-                self.errors.push(format!("{what}: {}", String::from_utf8_lossy(&detail.value)));
-            }
-        }
-    }
-
-    fn recorded(&mut self, receipt: Option<&v1::Receipt>) {
-        self.entries.push(receipt.expect("a receipt").entry.to_vec());
-    }
-}
 
 struct Walk<'a> {
     canary: &'a Canary,
@@ -87,6 +49,7 @@ pub async fn walk(scene: &Scene, canary: &Canary) -> Told {
     let arrived = tax_inbox.transfer(&transfer).await.unwrap();
     assert!(String::from_utf8_lossy(&arrived.payload).contains(&canary.of("name")), "the mark reaches who may see it");
     walk.push_badly().await;
+    walk.stream().await;
     walk.pull(&tax).await;
     walk.consent().await;
     walk.give_up(scene).await;
@@ -216,6 +179,41 @@ impl Walk<'_> {
             let answer = self.submit(made).await;
             self.told.refused(&format!("bad submission {number}"), answer);
         }
+    }
+
+    /// The same in a stream: one that is recorded, and what is refused for its schema, its form, its key.
+    async fn stream(&mut self) {
+        use v1::numbered_outcome::Result as Decided;
+        let person = self.record("identity/person");
+        let mut broken = person.clone();
+        broken.body["dateOfBirth"] = json!(self.canary.of("birth"));
+        let bare = v1::Submission { payload: self.canary.of("bare").into(), ..self.submission(&person) };
+        let key = v1::Submission { idempotency_key: self.canary.of("key"), ..self.submission(&person) };
+        let all = [self.submission(&person), self.submission(&broken), bare, key];
+        let submissions =
+            (0..).zip(all).map(|(number, made)| v1::NumberedSubmission { number, submission: Some(made) });
+        let message = v1::SubmitStreamRequest {
+            receipt_detail: v1::ReceiptDetail::Proof.into(),
+            submissions: submissions.collect(),
+        };
+        let mut exchange = self.identity.exchange.clone();
+        let mut outcomes = exchange.submit_stream(tokio_stream::once(message)).await.unwrap().into_inner();
+        let mut refused = 0;
+        while let Some(response) = outcomes.message().await.unwrap() {
+            for one in response.outcomes {
+                match one.result.unwrap() {
+                    Decided::Outcome(outcome) => {
+                        outcome.recipients.iter().for_each(|one| self.told.recorded(one.receipt.as_ref()));
+                    }
+                    Decided::Refusal(refusal) => {
+                        refused += 1;
+                        self.told.refusal(&format!("in a stream, {}", one.number), refusal);
+                    }
+                    Decided::Busy(busy) => panic!("{busy:?}"),
+                }
+            }
+        }
+        assert_eq!(refused, 3);
     }
 
     fn request(&self, record_type: &str, purpose: &str) -> v1::RequestRequest {
