@@ -181,7 +181,8 @@ impl Get {
         let hub = self.hub.connect(out).await?;
         let got = hub.consent().get(request).await?.into_inner();
         let consent = got.consent.ok_or_else(|| Failure::fault("the hub sent no consent"))?;
-        out.show(|| consent_json(&consent), || consent_text(&consent))
+        out.show(|| consent_json(&consent), || consent_text(&consent))?;
+        out.say(&recorded(got.read.as_ref()))
     }
 }
 
@@ -201,12 +202,18 @@ impl List {
         let request =
             v1::ListRequest { subject: self.subject.read()?, context: Some(self.context.context(self.hub.agency())) };
         let hub = self.hub.connect(out).await?;
-        let consents = hub.consent().list(request).await?.into_inner().consents;
+        let v1::ListResponse { consents, read } = hub.consent().list(request).await?.into_inner();
         if consents.is_empty() {
-            return out.say("this person has given no consent");
+            out.say("this person has given no consent")?;
         }
-        consents.iter().try_for_each(|consent| out.show(|| consent_json(consent), || consent_text(consent)))
+        consents.iter().try_for_each(|consent| out.show(|| consent_json(consent), || consent_text(consent)))?;
+        out.say(&recorded(read.as_ref()))
     }
+}
+
+/// Where it stands that this was read.
+fn recorded(read: Option<&v1::Receipt>) -> String {
+    format!("this reading is recorded{}", receipt::at(read))
 }
 
 fn save(path: Option<&PathBuf>, receipt: Option<&v1::Receipt>, out: &mut Out) -> Result<(), Failure> {

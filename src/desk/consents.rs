@@ -1,6 +1,6 @@
 //! Consents as those who collect them see them: which there are, and how each stands. They see those that others
-//! collected too, since a person may take any of them back at any of these systems; so each reading is an entry, as an
-//! auditor's is. Recording one is `consent.rs`.
+//! collected too, since a person may take any of them back at any of these systems; so each reading is an entry.
+//! Recording one is `consent.rs`.
 
 use std::sync::Arc;
 
@@ -95,7 +95,26 @@ impl Desk {
         let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
         let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
         trace.owner = Owner::Unknown(*first);
-        let mut views = match self.store.find_subject(&identifiers).await? {
+        let mut views = self.views_of(catalogue, &identifiers, only, trace).await?;
+        if only.is_some() && views.is_empty() {
+            return Err(RefusalCode::ConsentUnknown.into());
+        }
+        let searched = if only.is_some() { SEARCHED_ONE } else { SEARCHED_ALL };
+        let read = self.record_read(&caller, trace, searched).await?;
+        // What is shown is not older than the entry of the reading.
+        views = self.views_of(catalogue, &identifiers, only, trace).await?;
+        Ok((views, read))
+    }
+
+    /// The person's consents, or the one with the id `only`, as they stand now.
+    async fn views_of(
+        &self,
+        catalogue: &Catalogue,
+        identifiers: &[IdentifierHash],
+        only: Option<&str>,
+        trace: &mut Trace,
+    ) -> Result<Vec<ConsentView>, Stop> {
+        let mut views = match self.store.find_subject(identifiers).await? {
             Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
             Found::Nobody => Vec::new(),
             Found::One { subject, .. } => {
@@ -105,12 +124,8 @@ impl Desk {
         };
         if let Some(id) = only {
             views.retain(|view| view.id.to_string() == id);
-            if views.is_empty() {
-                return Err(RefusalCode::ConsentUnknown.into());
-            }
         }
-        let searched = if only.is_some() { SEARCHED_ONE } else { SEARCHED_ALL };
-        Ok((views, self.record_read(&caller, trace, searched).await?))
+        Ok(views)
     }
 
     async fn consent_views(&self, catalogue: &Catalogue, subject: &Subject) -> Result<Vec<ConsentView>, CallError> {

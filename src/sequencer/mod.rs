@@ -163,7 +163,8 @@ pub struct Bounds {
     pub batch_entries_max: usize,
     /// Bytes in one commit.
     pub batch_bytes_max: usize,
-    /// From the begin of a commit that many shared to that of the next, unless that would be full before.
+    /// From the begin of a commit that many shared to that of the next, unless as many as a commit holds wait
+    /// already.
     pub batch_wait_max: Duration,
     /// Proposals of one system that wait.
     pub queue_per_system_max: usize,

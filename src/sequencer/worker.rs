@@ -41,8 +41,8 @@ pub(super) struct Worker {
 }
 
 /// From so many proposals in a batch on, more are taken to be on their way. A commit costs nearly the same for one as for
-/// a hundred (a signature, a sync, wake-ups), so while they come like this it pays to wait for some; somebody alone never
-/// waits for others.
+/// a hundred (a signature, a sync, wake-ups), so while they come like this it pays to wait for some. After a batch of
+/// fewer nobody waits.
 pub(super) const COMPANY: usize = 8;
 
 /// A proposal that waits for its batch to become durable.

@@ -62,14 +62,19 @@ async fn tell(args: &DemoArgs, place: Place, teller: Teller) -> anyhow::Result<(
     teller.say(&format!("A hub starts on {} with its data in {}", place.address, place.folder.display()));
     let hub = app::Hub::start(place.config.clone(), app::Surroundings::default()).await?;
     let people = Population::generate(args.seed, args.citizens as usize);
+    let told = play(args, place, people, teller).await;
+    // However it went: nobody is left on the brokers, and nothing half written.
+    told.and(hub.stop().await)
+}
+
+async fn play(args: &DemoArgs, place: Place, people: Population, teller: Teller) -> anyhow::Result<()> {
     let mut stage = Stage::set(place, people, args.changes as usize).await?;
-    stage.play(teller).await?;
-    if args.keep {
+    let mut played = stage.play(teller).await;
+    if played.is_ok() && args.keep {
         stay(&stage, teller)?;
-        tokio::signal::ctrl_c().await?;
+        played = Ok(tokio::signal::ctrl_c().await?);
     }
-    stage.leave().await?;
-    hub.stop().await
+    played.and(stage.leave().await)
 }
 
 /// Says what can be tried while the hub goes on running. A test runs each line as printed.

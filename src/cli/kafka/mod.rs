@@ -72,15 +72,18 @@ fn expected_of(config: &Config, catalogue: &Catalogue) -> Result<Vec<Expected>, 
     Ok(expected::expected(catalogue, &kafka.topics, config.limits.record_bytes_max))
 }
 
-/// Creates the topics that are missing, and says of each whether it was.
-pub(super) async fn create_topics(config: &Config, catalogue: &Catalogue) -> Result<Vec<(String, bool)>, Failure> {
+/// Creates the topics that are missing, and says of each whether it was: in `done`, also of those before one that fails.
+pub(super) async fn create_topics(
+    config: &Config,
+    catalogue: &Catalogue,
+    done: &mut Vec<(String, bool)>,
+) -> Result<(), Failure> {
     let brokers = Brokers::connect(config)?;
-    let mut all = Vec::new();
     for topic in expected_of(config, catalogue)? {
         let created = brokers.create(&topic).await?;
-        all.push((topic.name, created));
+        done.push((topic.name, created));
     }
-    Ok(all)
+    Ok(())
 }
 
 /// `kafka check`.

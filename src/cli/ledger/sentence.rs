@@ -150,6 +150,9 @@ impl Said {
                 format!("{source} answered {recipient}'s request for {what} without a record: {answer}.")
             }
             Kind::ConsentGranted | Kind::ConsentWithdrawn => self.consent(kind),
+            Kind::AuditRead if self.is_about_consents() => {
+                format!("{} looked up this person's consents.", self.actor())
+            }
             Kind::AuditRead => format!("{} read the ledger: {}.", self.actor(), self.searched()),
             Kind::Refusal => format!("A call of {} was refused: {}.", self.actor(), self.refusal()),
             Kind::DeliveryAcknowledged
@@ -198,6 +201,12 @@ impl Said {
     }
 
     /// What an audit looked for. It is text: an object in JSON of what was asked, or `entry 17`.
+    /// Whether what was read are consents, and not entries.
+    fn is_about_consents(&self) -> bool {
+        let text = self.or(Attribute::WhatWasSearched, "");
+        serde_json::from_str(&text).is_ok_and(|asked: Value| asked.get("consents").is_some())
+    }
+
     fn searched(&self) -> String {
         let text = self.or(Attribute::WhatWasSearched, "what was looked for is not shown");
         match serde_json::from_str(&text) {

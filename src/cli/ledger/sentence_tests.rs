@@ -175,6 +175,10 @@ fn a_reading_says_who_read_what() {
         read(r#"{"about":"one person","record_type":"identity/address"}"#),
         "tax (system tax/audit) read the ledger: about one person, record type identity/address."
     );
+    assert_eq!(
+        read(r#"{"about":"one person","consents":"one"}"#),
+        "tax (system tax/audit) looked up this person's consents."
+    );
     assert_eq!(read("entry 5"), "tax (system tax/audit) read the ledger: entry 5.");
     assert_eq!(read("{}"), "tax (system tax/audit) read the ledger: everything.");
 }

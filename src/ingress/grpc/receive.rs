@@ -85,16 +85,37 @@ impl Sending {
                 Some(_) if !self.desk.may_receive(&self.receiver) => {
                     Some(Status::unavailable("the catalogue has changed: connect again"))
                 }
-                Some(batch) => match batch.into_iter().map(delivery).collect() {
-                    Ok(deliveries) => return Some(Ok(said(Written::Deliveries(v1::Deliveries { deliveries })))),
-                    Err(error) => Some(status::of_error(error)),
-                },
+                Some(batch) => {
+                    let deliveries = self.opened(batch).await;
+                    return Some(Ok(said(Written::Deliveries(v1::Deliveries { deliveries }))));
+                }
                 None => Some(Status::unavailable("the hub closes the stream: connect again")),
             },
             end = end => end.unwrap_or(None),
         };
         self.end = None;
         last.map(Err)
+    }
+}
+
+impl Sending {
+    /// Deliveries as they are written. One whose receipt does not open is left out, and counts as not arrived.
+    async fn opened(&self, batch: Vec<Outbound>) -> Vec<v1::Delivery> {
+        let (mut deliveries, mut failed) = (Vec::with_capacity(batch.len()), Vec::new());
+        for outbound in batch {
+            let (id, index) = (outbound.content.id, outbound.content.index);
+            match delivery(outbound) {
+                Ok(delivery) => deliveries.push(delivery),
+                Err(error) => {
+                    tracing::error!(%error, index, "the receipt of a delivery does not open");
+                    failed.push(id);
+                }
+            }
+        }
+        if !failed.is_empty() {
+            drivers::stream::answer(&self.port.reporter(), failed, Outcome::Failed).await;
+        }
+        deliveries
     }
 }
 

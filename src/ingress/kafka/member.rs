@@ -40,6 +40,9 @@ use crate::{
 /// How often partitions are looked after.
 const LOOK_AFTER: Duration = Duration::from_millis(50);
 
+/// When it is asked again who is in the group, if the brokers did not say.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
+
 pub(super) struct Member {
     shared: Arc<Shared>,
     number: usize,
@@ -56,7 +59,11 @@ impl Member {
     pub(super) fn run(self) {
         while !self.stop.is_cancelled() {
             match self.join() {
-                Ok(Some(consumer)) => self.consume(&consumer),
+                Ok(Some(consumer)) => {
+                    if !self.consume(&consumer) {
+                        return;
+                    }
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(%error, "the brokers cannot be reached; trying again");
@@ -92,7 +99,7 @@ impl Member {
         let probe: BaseConsumer<Told> = config.create_with_context(Told)?;
         probe.fetch_metadata(None, ANSWER_MAX)?;
         let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).unwrap_or_default();
-        if !self.is_alone(probe.client()) {
+        if self.alone(probe.client()) == Some(false) {
             return Ok(None);
         }
         drop(probe);
@@ -105,37 +112,41 @@ impl Member {
         config.create_with_context(context).map(Some)
     }
 
-    /// Whether no hub with another ledger reads in the group. Asked before joining, when those are seen that were there,
-    /// and after it: two that come at once then see each other.
-    fn is_alone(&self, client: &Client<impl ClientContext>) -> bool {
+    /// Whether no hub with another ledger reads in the group; `None` where the brokers do not say. Asked before joining,
+    /// when those are seen that were there, and after it: two that come at once then see each other.
+    fn alone(&self, client: &Client<impl ClientContext>) -> Option<bool> {
         let group = self.shared.group();
         let other = stranger::find(client, &group, &self.shared.ledger);
+        let other =
+            other.inspect_err(|error| tracing::warn!(%error, group, "the brokers do not say who is in the group"));
+        let other = other.ok()?;
         if let Some(other) = &other {
             self.shared.refuse(format!(
                 "{other}, of another hub with a ledger of its own, reads in the group {group}: stop that hub, or give this \
                  one another name"
             ));
         }
-        other.is_none()
+        Some(other.is_none())
     }
 
-    fn consume(&self, consumer: &Consumer) {
-        let (mut subscribed, mut joined) = (Vec::new(), false);
-        while !self.stop.is_cancelled() {
+    /// Reads until it is told to stop; `false` where somebody else reads.
+    fn consume(&self, consumer: &Consumer) -> bool {
+        let (mut subscribed, mut alone, mut ask) = (Vec::new(), None, Instant::now());
+        while !self.stop.is_cancelled() && alone != Some(false) {
             self.subscribe(consumer, &mut subscribed);
             look_after(consumer);
-            if !joined && !consumer.context().partitions.lock().is_empty() {
-                joined = true;
-                if !self.is_alone(consumer.client()) {
-                    break;
-                }
+            if alone.is_none() && Instant::now() >= ask && !consumer.context().partitions.lock().is_empty() {
+                alone = self.alone(consumer.client());
+                ask = Instant::now() + ASK_AGAIN;
+            } else {
+                self.read(consumer, Instant::now() + LOOK_AFTER);
             }
-            self.read(consumer, Instant::now() + LOOK_AFTER);
         }
         if let Ok(all) = consumer.assignment() {
             consumer.context().revoked(consumer, &all);
         }
         consumer.unsubscribe();
+        alone != Some(false)
     }
 
     fn subscribe(&self, consumer: &Consumer, subscribed: &mut Vec<String>) {

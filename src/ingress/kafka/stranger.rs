@@ -1,17 +1,19 @@
 //! Whether a hub with another ledger reads in the group: each would take half of what is written, and neither would know
 //! the other's repeats. A member's client id names its ledger.
 //!
-//! This sees who is there now; whoever was there before is seen by what the group has consumed (`assignment.rs`).
+//! This sees who is there now, if the brokers say so: one that is down keeps them from it, and then it is asked again
+//! later. Whoever was there before is seen by what the group has consumed (`assignment.rs`).
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use rdkafka::{
     client::{Client, ClientContext},
+    error::KafkaError,
     groups::{GroupInfo, GroupMemberInfo},
 };
 
-/// How long the brokers may take to say who is in a group. If they do not say, what the group has consumed still tells.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long the brokers may take to say who is in a group. A member reads nothing meanwhile.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 const PREFIX: &str = "waybill-in.";
 
 /// How a member calls itself.
@@ -20,15 +22,17 @@ pub(super) fn client_id(ledger: &str, number: usize) -> String {
 }
 
 /// The client id of a member of the group that reads for another ledger.
-pub(super) fn find(client: &Client<impl ClientContext>, group: &str, ledger: &str) -> Option<String> {
-    let listed = client.fetch_group_list(Some(group), ANSWER_MAX);
-    let listed =
-        listed.inspect_err(|error| tracing::info!(%error, "the brokers do not say who is in the group")).ok()?;
+pub(super) fn find(
+    client: &Client<impl ClientContext>,
+    group: &str,
+    ledger: &str,
+) -> Result<Option<String>, KafkaError> {
+    let listed = client.fetch_group_list(Some(group), ANSWER_MAX)?;
     // The library panics on a client id that is not UTF-8: that is no hub's.
     let id =
         |member: &GroupMemberInfo| std::panic::catch_unwind(AssertUnwindSafe(|| member.client_id().to_owned())).ok();
     let members = listed.groups().iter().flat_map(GroupInfo::members);
-    members.filter_map(id).find(|id| is_stranger(id, ledger))
+    Ok(members.filter_map(id).find(|id| is_stranger(id, ledger)))
 }
 
 /// Members that are no hub's (a console, a test) change no store.

@@ -47,7 +47,8 @@ const MIB: u64 = 1 << 20;
 
 /// Threads that flush and compact. With two, one spins while the other flushes: it hands on compactions without end.
 const WORKERS: usize = 3;
-/// How far those threads stand back for calls (nice(2)): a flush then takes what is left of the cores, not half of them.
+/// How far those threads stand back for calls (nice(2)): a flush then takes a third of the share of a thread that
+/// answers calls.
 const BACKGROUND_NICE: i32 = 5;
 
 /// Rows that are written once, in the order of their keys: tables never overlap, so compaction moves them without

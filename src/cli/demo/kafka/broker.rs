@@ -65,9 +65,9 @@ impl Drop for OwnBroker {
     }
 }
 
-/// The script, in the checkout that the demo is run in or was built in.
+/// The script, in the checkout that the demo was built in or is run in.
 fn script() -> anyhow::Result<PathBuf> {
-    let beside = [std::env::current_dir().ok(), std::env::current_exe().ok()];
+    let beside = [std::env::current_exe().ok(), std::env::current_dir().ok()];
     let found = beside.iter().flatten().find_map(|from| above(from));
     found.with_context(|| {
         format!(
@@ -78,7 +78,8 @@ fn script() -> anyhow::Result<PathBuf> {
 }
 
 fn above(from: &Path) -> Option<PathBuf> {
-    from.ancestors().map(|folder| folder.join(SCRIPT)).find(|script| script.is_file())
+    let is_checkout = |folder: &&Path| folder.join(SCRIPT).is_file() && folder.join("proto/waybill/v1").is_dir();
+    from.ancestors().find(is_checkout).map(|folder| folder.join(SCRIPT))
 }
 
 /// The first of the ports in a row that are free now.

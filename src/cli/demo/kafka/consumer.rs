@@ -21,8 +21,8 @@ use crate::cli::demo::systems::{Inbox, PATIENCE};
 
 pub use super::books::Counts;
 
-/// Benefit's consumer group.
-pub const GROUP: &str = "benefit.claims";
+/// Benefit's consumer group; the demo's alone, since it is deleted at the end.
+pub const GROUP: &str = "waybill-demo.benefit.claims";
 const TOPIC: &str = "waybill.out.benefit";
 
 /// A consumer that runs.

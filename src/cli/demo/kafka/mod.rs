@@ -14,11 +14,11 @@ pub mod submitter;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
+    types::RDKafkaErrorCode,
 };
 
 pub use self::broker::OwnBroker;
@@ -56,16 +56,18 @@ impl Brokers {
     /// them may be there: what lies in it would be told as part of the story.
     pub async fn make_topics(&mut self, place: &Place) -> anyhow::Result<()> {
         let catalogue = place.catalogue()?;
-        let topics = create_topics(&place.config, &catalogue).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let mut topics = Vec::new();
+        let created = create_topics(&place.config, &catalogue, &mut topics).await;
         let (made, there): (Vec<_>, Vec<_>) = topics.into_iter().partition(|(_, made)| *made);
         let names = |topics: Vec<(String, bool)>| topics.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         if self.own.is_none() {
             self.made = names(made);
         }
-        if there.is_empty() {
+        if there.is_empty() && created.is_ok() {
             return Ok(());
         }
         self.remove_topics().await?;
+        created.map_err(|failure| anyhow::anyhow!("{failure}"))?;
         anyhow::bail!(
             "the brokers have {} already, of another hub or of a demo that was broken off: delete them there, or let the \
              demo start a broker of its own (--kafka without --bootstrap)",
@@ -80,8 +82,13 @@ impl Brokers {
         }
         self.remove_topics().await?;
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        // A group that never had a member is not there.
-        drop(self.admin()?.delete_groups(&groups, &options()).await.context("the demo's groups stay on the brokers")?);
+        for deleted in self.admin()?.delete_groups(&groups, &options()).await? {
+            match deleted {
+                // One that never had a member is not there.
+                Ok(_) | Err((_, RDKafkaErrorCode::GroupIdNotFound)) => {}
+                Err((name, code)) => anyhow::bail!("the group {name} stays on the brokers: {code}"),
+            }
+        }
         Ok(())
     }
 

@@ -19,8 +19,8 @@ use crate::cli::demo::{
 
 const IN: &str = "waybill.in.benefit";
 const OUTCOMES: &str = "waybill.outcomes.benefit";
-/// Who reads outcomes.
-pub const GROUP: &str = "benefit.outcomes";
+/// Who reads outcomes; the demo's alone, since it is deleted at the end.
+pub const GROUP: &str = "waybill-demo.benefit.outcomes";
 
 /// Submits a new record, and returns what became of it.
 pub async fn submit(bootstrap: &str, record: &Record, reason: &str) -> anyhow::Result<Value> {

@@ -56,7 +56,7 @@ fn out(stage: &mut Stage, bootstrap: &str) -> anyhow::Result<Figure> {
     let (mut rounds, mut hub_us) = (Vec::new(), Vec::new());
     for _ in 0..stage.plan.rounds {
         let hub = Process::hub(&stage.scene, Hub::BeforeKafka)?;
-        stage.client.run(&Job::PileUp { records })?;
+        stage.client.run(&Job::Fill { to: To::Kafka, records })?;
         hub.stop()?;
         let drained = drain(stage, records)?;
         let bare = stage.client.run(&Job::Copies { bootstrap: bootstrap.to_owned(), records })?;

@@ -216,11 +216,12 @@ impl Bench {
             if wanted("p99_added") {
                 show(latency::measure(&mut stage)?);
             }
-            if wanted("kafka_out") || wanted("kafka_through") {
-                kafka::measure(&mut stage, &wanted)?.into_iter().for_each(&mut show);
-            }
             if wanted("growth") {
                 show(growth::measure(&mut stage)?);
+            }
+            // Last, since they need Java and Maven.
+            if wanted("kafka_out") || wanted("kafka_through") {
+                kafka::measure(&mut stage, &wanted)?.into_iter().for_each(&mut show);
             }
         }
         Ok(())

@@ -145,8 +145,7 @@ pub(super) fn produce(
     let producer = ThreadedProducer::from_config_and_context(&config, reported.clone())?;
     // Connecting is not measured.
     producer.client().fetch_metadata(Some(IN), PATIENCE)?;
-    let started = Instant::now();
-    let mut bytes = 0;
+    let (mut bytes, mut part) = (0, Part::new(records));
     for Written { topic, key, headers, value } in messages.take(usize::try_from(records)?) {
         bytes = value.len();
         let mut record = BaseRecord::to(topic).key(&key[..]).payload(&value[..]).headers(headers);
@@ -157,13 +156,45 @@ pub(super) fn produce(
             record = back;
             pause();
         }
+        part.look(&reported);
     }
     while reported.good.load(Ordering::Relaxed) < records {
         anyhow::ensure!(reported.failed.load(Ordering::Relaxed) == 0, "the brokers did not take everything");
+        part.look(&reported);
         pause();
     }
-    let seconds = started.elapsed().as_secs_f64();
+    part.look(&reported);
+    let (records, seconds) = part.measured().context("too few messages")?;
     Ok(Outcome { records, total: records, seconds, answer_bytes: u32::try_from(bytes)?, ..Outcome::default() })
+}
+
+/// The part of all reports that is measured, as of the hub's: neither the first tenth nor the last.
+struct Part {
+    records: u64,
+    begin: Option<(u64, Instant)>,
+    end: Option<(u64, Instant)>,
+}
+
+impl Part {
+    const fn new(records: u64) -> Self {
+        Self { records, begin: None, end: None }
+    }
+
+    fn look(&mut self, reported: &Reported) {
+        let done = reported.good.load(Ordering::Relaxed);
+        if self.begin.is_none() && done >= self.records / 10 {
+            self.begin = Some((done, Instant::now()));
+        }
+        if self.end.is_none() && done >= self.records * 9 / 10 {
+            self.end = Some((done, Instant::now()));
+        }
+    }
+
+    /// How many, in how many seconds.
+    fn measured(&self) -> Option<(u64, f64)> {
+        let (begin, end) = (self.begin?, self.end?);
+        Some((end.0 - begin.0, (end.1 - begin.1).as_secs_f64()))
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a thread of its own that waits for the library")]
@@ -171,7 +202,7 @@ fn pause() {
     std::thread::sleep(FULL);
 }
 
-/// Produces copies of the first delivery, its key and headers included. Blocks.
+/// Produces copies of the first delivery with all its headers, each for another person. Blocks.
 pub(super) fn produce_copies(bootstrap: &str, records: u64) -> anyhow::Result<Outcome> {
     let mut config = connection(bootstrap).client("bench");
     config.set("group.id", "bench").set("enable.auto.commit", "false");
@@ -183,11 +214,12 @@ pub(super) fn produce_copies(bootstrap: &str, records: u64) -> anyhow::Result<Ou
     consumer.assign(&all)?;
     let message = consumer.poll(PATIENCE).context("no delivery has arrived")??;
     let headers = message.headers().context("a delivery without headers")?.detach();
-    let of = |bytes: Option<&[u8]>| Bytes::copy_from_slice(bytes.unwrap_or_default());
-    let (key, value) = (of(message.key()), of(message.payload()));
-    let copies = std::iter::repeat_with(move || Written {
+    let key_bytes = message.key().map_or(0, <[u8]>::len);
+    let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+    let copies = (0_u64..).map(move |nth| Written {
         topic: BESIDE,
-        key: key.clone(),
+        // Another person's each, so that they spread over the partitions as deliveries do.
+        key: format!("{nth:0key_bytes$}").into(),
         headers: headers.clone(),
         value: value.clone(),
     });

@@ -63,8 +63,6 @@ pub enum Job {
     Everybody { to: To },
     /// Calls, with deliveries awaited.
     Delivered { in_flight: usize, seconds: f64 },
-    /// So many records from a stream, for the one recipient that takes none.
-    PileUp { records: u64 },
     /// Makes the topics.
     Topics { bootstrap: String },
     /// So many submissions to the inbound topic.
@@ -153,9 +151,6 @@ impl Client {
             Job::Paced { to, rate, seconds } => paced::run(self.target(to).await?, self, rate, seconds).await,
             Job::Stream { to, seconds } => {
                 stream::run(self.target(to).await?, self, stream::Until::Time(seconds)).await
-            }
-            Job::PileUp { records } => {
-                stream::run(self.target(To::Kafka).await?, self, stream::Until::Count(records)).await
             }
             Job::Topics { bootstrap } => kafka::make_topics(&bootstrap).await,
             Job::Submissions { bootstrap, records } => {
