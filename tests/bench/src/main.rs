@@ -21,7 +21,7 @@ use scene::Scene;
 #[derive(Debug, Parser)]
 #[command(about = "Measures Waybill's figures", version)]
 struct Cli {
-    /// Shorter, in less than three minutes; growth to a tenth of the size
+    /// Shorter, in some minutes; growth to a tenth of the size
     #[arg(long)]
     quick: bool,
     /// One JSON object a figure
