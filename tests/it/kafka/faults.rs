@@ -7,8 +7,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::{
     load::{Load, assert_once},
-    scene::{Event, Scene},
+    scene::{Event, Read, Scene},
 };
+
+/// Far more than a window of one.
+const EVENTS: usize = 60;
 
 fn kills() -> usize {
     std::env::var("WAYBILL_KILLS").map_or(6, |text| text.parse().expect("WAYBILL_KILLS is a number"))
@@ -111,4 +114,27 @@ async fn a_hub_with_another_ledger_in_the_group_refuses_to_run_and_disturbs_nobo
     // Nobody is there any more, but somebody was.
     assert!(hub.stop().await.success());
     refuses("another hub, with another store, is or was in the group").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_with_a_window_of_one_is_paused_and_resumed_and_loses_nothing() {
+    let scene = Scene::with(1, "[limits]\nkafka_window_max = 1\n").await;
+    let producer = scene.producer();
+    for number in 0..EVENTS {
+        let record = scene.people.citizen(number).unwrap().moved_record(1);
+        Event::of(&record, &number.to_string()).send(&producer, "waybill.in.identity").await;
+    }
+    // All of it lies there before anybody reads: far more than a window.
+    let hub = scene.start();
+    let outcomes = scene.read_some("waybill.outcomes.identity", EVENTS).await;
+    let told = |one: &Read| (one.key.clone(), one.header("ce_eventid").parse::<usize>().unwrap());
+    let told: Vec<(String, usize)> = outcomes.iter().map(told).collect();
+    for (partition, _) in &told {
+        let of_one = told.iter().filter(|(key, _)| key == partition).map(|(_, event)| event);
+        assert!(of_one.is_sorted(), "the outcomes of partition {partition} keep its order: {told:?}");
+    }
+    let mut events: Vec<usize> = told.iter().map(|(_, event)| *event).collect();
+    events.sort_unstable();
+    assert_eq!(events, (0..EVENTS).collect::<Vec<_>>(), "each has one outcome");
+    assert!(hub.stop().await.success());
 }
