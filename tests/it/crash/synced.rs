@@ -1,4 +1,5 @@
-//! A system-call trace of the real binary: no acknowledgement is written before its commit is on the disk.
+//! The real binary under a system-call tracer: no acknowledgement is written before its commit is on the disk, and a disk
+//! that takes nothing more stops it.
 
 use std::{collections::HashMap, fs};
 
@@ -38,6 +39,38 @@ async fn no_acknowledgement_precedes_the_sync_of_its_commit() {
     // Before the calls come the answers of the handshake.
     for (number, answer) in answers[answers.len() - CALLS..].iter().enumerate() {
         assert_eq!(*answer, Progress::Synced, "call {number} of {CALLS}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_fails_stops_the_hub_and_what_was_acknowledged_before_is_there() {
+    let scene = Scene::lay_out("warn", "[store]\nreserve_bytes = 0\n");
+    let trace = scene.beside("trace");
+    // Counted for each thread: from the sequencer's 20th on, the disk takes nothing more.
+    let failing = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=20+"];
+    let hub = scene.start_under(&[&["strace", "-D", "-f", "-o", trace.to_str().unwrap()][..], &failing].concat());
+    let identity = scene.connect("identity/registry").await;
+    let mut acknowledged = Vec::new();
+    for citizen in Population::generate(1, 60).citizens() {
+        let pushed = submission(&citizen.moved_record(1), v1::Change::Changed, "trace");
+        let request = v1::SubmitRequest { submission: Some(pushed) };
+        match identity.exchange.clone().submit(request.clone()).await {
+            Ok(answer) => acknowledged.push((request, answer.into_inner())),
+            Err(_) => break,
+        }
+    }
+    assert!((1..60).contains(&acknowledged.len()), "{} calls were answered", acknowledged.len());
+    assert_eq!(hub.ended().await.code(), Some(1), "{}", scene.log());
+
+    let _hub = scene.start();
+    let identity = scene.connect("identity/registry").await;
+    for (request, answer) in acknowledged {
+        let again = identity.exchange.clone().submit(request).await.unwrap().into_inner();
+        let index = |answer: &v1::SubmitResponse| {
+            let recipients = &answer.outcome.as_ref().unwrap().recipients;
+            recipients.iter().map(|one| one.receipt.as_ref().unwrap().index).collect::<Vec<_>>()
+        };
+        assert_eq!(index(&again), index(&answer), "it is there, and a repeat finds it");
     }
 }
 
