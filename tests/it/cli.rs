@@ -2,4 +2,5 @@
 //! its page say leads to a hub that serves, and each command against it ends with the code that its help promises.
 
 mod keep;
+mod revoked;
 mod served;
