@@ -95,42 +95,48 @@ impl Desk {
         let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
         let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
         trace.owner = Owner::Unknown(*first);
-        let mut views = self.views_of(catalogue, &identifiers, only, trace).await?;
-        if only.is_some() && views.is_empty() {
+        let known = self.subject_of(&identifiers, trace).await?;
+        let is_asked = |fact: &Fact| {
+            matches!(fact.scope, FactScope::Consent { .. }) && only.is_none_or(|id| fact.id.to_string() == id)
+        };
+        let facts = known.iter().flat_map(|subject| &subject.facts.rows);
+        if only.is_some() && !facts.into_iter().any(is_asked) {
             return Err(RefusalCode::ConsentUnknown.into());
         }
         let searched = if only.is_some() { SEARCHED_ONE } else { SEARCHED_ALL };
         let read = self.record_read(&caller, trace, searched).await?;
-        // What is shown is not older than the entry of the reading.
-        views = self.views_of(catalogue, &identifiers, only, trace).await?;
+        // Looked up again: what is shown is not older than the entry of the reading.
+        let views = match self.subject_of(&identifiers, trace).await? {
+            Some(subject) => {
+                self.consent_views(catalogue, subject.facts.rows.iter().filter(|fact| is_asked(fact))).await?
+            }
+            None => Vec::new(),
+        };
         Ok((views, read))
     }
 
-    /// The person's consents, or the one with the id `only`, as they stand now.
-    async fn views_of(
+    async fn subject_of(
         &self,
-        catalogue: &Catalogue,
         identifiers: &[IdentifierHash],
-        only: Option<&str>,
         trace: &mut Trace,
-    ) -> Result<Vec<ConsentView>, Stop> {
-        let mut views = match self.store.find_subject(identifiers).await? {
-            Found::Several => return Err(RefusalCode::SubjectAmbiguous.into()),
-            Found::Nobody => Vec::new(),
+    ) -> Result<Option<Arc<Subject>>, Stop> {
+        match self.store.find_subject(identifiers).await? {
+            Found::Several => Err(RefusalCode::SubjectAmbiguous.into()),
+            Found::Nobody => Ok(None),
             Found::One { subject, .. } => {
                 trace.owner = Owner::Subject(subject.id);
-                self.consent_views(catalogue, &subject).await?
+                Ok(Some(subject))
             }
-        };
-        if let Some(id) = only {
-            views.retain(|view| view.id.to_string() == id);
         }
-        Ok(views)
     }
 
-    async fn consent_views(&self, catalogue: &Catalogue, subject: &Subject) -> Result<Vec<ConsentView>, CallError> {
+    async fn consent_views<'a>(
+        &self,
+        catalogue: &Catalogue,
+        facts: impl Iterator<Item = &'a Fact>,
+    ) -> Result<Vec<ConsentView>, CallError> {
         let mut views = Vec::new();
-        for fact in &subject.facts.rows {
+        for fact in facts {
             let FactScope::Consent { agreement, revision } = &fact.scope else { continue };
             let index = self.index_of(fact.id).await?;
             views.push(ConsentView {
