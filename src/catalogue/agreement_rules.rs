@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     agency::{AgencyId, Role},
-    agreement::{Article6, Demand, Direction, PurposeId},
+    agreement::{Article6, Demand, Direction, PurposeId, Retention},
     record::RecordTypeId,
 };
 
@@ -102,6 +102,9 @@ impl Scene<'_> {
             && until.value.0 <= draft.valid_from
         {
             self.problems.at(&until.spot, Fault::ValidityEmpty {});
+        }
+        if let Some(term) = draft.retention.payload.as_ref().filter(|term| term.value < Retention::NONE_MEANS) {
+            self.problems.at(&term.spot, Fault::PayloadTermShort {});
         }
     }
 

@@ -70,7 +70,7 @@ pub(super) struct BasisDraft {
 /// The table `[retention]`.
 #[derive(Debug)]
 pub(super) struct RetentionDraft {
-    payload: Option<Duration>,
+    pub(super) payload: Option<At<Duration>>,
     trail: Duration,
     at_recipient: Option<Duration>,
 }
@@ -142,7 +142,7 @@ fn read_retention(mut table: TableReader<'_>) -> Option<RetentionDraft> {
     let at_recipient = table.required::<HumaneOrNone>("at_recipient");
     table.finish();
     Some(RetentionDraft {
-        payload: payload.and_then(|found| found.value.0),
+        payload: payload.and_then(|At { spot, value }| value.0.map(|value| At { spot, value })),
         trail: trail?.value.0,
         at_recipient: at_recipient?.value.0,
     })
@@ -223,7 +223,7 @@ impl AgreementDraft {
             valid_from: self.valid_from,
             valid_until: self.until(),
             retention: Retention {
-                payload: self.retention.payload,
+                payload: self.retention.payload.as_ref().map(|found| found.value),
                 trail: self.retention.trail,
                 at_recipient: self.retention.at_recipient,
             },

@@ -128,6 +128,9 @@ faults! {
     AgreementWithSelf { agency },
         "source and recipient are both `{agency}`",
         "an agreement is between two agencies; inside one, none is needed";
+    PayloadTermShort {},
+        "a payload would have to go within less than two hours of its acknowledgement: the hub does not promise that",
+        "write `none`, which means within two hours, or a longer term: it is the longest that is allowed";
     AgreementOverlaps { other },
         "it overlaps with agreement `{other}`: same direction, agencies, record type, major version and purpose \
          at the same time",

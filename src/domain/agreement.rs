@@ -101,12 +101,18 @@ pub enum Scope {
 /// How long things are kept, each on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
-    /// The payload in the hub after acknowledgement; `None` is gone within two hours of it.
+    /// The longest that the payload may be in the hub after acknowledgement; `None` is [`Self::NONE_MEANS`]. The hub
+    /// never keeps it longer than that.
     pub payload: Option<Duration>,
     /// The trail: the evidence of the transfer.
     pub trail: Duration,
     /// At the recipient, told with each delivery.
     pub at_recipient: Option<Duration>,
+}
+
+impl Retention {
+    /// Within what a payload is gone from the hub when nothing may be kept; a shorter term would be an empty promise.
+    pub const NONE_MEANS: Duration = Duration::from_hours(2);
 }
 
 /// An agreement, compiled from the catalogue.

@@ -19,12 +19,16 @@ use crate::{
 
 const HOUR: Duration = Duration::from_hours(1);
 const CLAIMS: &str = "benefit/claims";
-const TERM: Duration = Duration::from_hours(24 * 30);
+
+/// How long a dead letter is kept, unless it is configured.
+fn term() -> Duration {
+    Limits::default().dead_letter_s_max
+}
 
 /// What the hub does every minute.
 async fn retire(scene: &Scene) -> usize {
     let (store, desk, now) = (scene.core().store.clone(), scene.core().desk.clone(), scene.now());
-    tokio::task::spawn_blocking(move || retire_payloads(&store, &desk, now, TERM).unwrap()).await.unwrap()
+    tokio::task::spawn_blocking(move || retire_payloads(&store, &desk, now, term()).unwrap()).await.unwrap()
 }
 
 /// Where the epoch's key of an entry's payload lies now.
@@ -126,6 +130,23 @@ async fn a_repeated_request_gets_its_evidence_while_it_is_kept_and_is_told_when_
     assert_eq!(scene.size(), size, "a repeat adds nothing");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_a_recipient_may_keep_a_record_is_told_with_it() {
+    let scene = Scene::new().await;
+    let years = |years: u64| years * 365 * 24 * 3600;
+    pushed(&scene, 0).await;
+    // As the demo's agreements say.
+    for (system, agreed) in [(CLAIMS, years(5)), ("tax/registry", years(10))] {
+        let (mut recipient, _) = Recipient::with_credit(&scene, system, 1).await;
+        assert_eq!(recipient.next().await.keep_seconds, agreed, "{system}");
+    }
+    provide_always(&scene, "tax/registry", scene.record(0, "tax/income-statement")).await;
+    let request = scene.request(0, "tax/income-statement", "income-assessment");
+    let answered = scene.exchange(CLAIMS).await.request(request).await.unwrap().into_inner();
+    let Some(Answer::Evidence(evidence)) = answered.answer else { panic!("{answered:?}") };
+    assert_eq!(evidence.keep_seconds, years(5));
+}
+
 async fn settled(scene: &Scene, system: &str, transfer: &str, state: v1::DeliveryState) {
     let asked = || v1::GetTransferRequest { transfer_id: transfer.into(), context: context() };
     let mut exchange = scene.exchange(system).await;
@@ -158,7 +179,7 @@ async fn a_dead_letter_can_be_replayed_until_its_term_is_over_and_then_nobody_ca
     to_next_hour(&scene, Duration::from_mins(11));
     assert_eq!(retire(&scene).await, 1);
     // Just within the term: both are kept, and one is replayed, whole.
-    scene.clock.advance(TERM.saturating_sub(Duration::from_hours(2)));
+    scene.clock.advance(term().saturating_sub(Duration::from_hours(2)));
     retire(&scene).await;
     replay(one).make(&scene, "hub/operator").await.unwrap();
     let delivery = benefit.next().await;

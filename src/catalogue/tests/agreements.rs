@@ -46,6 +46,17 @@ fn an_agreement_ends_after_it_begins() {
 }
 
 #[test]
+fn a_payloads_term_is_none_or_one_that_the_hub_keeps() {
+    let written = |term: &str| after(PUSH, "payload = \"none\"", &format!("payload = \"{term}\""));
+    assert_eq!(written("2h"), Vec::<String>::new());
+    assert_eq!(
+        written("7199s"),
+        ["agreements/push.toml:18: a payload would have to go within less than two hours of its acknowledgement: \
+          the hub does not promise that"]
+    );
+}
+
+#[test]
 fn two_agreements_on_the_same_never_hold_at_one_time() {
     let mut scene = Scene::new();
     let second = scene.text(PULL).replace("valid_from = 2026-01-01", "valid_from = 2029-12-31");

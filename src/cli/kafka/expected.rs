@@ -5,12 +5,13 @@ use std::time::Duration;
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     config::Topics,
-    domain::{agency::AgencyId, agreement::Direction},
+    domain::{
+        agency::AgencyId,
+        agreement::{Direction, Retention},
+    },
     kafka::{Topic, TopicKind},
 };
 
-/// How long payloads are kept where an agreement says "none": the hub's own bound for that.
-const NONE_MEANS: Duration = Duration::from_hours(2);
 /// How long a topic is kept whose agency has no agreement yet.
 const WITHOUT_AGREEMENT: Duration = Duration::from_hours(2);
 /// What a message may have beside its record.
@@ -107,7 +108,7 @@ pub(super) fn submitted<'c>(
 
 /// The shortest term of a payload among the agreements that a topic serves.
 fn term(catalogue: &Catalogue, topic: &Topic) -> Duration {
-    let term = |known: &CompiledAgreement| known.agreement.retention.payload.unwrap_or(NONE_MEANS).max(NONE_MEANS);
+    let term = |known: &CompiledAgreement| known.agreement.retention.payload.unwrap_or(Retention::NONE_MEANS);
     let shortest = match topic.kind {
         TopicKind::In | TopicKind::Outcomes | TopicKind::Dead => submitted(catalogue, &topic.agency).map(term).min(),
         TopicKind::Out | TopicKind::Acks => received(catalogue, &topic.agency).map(term).min(),
