@@ -90,7 +90,7 @@ impl Keyspaces {
             e => read(e),
         })?;
         let keyspace = |name, options: fn() -> KeyspaceCreateOptions| db.keyspace(name, options).map_err(read);
-        Ok(Self {
+        let opened = Self {
             meta: keyspace("meta", || random(MIB))?,
             commits: keyspace("commits", || appended(32 * MIB))?,
             payloads: keyspace("payloads", || appended(64 * MIB))?,
@@ -104,7 +104,11 @@ impl Keyspaces {
             inbound: keyspace("inbound", || random(16 * MIB))?,
             index: keyspace("index", || appended(16 * MIB))?,
             db,
-        })
+        };
+        // The LSM syncs what is in the folder of a new keyspace, and not the name under which it lies.
+        sync_folder(&folder.join("keyspaces"))
+            .map_err(|e| StoreError::Fatal(format!("the store's folders cannot be synced: {e}")))?;
+        Ok(opened)
     }
 }
 
@@ -121,6 +125,11 @@ fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, StoreErr
     };
     let opened = std::thread::scope(|scope| scope.spawn(lowered).join());
     opened.map_err(|_| StoreError::Fatal("the thread that opens the database has failed".to_owned()))
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Takes the LSM's own lock, so that nobody's journal is mended while it is being written.

@@ -1,13 +1,7 @@
 //! Creating and opening a store: whose it is, whether it is whole, and what memory is built from. Nothing is created by
 //! opening.
 
-use std::{
-    fs::{self, File},
-    io,
-    os::unix::fs::DirBuilderExt,
-    path::Path,
-    sync::Arc,
-};
+use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use fjall::PersistMode;
@@ -21,7 +15,7 @@ use super::{
     health::Health,
     history::{History, commit_key},
     index::{FLUSHED, Flusher, Index},
-    keyspaces::{Keyspaces, fatal, read},
+    keyspaces::{Keyspaces, fatal, read, sync_folder},
     known::KnownCalls,
     people::People,
     random::random,
@@ -119,10 +113,6 @@ impl EmbeddedStore {
             }),
         })
     }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Format u8 · environment and origin, each with its length u16 · the sealed check of the key.

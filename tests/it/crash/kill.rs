@@ -1,8 +1,10 @@
-//! The hub is killed under load, again and again: what was acknowledged is there, provable and delivered, and once.
+//! The hub is killed under load, again and again, and the power goes with it or stays: what was acknowledged is there,
+//! provable and delivered, and once.
 
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
+    path::Path,
     sync::Arc,
 };
 
@@ -19,8 +21,9 @@ use waybill::{
 use waybill_proto::v1;
 
 use super::{
+    disk::Disk,
     load::Load,
-    scene::{Scene, connect, copy_folder, until},
+    scene::{Scene, Served, connect, copy_folder, until},
 };
 
 const CALLERS: usize = 12;
@@ -35,10 +38,50 @@ fn kills() -> usize {
     std::env::var("WAYBILL_KILLS").map_or(5, |text| text.parse().expect("WAYBILL_KILLS is a number"))
 }
 
+/// What goes down, again and again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Down {
+    /// The process: what it has written is left.
+    Process,
+    /// The power: what was synced is left.
+    Power,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hub_that_is_killed_under_load_loses_nothing_it_acknowledged_and_does_nothing_twice() {
+    goes_down(Down::Process).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_power_goes_under_load_nothing_acknowledged_is_lost_and_nothing_happens_twice() {
+    goes_down(Down::Power).await;
+}
+
+/// Starts the hub for the `nth` time, on a disk that can lose power.
+fn start_on_disk(scene: &Scene, nth: usize) -> (Served, Disk) {
+    let disk = Disk::new(&scene.place.config.paths.data, &scene.beside(&format!("disk-{nth}")));
+    let variables = disk.environment().map(|(name, value)| format!("{name}={}", value.to_str().unwrap()));
+    let command: Vec<&str> = ["env"].into_iter().chain(variables.iter().map(String::as_str)).collect();
+    (scene.start_under(&command), disk)
+}
+
+/// Leaves of the data folder what was synced.
+fn lose_power(disk: &Disk, data: &Path, left: &Path) {
+    disk.lay_out(left);
+    fs::remove_dir_all(data).unwrap();
+    fs::rename(left, data).unwrap();
+}
+
+async fn goes_down(what: Down) {
     let scene = Scene::lay_out("warn", "[store]\nreserve_bytes = 0\n");
-    let mut hub = scene.start();
+    let start = |nth| match what {
+        Down::Process => (scene.start(), None),
+        Down::Power => {
+            let (hub, disk) = start_on_disk(&scene, nth);
+            (hub, Some(disk))
+        }
+    };
+    let (mut hub, mut disk) = start(0);
     let key: VerifierKey = scene.place.verifier_key.parse().unwrap();
     let data = scene.place.config.paths.data.clone();
     let copy = scene.beside("copy");
@@ -51,12 +94,15 @@ async fn a_hub_that_is_killed_under_load_loses_nothing_it_acknowledged_and_does_
     for kill in 0..kills() {
         load.reach(load.answered() + BETWEEN[kill % BETWEEN.len()]).await;
         hub.kill();
+        if let Some(disk) = &disk {
+            lose_power(disk, &data, &scene.beside("left"));
+        }
         copy_folder(&data, &copy);
         // A copy: the verifier opens the store, and the hub is to find it as the kill left it.
         let report = verify_data(&copy, std::slice::from_ref(&key), |_| ()).unwrap();
         assert!(report.fault.is_none(), "after kill {kill}: {report:?}");
         fs::remove_dir_all(&copy).unwrap();
-        hub = scene.start();
+        (hub, disk) = start(kill + 1);
     }
     load.finish();
     while let Some(client) = clients.join_next().await {
