@@ -90,14 +90,47 @@ async fn every_form_is_read_and_what_has_none_is_a_dead_letter_that_holds_up_not
     assert!(hub.stop().await.success());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_recipient_whose_answer_is_asked_for_acknowledges_by_its_answer_alone() {
-    let scene = Scene::new().await;
+/// Addresses that benefit gets are acknowledged by its own answer alone.
+fn ask_for_answers(scene: &Scene) {
     let agreements = scene.hub.place.folder.join("catalogue/agreements");
     let file = agreements.join("identity-address-to-benefit.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("direction = \"push\"", "direction = \"push\"\nanswer_required = true"))
         .unwrap();
+}
+
+fn acknowledgement(transfer: &str) -> Event {
+    let value = json!({ "transferId": transfer, "outcome": "acknowledged" }).to_string().into_bytes();
+    Event { key: String::new(), headers: Vec::new(), value }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_deliveries_are_unanswered_as_the_limit_says() {
+    for max in [1, 2] {
+        let scene = Scene::with(1, &format!("[limits]\nkafka_in_flight_max = {max}\n")).await;
+        ask_for_answers(&scene);
+        let hub = scene.start();
+        let producer = scene.producer();
+        for citizen in 0..=max {
+            let record = scene.people.citizen(citizen).unwrap().moved_record(1);
+            Event::of(&record, &citizen.to_string()).send(&producer, IN).await;
+        }
+        // All are decided, and there is time for one more to come.
+        scene.read_some("waybill.outcomes.identity", max + 1).await;
+        let since = std::time::Instant::now();
+        let came = move |read: &[Read]| read.len() > max || (read.len() == max && since.elapsed().as_secs() >= 2);
+        let out = scene.read("waybill.out.benefit", came).await;
+        assert_eq!(out.len(), max);
+        acknowledgement(out[0].header("ce_id")).send(&producer, "waybill.acks.benefit").await;
+        scene.read_some("waybill.out.benefit", max + 1).await;
+        assert!(hub.stop().await.success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_whose_answer_is_asked_for_acknowledges_by_its_answer_alone() {
+    let scene = Scene::new().await;
+    ask_for_answers(&scene);
     let hub = scene.start();
     let producer = scene.producer();
     let record = scene.people.citizen(1).unwrap().moved_record(1);
@@ -117,8 +150,7 @@ async fn a_recipient_whose_answer_is_asked_for_acknowledges_by_its_answer_alone(
     assert_eq!(before, 3, "the catalogue and two decisions; the brokers' word acknowledges nothing");
     let nonsense = Event { key: String::new(), headers: Vec::new(), value: b"yes".to_vec() };
     nonsense.send(&producer, "waybill.acks.benefit").await;
-    let value = json!({ "transferId": transfer, "outcome": "acknowledged" }).to_string().into_bytes();
-    Event { value, ..nonsense }.send(&producer, "waybill.acks.benefit").await;
+    acknowledgement(&transfer).send(&producer, "waybill.acks.benefit").await;
     crate::crash::scene::until("the answer is an entry", async || size().await == 4).await;
     assert!(hub.stop().await.success());
 }

@@ -3,14 +3,18 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
-use waybill::{config::Limits, domain::time::Moment};
+use waybill::{config::Limits, domain::time::Moment, sequencer::Proposal, store::Store as _};
 use waybill_proto::v1;
 
-use crate::scene::{Scene, refusal_in, timestamp};
+use crate::{
+    crash::scene::until,
+    scene::{Scene, context, refusal_in, timestamp},
+};
 
 type Questions = Streaming<v1::ProvideResponse>;
 
@@ -88,6 +92,47 @@ async fn a_request_waits_until_its_deadline_and_no_longer_than_the_limit_says() 
         assert_eq!(question(&mut tax).await.deadline, timestamp(granted), "{asked:?}");
         asking.abort();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_answers_of_a_provider_are_being_recorded_as_the_limit_says() {
+    for (provide_answers_max, recording) in [(1, 1), (2, 2), (3, 2)] {
+        let scene = std::sync::Arc::new(Scene::with_limits(Limits { provide_answers_max, ..Limits::default() }).await);
+        let (answers, mut tax) = silent_provider(&scene).await;
+        let mut questions = Vec::new();
+        for _ in 0..2 {
+            let scene = scene.clone();
+            tokio::spawn(async move { scene.exchange("benefit/claims").await.request(income(&scene, None)).await });
+            questions.push(question(&mut tax).await);
+        }
+        // Nothing can be recorded while somebody else has the store's lock.
+        let held = scene.core().store.lock_head(&[], &[]).await.unwrap();
+        let sequencer = &scene.core().sequencer;
+        assert!(sequencer.propose(Proposal::default()).now_or_never().is_none());
+        let waiting = async |count| until("answers wait", async || sequencer.waiting() == count).await;
+        waiting(0).await;
+        for question in questions {
+            answers.send(no_record(question)).await.unwrap();
+        }
+        waiting(recording).await;
+        let more = tokio::time::timeout(Duration::from_millis(300), waiting(recording + 1)).await;
+        assert!(more.is_err(), "{provide_answers_max} at once");
+        drop(held);
+        for _ in 0..2 {
+            let recorded = tax.message().await.unwrap().unwrap().message;
+            assert!(matches!(recorded, Some(v1::provide_response::Message::Recorded(_))), "{recorded:?}");
+        }
+    }
+}
+
+fn no_record(question: v1::Question) -> v1::ProvideRequest {
+    let answer = v1::ProvideAnswer {
+        request_id: question.request_id,
+        answer: Some(v1::provide_answer::Answer::NoRecord(v1::NoRecordReason::NoSuchRecord.into())),
+        context: context(),
+        ..v1::ProvideAnswer::default()
+    };
+    v1::ProvideRequest { message: Some(v1::provide_request::Message::Answer(answer)) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,13 +84,13 @@ fn headers(path: Option<&str>, padding: usize) -> (Vec<u8>, usize) {
 }
 
 /// A peer that answers pings, unless it is told not to.
-struct Wire {
+pub struct Wire {
     io: TlsStream<TcpStream>,
     pongs: bool,
 }
 
 impl Wire {
-    async fn connect(scene: &Scene) -> Self {
+    pub async fn connect(scene: &Scene) -> Self {
         let tcp = TcpStream::connect(("localhost", scene.hub.address().port())).await.unwrap();
         let connector = TlsConnector::from(scene.tls("benefit/claims").config());
         let mut io = connector.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
@@ -138,7 +138,7 @@ impl Wire {
     }
 
     /// Whether the connection is well: a ping is answered. Else the reason that the hub gives for its end.
-    async fn verdict(&mut self) -> Result<(), u32> {
+    pub async fn verdict(&mut self) -> Result<(), u32> {
         let _ = self.io.write_all(&frame(PING, 0, 0, b"are you?")).await; // it may have been closed
         loop {
             match self.next().await {

@@ -61,7 +61,8 @@ async fn a_record_may_be_as_large_deep_and_full_as_its_limits_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_s_texts_may_be_as_long_as_their_limits_say() {
-    let scene = Scene::new().await;
+    let limits = Limits { evidence_bytes_max: 1_000, search_page_max: 7, ..Limits::default() };
+    let scene = Scene::with_limits(limits).await;
     let said = |length: usize| "a".repeat(length);
     let with = |change: fn(&mut v1::Context, String), length| {
         address(&scene, |one| change(one.context.as_mut().unwrap(), said(length)))
@@ -94,20 +95,21 @@ async fn a_call_s_texts_may_be_as_long_as_their_limits_say() {
         let grant = scene.grant(0, "identity-contact-to-benefit");
         Call::Grant(v1::GrantRequest { evidence: Some(evidence), ..grant })
     };
-    assert_eq!(met(&scene, "benefit/portal", evidence(65_536)).await, "");
-    assert_eq!(met(&scene, "benefit/portal", evidence(65_537)).await, "call.malformed maxLength /evidence/content");
+    assert_eq!(met(&scene, "benefit/portal", evidence(1_000)).await, "");
+    assert_eq!(met(&scene, "benefit/portal", evidence(1_001)).await, "call.malformed maxLength /evidence/content");
     let page = |page_size| {
         let (idempotency_key, context) = (scene.key(), context());
         Call::Search(v1::SearchRequest { idempotency_key, context, page_size, ..v1::SearchRequest::default() })
     };
-    assert_eq!(met(&scene, DPO, page(500)).await, "");
-    assert_eq!(met(&scene, DPO, page(501)).await, "call.malformed maximum /page_size");
+    assert_eq!(met(&scene, DPO, page(7)).await, "");
+    assert_eq!(met(&scene, DPO, page(8)).await, "call.malformed maximum /page_size");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_holds_for_the_window_and_not_a_moment_longer() {
-    let scene = Scene::new().await;
-    let (back, ahead) = (Duration::from_hours(7 * 24), Duration::from_mins(5));
+    let (back, ahead) = (Duration::from_hours(7), Duration::from_secs(50));
+    let limits = Limits { idempotency_back_s_max: back, idempotency_ahead_s_max: ahead, ..Limits::default() };
+    let scene = Scene::with_limits(limits).await;
     let ms = Duration::from_millis(1);
     let now = scene.clock.now();
     let keyed = |moment| address(&scene, |one| one.idempotency_key = key_at(moment));
