@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     CallError, Desk,
     call::Stop,
-    meters::Stage,
+    meters::{Stage, Timer},
     newcomers::Reserved,
     sealing::{About, HUB, seal_payload, too_much},
     with_committer,
@@ -115,14 +115,14 @@ impl Desk {
     /// Permits, minimises and seals for each recipient.
     pub(super) async fn decide(
         &self,
-        catalogue: &Catalogue,
+        (catalogue, timer): (&Catalogue, &Timer),
         addressed: &Addressed<'_>,
         valid: &Valid<'_, '_>,
         mut person: Person,
     ) -> Result<Decision, Stop> {
         let now = self.clock.now();
-        let permitted = self.meters.time(Stage::Permit, || permit(&addressed.agreements, &person.facts, now));
-        let minimised = self.meters.time(Stage::Minimise, || minimise(valid, permitted));
+        let permitted = timer.time(Stage::Permit, || permit(&addressed.agreements, &person.facts, now));
+        let minimised = timer.time(Stage::Minimise, || minimise(valid, permitted));
         let transfers = minimised.iter().any(|one| matches!(one, Minimised::Granted { .. }));
         if !transfers && !person.changes.is_empty() {
             // A call that moves nothing creates no subject.
@@ -143,7 +143,7 @@ impl Desk {
                 person.expects.extend(ground.until.map(Expect::Before));
             }
             let part = || self.part(catalogue, addressed, person.owner, one, &keys, trail);
-            let (part, entry) = self.meters.time(Stage::Seal, part)?;
+            let (part, entry) = timer.time(Stage::Seal, part)?;
             parts.push(part);
             entries.push(entry);
         }

@@ -131,7 +131,7 @@ impl Desk {
         }
         address::check_record_id(&provided.record)?;
         let validate = || validate(&provided.payload, version, &self.limits.validate);
-        let valid = self.meters.time(Stage::Validate, validate)?;
+        let valid = self.meters.timer().time(Stage::Validate, validate)?;
         let main: Vec<IdentifierHash> = valid.main.iter().map(|one| self.hasher.identifier(one)).collect();
         if main.iter().any(|one| permission.identifiers.contains(one)) {
             Ok((valid, main))
@@ -151,11 +151,11 @@ impl Desk {
     ) -> Result<Decided, AnswerStop> {
         let Permission { compiled, request, .. } = permission;
         let agreement = &compiled.agreement;
-        let (meters, now) = (&self.meters, self.clock.now());
-        let ground = meters.time(Stage::Permit, || person.facts.permit(agreement, now)).map_err(Stop::from)?;
+        let (timer, now) = (self.meters.timer(), self.clock.now());
+        let ground = timer.time(Stage::Permit, || person.facts.permit(agreement, now)).map_err(Stop::from)?;
         let mut projection = Projection::default();
         let project = || compiled.view.project(&valid.value, &mut projection);
-        meters.time(Stage::Minimise, project).map_err(Refusal::from)?;
+        timer.time(Stage::Minimise, project).map_err(Refusal::from)?;
         let id = self.new_id();
         let wants = [
             (HUB, Class::Subject),
@@ -195,7 +195,7 @@ impl Desk {
             payload: Some(seal_payload(payload, &epoch, id, payload_plain("", projection.text()))),
         };
         let seal = || with_committer(|committer| seal::seal(draft, committer, &*self.random));
-        let sealed = meters.time(Stage::Seal, seal).map_err(|code| Stop::from(too_much(code)))?;
+        let sealed = timer.time(Stage::Seal, seal).map_err(|code| Stop::from(too_much(code)))?;
         Ok(Decided { id, projection, pseudonym, sealed, until: ground.until })
     }
 

@@ -4,14 +4,14 @@
 //! A submission is *prepared* (everything up to its commit, so that many can be prepared at once), proposed to the
 //! sequencer, and *concluded* from its answer: an outcome, or a proposal again when what it was decided on has changed.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use super::{
     CallError, Consuming, Desk, Receipt, ReceiptDetail,
     call::Stop,
     content,
     decide::{Decision, Part},
-    meters::Stage,
+    meters::{Stage, Timer},
     newcomers::Reserved,
     quota::Admitted,
     refuse::{Malformed, Trace},
@@ -83,6 +83,7 @@ pub(super) struct Begun {
     /// It ends under the catalogue that it began under.
     catalogue: Arc<Catalogue>,
     admitted: Admitted,
+    timer: Timer,
     pub trace: Trace,
     detail: ReceiptDetail,
     attempts: usize,
@@ -180,7 +181,9 @@ impl Desk {
         };
         let trace = Trace::new(Kind::RefusalOfSubmission, self.new_id());
         let unreadable = matches!(arrival, Arrival::Malformed(_));
-        let mut begun = Begun { catalogue, admitted, trace, detail, attempts: 0, consuming, event: None, unreadable };
+        let timer = self.meters.timer();
+        let mut begun =
+            Begun { catalogue, admitted, timer, trace, detail, attempts: 0, consuming, event: None, unreadable };
         let opened = match arrival {
             Arrival::Submission(submission) => self.open(&mut begun, peer, submission).await,
             Arrival::Malformed(malformed) => {
@@ -204,7 +207,7 @@ impl Desk {
         let content = content::of_submission(&self.hasher, &submission);
         let now = self.clock.now();
         let authenticate = || authenticate::authenticate(catalogue, peer, submission, now, self.limits.window);
-        let authenticated = self.meters.time(Stage::Authenticate, authenticate)?;
+        let authenticated = begun.timer.time(Stage::Authenticate, authenticate)?;
         let Authenticated { caller, key, .. } = &authenticated;
         trace.context = Some(caller.context.clone());
         let system = SystemKey::from(&caller.system);
@@ -223,7 +226,7 @@ impl Desk {
             let error = CallError::Unavailable("the person's facts keep changing; try again".into());
             return Prepared::Done(Err(error));
         }
-        match self.try_decide(&begun.catalogue, from, &mut begun.trace).await {
+        match self.try_decide(&mut begun, from).await {
             Ok((from, Decision { parts, entries, person })) => {
                 let proposal = Proposal {
                     system: begun.trace.key.map(|(system, ..)| system),
@@ -241,25 +244,25 @@ impl Desk {
 
     async fn try_decide(
         &self,
-        catalogue: &Catalogue,
+        begun: &mut Begun,
         from: Authenticated,
-        trace: &mut Trace,
     ) -> Result<(Authenticated, Decision), Stop> {
+        let Begun { catalogue, timer, trace, .. } = begun;
         let now = self.clock.now();
-        let addressed = self.meters.time(Stage::Address, || address(catalogue, from, now))?;
+        let addressed = timer.time(Stage::Address, || address(catalogue, from, now))?;
         trace.record = Some((addressed.record_type.clone(), addressed.submission.record.clone()));
         let payload = &addressed.submission.payload;
         let validate = || validate(payload, addressed.version, &self.limits.validate);
-        let valid = self.meters.time(Stage::Validate, validate)?;
+        let valid = timer.time(Stage::Validate, validate)?;
         let identifiers: Vec<IdentifierHash> = valid.main.iter().map(|one| self.hasher.identifier(one)).collect();
         trace.owner = Owner::Unknown(identifiers[0]);
-        let reading = Instant::now();
+        let reading = timer.start();
         let person = self.person(&identifiers).await?;
-        self.meters.since(Stage::Facts, reading);
+        timer.since(Stage::Facts, reading);
         if person.changes.is_empty() {
             trace.owner = person.owner;
         }
-        let decision = self.decide(catalogue, &addressed, &valid, person).await?;
+        let decision = self.decide((catalogue, timer), &addressed, &valid, person).await?;
         let Addressed { caller, key, submission, .. } = addressed;
         Ok((Authenticated { caller, key, submission }, decision))
     }

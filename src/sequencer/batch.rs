@@ -1,10 +1,8 @@
 //! Decides, in entry order, which proposals of a batch are committed, each seeing those before it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
+use ahash::{HashMap, HashSet, HashSetExt as _};
 use bytes::Bytes;
 
 use super::{Content, Proposal, SealedEntry, SequencerError};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey},
-    hkdf, hmac,
+    hmac,
 };
 use zeroize::Zeroizing;
 
@@ -19,11 +19,12 @@ pub const WRAPPED_BYTES: usize = NONCE_LEN + 32 + MAX_TAG_LEN;
 #[error("sealed data does not open: its key was erased, or its bytes were changed")]
 pub struct OpenError;
 
-/// The key of one slot, with what is set up once for its many uses.
+/// The key of one slot: a key for each of its uses. Not set up, since that costs less than to fetch set-up keys (which are
+/// ten times as long) from memory: hundreds of thousands of slots are held, and which is used next is anybody's guess.
 pub struct SlotKey {
-    wrapping: LessSafeKey,
-    deriving: hkdf::Prk,
-    naming: hmac::Key,
+    wrapping: Zeroizing<[u8; 32]>,
+    deriving: Zeroizing<[u8; 32]>,
+    naming: Zeroizing<[u8; 32]>,
 }
 
 impl fmt::Debug for SlotKey {
@@ -33,12 +34,11 @@ impl fmt::Debug for SlotKey {
 }
 
 impl SlotKey {
-    /// Sets the key up. One thirty-two-byte secret serves three uses, each under a label of its own.
+    /// One thirty-two-byte secret serves three uses, each under a label of its own.
     pub fn new(bytes: &[u8; 32]) -> Self {
-        let deriving = prk(bytes);
-        let wrapping = aead(&expand(&deriving, &[b"wrap"]));
-        let naming = hmac::Key::new(hmac::HMAC_SHA256, &*expand(&deriving, &[b"name"]));
-        Self { wrapping, deriving, naming }
+        let own = prk(bytes);
+        let (wrapping, naming) = (expand(&own, &[b"wrap"]), expand(&own, &[b"name"]));
+        Self { wrapping, deriving: Zeroizing::new(*bytes), naming }
     }
 
     /// Wraps a secret. `nonce` is random: 2^32 wraps under one key keep a collision below 2^-32 (SP 800-38D §8.3).
@@ -48,8 +48,7 @@ impl SlotKey {
         out[NONCE_LEN..NONCE_LEN + 32].copy_from_slice(secret);
         let (_, body) = out.split_at_mut(NONCE_LEN);
         let (body, tag_out) = body.split_at_mut(32);
-        let tag = self
-            .wrapping
+        let tag = aead(&self.wrapping)
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), body)
             .expect("AES-GCM seals anything below 64 GiB");
         tag_out.copy_from_slice(tag.as_ref());
@@ -67,8 +66,7 @@ impl SlotKey {
         let mut out = Vec::with_capacity(NONCE_LEN + plain.len() + MAX_TAG_LEN);
         out.extend_from_slice(&nonce);
         out.extend_from_slice(plain);
-        let tag = self
-            .wrapping
+        let tag = aead(&self.wrapping)
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut out[NONCE_LEN..])
             .expect("AES-GCM seals anything below 64 GiB");
         out.extend_from_slice(tag.as_ref());
@@ -80,14 +78,16 @@ impl SlotKey {
         let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(OpenError)?;
         let mut buffer = Zeroizing::new(body.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self.wrapping.open_in_place(nonce, Aad::from(aad), &mut buffer).map_err(|_| OpenError)?.len();
+        let key = aead(&self.wrapping);
+        let length = key.open_in_place(nonce, Aad::from(aad), &mut buffer).map_err(|_| OpenError)?.len();
         buffer.truncate(length);
         Ok(buffer)
     }
 
     /// How `recipient` knows the subject whose key this is.
     pub fn pseudonym(&self, recipient: &AgencyId) -> Pseudonym {
-        let tag = hmac::sign(&self.naming, recipient.as_str().as_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*self.naming);
+        let tag = hmac::sign(&key, recipient.as_str().as_bytes());
         let mut out = [0; 16];
         out.copy_from_slice(&tag.as_ref()[..16]);
         Pseudonym(out)
@@ -100,8 +100,8 @@ fn aead(key: &[u8; 32]) -> LessSafeKey {
 
 /// The key of one payload: it opens only with the subject's slot, the hour's epoch and this transfer's id.
 pub fn payload_key(slot: &SlotKey, epoch: &SlotKey, transfer: TransferId) -> Zeroizing<[u8; 32]> {
-    let epoch_part = expand(&epoch.deriving, &[b"payload", transfer.as_bytes()]);
-    expand(&slot.deriving, &[b"payload", transfer.as_bytes(), &*epoch_part])
+    let epoch_part = expand(&prk(&epoch.deriving), &[b"payload", transfer.as_bytes()]);
+    expand(&prk(&slot.deriving), &[b"payload", transfer.as_bytes(), &*epoch_part])
 }
 
 /// The key of an entry's sealed trail, from the entry's secret.

@@ -1,10 +1,8 @@
 //! The locked head and the commit: the order in which everything becomes durable, and only then is shown.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
+use std::time::Instant;
 
+use ahash::{HashMap, HashSet, HashSetExt as _};
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes};
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -19,7 +17,7 @@ use super::{
     open::check_checkpoint,
     people::PeopleChanges,
     random::random,
-    rows::{Committed, encode_commit, encode_payloads},
+    rows::{CommitRows, encode_commit, encode_payloads},
 };
 use crate::{
     domain::{agency::AgencyKey, idempotency::IdempotencyKey, time::Moment},
@@ -92,6 +90,8 @@ impl Guard for HeadGuard<'_> {
 struct Prepared {
     batch: OwnedWriteBatch,
     head: Head,
+    /// None without entries.
+    rows: Option<CommitRows>,
     people: PeopleChanges,
     deliveries: DeliveryChanges,
     slots_round: u64,
@@ -135,16 +135,20 @@ impl Inner {
         let deliveries = self.deliveries.prepare(&commit.deliveries, &view)?;
         let people = self.people.prepare(&commit.subjects)?;
 
-        let rows = 8 + commit.tiles.len() + 3 * commit.subjects.len() + commit.deliveries.len();
+        let expected = 8 + commit.tiles.len() + 3 * commit.subjects.len() + commit.deliveries.len();
         let mut batch =
-            OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), rows).durability(Some(PersistMode::SyncData));
+            OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), expected).durability(Some(PersistMode::SyncData));
+        let mut rows = None;
         if !commit.entries.is_empty() {
             let first = before.size.to_be_bytes();
             let row = encode_commit(before.size, commit.time, &commit.entries, &self.rows_key, random());
-            batch.insert(&self.keyspaces.commits, first, row);
-            if let Some(row) = encode_payloads(&commit.entries) {
-                batch.insert(&self.keyspaces.payloads, first, row);
+            let payloads = encode_payloads(&commit.entries);
+            // Shared with the LSM and with what is held for readers: these bytes are copied once, into the journal.
+            batch.insert(&self.keyspaces.commits, first, row.clone());
+            if let Some(row) = &payloads {
+                batch.insert(&self.keyspaces.payloads, first, row.clone());
             }
+            rows = Some(CommitRows { commit: row, payloads });
             for (id, tile) in &commit.tiles {
                 let key = tile_key(*id).ok_or(StoreError::Invalid("a tile lies beyond any ledger"))?;
                 batch.insert(&self.keyspaces.tiles, key, tile.as_bytes());
@@ -156,7 +160,7 @@ impl Inner {
         self.people.write(&mut batch, &people);
         self.deliveries.write(&mut batch, &deliveries);
         let slots_round = self.slots.write(&mut batch);
-        Ok(Prepared { batch, head, people, deliveries, slots_round })
+        Ok(Prepared { batch, head, rows, people, deliveries, slots_round })
     }
 
     /// The head after the commit, once it is checked that the commit keeps the contract.
@@ -204,9 +208,8 @@ impl Inner {
         self.people.publish(prepared.people);
         self.deliveries.publish(prepared.deliveries);
         self.slots.publish(prepared.slots_round);
-        if !commit.entries.is_empty() {
-            let committed = Committed { first, time: commit.time, entries: commit.entries, with_payloads: true };
-            self.history.push(committed.into());
+        if let Some(rows) = prepared.rows {
+            self.history.push(first, &prepared.head, rows);
         }
         *head = prepared.head;
         drop(head);

@@ -1,7 +1,13 @@
 //! The ledger's entries as stored: the newest commits in memory, all of them in the LSM; payloads and tiles beside
 //! them.
+//!
+//! What is held in memory are the rows as they were written, shared with the LSM: most are never looked at again, and
+//! those that a recipient or a reader comes for are read once.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -10,12 +16,12 @@ use super::{
     StoreError,
     codec::corrupt,
     keyspaces::{Keyspaces, read},
-    rows::{Committed, commit_head, decode_commit, payload_at},
+    rows::{CommitRows, Committed, commit_head, decode_commit, payload_at},
 };
 use crate::{
     domain::time::Moment,
     ledger::{FullTile, TILE_HEIGHT, TileId},
-    store::StoredEntry,
+    store::{Head, StoredEntry},
     vault::SlotKey,
 };
 
@@ -30,15 +36,26 @@ pub(super) struct History {
 /// The newest commits without a gap, oldest first.
 #[derive(Default)]
 struct Recent {
-    /// Each with the bytes that it takes.
-    commits: VecDeque<(Arc<Committed>, usize)>,
+    commits: VecDeque<Arc<RecentCommit>>,
+    /// Length of all their rows.
     bytes: usize,
 }
 
+/// One of the newest commits.
+struct RecentCommit {
+    first: u64,
+    /// The index after its last entry.
+    end: u64,
+    time: Moment,
+    rows: CommitRows,
+    /// Once somebody has asked for it.
+    read: OnceLock<Arc<Committed>>,
+}
+
 impl Recent {
-    fn containing(&self, index: u64) -> Option<Arc<Committed>> {
-        let at = self.commits.partition_point(|(commit, _)| commit.end() <= index);
-        self.commits.get(at).map(|(commit, _)| commit).filter(|commit| commit.first <= index).cloned()
+    fn containing(&self, index: u64) -> Option<&Arc<RecentCommit>> {
+        let at = self.commits.partition_point(|commit| commit.end <= index);
+        self.commits.get(at).filter(|commit| commit.first <= index)
     }
 }
 
@@ -47,41 +64,55 @@ impl History {
         Self { keyspaces, rows_key, recent_bytes_max, recent: RwLock::default() }
     }
 
-    /// Adds the newest commit, once it is durable; the oldest make room. The newest stays, however large.
-    pub(super) fn push(&self, commit: Arc<Committed>) {
-        let bytes = commit.bytes();
-        // Dropped only when the lock is let go: taking a commit apart takes as long as everything else here.
+    /// Adds the newest commit, from `first` to the new `head`, once it is durable; the oldest make room. The newest
+    /// stays, however large.
+    pub(super) fn push(&self, first: u64, head: &Head, rows: CommitRows) {
+        let bytes = rows.bytes();
+        let commit = RecentCommit { first, end: head.size, time: head.time, rows, read: OnceLock::new() };
+        // Dropped only when the lock is let go.
         let mut gone = Vec::new();
         let mut recent = self.recent.write();
         recent.bytes += bytes;
-        recent.commits.push_back((commit, bytes));
+        recent.commits.push_back(Arc::new(commit));
         while recent.bytes > self.recent_bytes_max && recent.commits.len() > 1 {
-            let Some((oldest, bytes)) = recent.commits.pop_front() else { break };
-            recent.bytes -= bytes;
+            let Some(oldest) = recent.commits.pop_front() else { break };
+            recent.bytes -= oldest.rows.bytes();
             gone.push(oldest);
         }
         drop(recent);
     }
 
+    fn recent(&self, index: u64) -> Option<Arc<RecentCommit>> {
+        self.recent.read().containing(index).cloned()
+    }
+
     /// The commit with the entry at `index`, which must be below the head's size.
     pub(super) fn containing(&self, index: u64) -> Result<Arc<Committed>, StoreError> {
-        if let Some(commit) = self.recent.read().containing(index) {
-            return Ok(commit);
+        let Some(recent) = self.recent(index) else {
+            let (first, row) = self.row(index)?;
+            let commit = self.decode(first, &row)?;
+            return if index < commit.end() { Ok(commit) } else { Err(missing(index)) };
+        };
+        if let Some(read) = recent.read.get() {
+            return Ok(Arc::clone(read));
         }
-        let (first, row) = self.row(index)?;
-        let commit = decode_commit(first, &row, &self.rows_key).map_err(corrupt("commits"))?;
-        if index < commit.end() { Ok(Arc::new(commit)) } else { Err(missing(index)) }
+        let read = self.decode(recent.first, &recent.rows.commit)?;
+        Ok(Arc::clone(recent.read.get_or_init(|| read)))
+    }
+
+    fn decode(&self, first: u64, row: &Bytes) -> Result<Arc<Committed>, StoreError> {
+        decode_commit(first, row, &self.rows_key).map(Arc::new).map_err(corrupt("commits"))
     }
 
     /// Whether the entry at `index` is among the newest in memory.
     pub(super) fn is_recent(&self, index: u64) -> bool {
-        self.recent.read().commits.front().is_some_and(|(oldest, _)| oldest.first <= index)
+        self.recent.read().commits.front().is_some_and(|oldest| oldest.first <= index)
     }
 
     /// The time of the entry at `index`.
     pub(super) fn time(&self, index: u64) -> Result<Moment, StoreError> {
-        if let Some(commit) = self.recent.read().containing(index) {
-            return Ok(commit.time);
+        if let Some(recent) = self.recent.read().containing(index) {
+            return Ok(recent.time);
         }
         let (_, row) = self.row(index)?;
         Ok(commit_head(&row).map_err(corrupt("commits"))?.0)
@@ -109,15 +140,15 @@ impl History {
 
     /// The payload of an entry of `commit`.
     pub(super) fn payload(&self, commit: &Committed, index: u64) -> Result<Option<Bytes>, StoreError> {
-        if commit.with_payloads {
-            return Ok(commit.get(index).map(|entry| entry.payload.clone()).filter(|payload| !payload.is_empty()));
-        }
         let Some(row) = self.payload_row(commit)? else { return Ok(None) };
         payload_in(&row, commit, index)
     }
 
     /// The row of all payloads of `commit`.
     pub(super) fn payload_row(&self, commit: &Committed) -> Result<Option<Bytes>, StoreError> {
+        if let Some(recent) = self.recent(commit.first) {
+            return Ok(recent.rows.payloads.clone());
+        }
         Ok(self.keyspaces.payloads.get(commit.first.to_be_bytes()).map_err(read)?.map(Bytes::from))
     }
 

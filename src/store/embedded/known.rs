@@ -4,8 +4,9 @@
 //! A commit writes one sorted run for each second that its keys (UUIDv7) name: mostly one or two. Look-ups go through
 //! whole seconds held in memory, so that a run is read back only when somebody comes with a key of a second gone cold.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use ahash::{HashMap, HashMapExt as _};
 use bytes::{BufMut, Bytes};
 use fjall::{OwnedWriteBatch, PersistMode};
 use parking_lot::Mutex;

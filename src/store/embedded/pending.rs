@@ -58,11 +58,11 @@ impl Inner {
         while let Some(first) = rest.first() {
             let commit = self.history.containing(*first)?;
             let (here, later) = rest.split_at(rest.partition_point(|index| *index < commit.end()));
-            let row = if commit.with_payloads { None } else { self.history.payload_row(&commit)? };
+            let row = self.history.payload_row(&commit)?;
             for index in here {
                 let payload = match &row {
                     Some(row) => payload_in(row, &commit, *index)?,
-                    None => commit.get(*index).map(|entry| entry.payload.clone()),
+                    None => None,
                 };
                 let Some(mut entry) = commit.stored(*index) else { continue };
                 let mut payload = payload.unwrap_or_default();

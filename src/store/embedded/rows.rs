@@ -21,17 +21,29 @@ use crate::{
 
 const VERSION: u8 = 1;
 
-/// One commit's entries as they are held in memory.
+/// One commit's entries, read from its row. They borrow it, so that only what was sealed is copied.
 #[derive(Debug)]
 pub(super) struct Committed {
     /// The first entry's index.
     pub(super) first: u64,
-    /// The time of all of them.
-    pub(super) time: Moment,
-    /// The entries; payloads are empty where the row of payloads was not read.
+    /// The entries, without their payloads.
     pub(super) entries: Vec<NewEntry>,
-    /// Whether the payloads are here too.
-    pub(super) with_payloads: bool,
+}
+
+/// The rows of one commit, as they were written.
+#[derive(Debug, Clone)]
+pub(super) struct CommitRows {
+    /// Its entries.
+    pub(super) commit: Bytes,
+    /// Their payloads, if any has one.
+    pub(super) payloads: Option<Bytes>,
+}
+
+impl CommitRows {
+    /// How long they are.
+    pub(super) fn bytes(&self) -> usize {
+        self.commit.len() + self.payloads.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 impl Committed {
@@ -49,14 +61,6 @@ impl Committed {
     pub(super) fn stored(&self, index: u64) -> Option<StoredEntry> {
         let NewEntry { entry, routing, trail, .. } = self.get(index)?;
         Some(StoredEntry { index, entry: entry.clone(), routing: routing.clone(), trail: trail.clone() })
-    }
-
-    /// How much memory it takes, roughly.
-    pub(super) fn bytes(&self) -> usize {
-        let each = |e: &NewEntry| {
-            e.entry.len() + e.trail.len() + e.payload.len() + 8 * e.routing.terms.len() + 72 * e.routing.secrets.len()
-        };
-        self.entries.iter().map(|entry| each(entry) + size_of::<NewEntry>()).sum()
     }
 }
 
@@ -126,7 +130,7 @@ pub(super) fn entries_of(row: &Bytes) -> Result<Vec<Bytes>, Malformed> {
 
 /// Reads a commit's row, without payloads.
 pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey) -> Result<Committed, Malformed> {
-    let (time, count) = commit_head(row)?;
+    let (_, count) = commit_head(row)?;
     let count = usize::try_from(count).map_err(|_| Malformed)?;
     let mut reader = Reader::new(row);
     reader.bytes(13)?;
@@ -155,7 +159,7 @@ pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey) -> Result<Co
         })
         .collect::<Result<Vec<_>, Malformed>>()?;
     routings.end()?;
-    Ok(Committed { first, time, entries, with_payloads: false })
+    Ok(Committed { first, entries })
 }
 
 /// Packs the row of payloads; `None` when no entry has one.
