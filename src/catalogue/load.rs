@@ -1,10 +1,12 @@
 //! From files to a catalogue: read all, check all, and only then digest and compile.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::Arc,
 };
+
+use ahash::HashMap;
 
 use crate::domain::{agreement::Direction, record::RecordTypeId};
 

@@ -31,11 +31,9 @@ mod tests;
 pub mod validator;
 pub mod view_schema;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use ahash::HashMap;
 
 use crate::domain::{
     agency::{AgencyId, SystemId},

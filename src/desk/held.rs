@@ -1,8 +1,9 @@
 //! People about whom new decisions wait a moment, because a withdrawal of theirs keeps finding that something was recorded
 //! since it looked. Only so that it comes through under load: that nothing rests on an ended consent is the commit's.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use ahash::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 

@@ -2,7 +2,6 @@
 //! client can fill the ledger with refusals or the hub with work.
 
 use std::{
-    collections::HashMap,
     num::NonZeroU32,
     sync::{
         Arc,
@@ -11,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use ahash::HashMap;
 use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter, clock::Clock as _};
 use parking_lot::RwLock;
 

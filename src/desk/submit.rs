@@ -242,11 +242,7 @@ impl Desk {
         }
     }
 
-    async fn try_decide(
-        &self,
-        begun: &mut Begun,
-        from: Authenticated,
-    ) -> Result<(Authenticated, Decision), Stop> {
+    async fn try_decide(&self, begun: &mut Begun, from: Authenticated) -> Result<(Authenticated, Decision), Stop> {
         let Begun { catalogue, timer, trace, .. } = begun;
         let now = self.clock.now();
         let addressed = timer.time(Stage::Address, || address(catalogue, from, now))?;

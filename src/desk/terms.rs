@@ -1,7 +1,6 @@
 //! Search terms. Words of the catalogue come again and again, so their keyed hashes are kept.
 
-use std::collections::HashMap;
-
+use ahash::HashMap;
 use parking_lot::RwLock;
 
 use crate::{

@@ -1,11 +1,9 @@
 //! The fair queue before the sequencer: each system has its own line, and lines take turns. It bounds, it does not
 //! decide.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use ahash::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 

@@ -92,17 +92,17 @@ impl Keyspaces {
         let keyspace = |name, options: fn() -> KeyspaceCreateOptions| db.keyspace(name, options).map_err(read);
         let opened = Self {
             meta: keyspace("meta", || random(MIB))?,
-            commits: keyspace("commits", || appended(32 * MIB))?,
-            payloads: keyspace("payloads", || appended(64 * MIB))?,
+            commits: keyspace("commits", || appended(16 * MIB))?,
+            payloads: keyspace("payloads", || appended(16 * MIB))?,
             resealed: keyspace("resealed", || random(16 * MIB))?,
-            tiles: keyspace("tiles", || appended(8 * MIB))?,
-            known: keyspace("known", || appended(16 * MIB))?,
+            tiles: keyspace("tiles", || appended(4 * MIB))?,
+            known: keyspace("known", || appended(8 * MIB))?,
             subjects: keyspace("subjects", || random(16 * MIB))?,
             identifiers: keyspace("identifiers", || random(16 * MIB))?,
             slots: keyspace("slots", || random(16 * MIB))?,
             outbox: keyspace("outbox", || random(8 * MIB))?,
             inbound: keyspace("inbound", || random(16 * MIB))?,
-            index: keyspace("index", || appended(16 * MIB))?,
+            index: keyspace("index", || appended(8 * MIB))?,
             db,
         };
         // The LSM syncs what is in the folder of a new keyspace, and not the name under which it lies.

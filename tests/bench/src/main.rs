@@ -10,6 +10,7 @@ mod load;
 mod processes;
 mod records;
 mod scene;
+mod submitter;
 
 use std::path::PathBuf;
 

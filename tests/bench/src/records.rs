@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
+use prost::Message as _;
 use uuid::Uuid;
 use waybill::domain::time::{Clock as _, SystemClock};
 use waybill_proto::v1;
@@ -18,10 +19,23 @@ pub const ACCEPTED: &[&str] = &["archive"];
 /// Those who take deliveries.
 pub const DELIVERED: &[&str] = &["benefit", "pension"];
 
-/// Makes submissions.
+/// Digits of a person in a record's id.
+const ID_DIGITS: usize = 8;
+
+/// Makes records.
 #[derive(Debug, Clone)]
 pub struct Records {
     template: Bytes,
+    digits: [usize; 2],
+}
+
+/// Makes encoded submissions to the same recipients: one like the other, but for idempotency key, record id and whom they
+/// are about.
+#[derive(Debug, Clone)]
+pub struct Submissions {
+    template: Bytes,
+    key: usize,
+    id: usize,
     digits: [usize; 2],
 }
 
@@ -40,27 +54,22 @@ impl Records {
     /// The record of one person.
     pub fn payload(&self, person: u64) -> Bytes {
         let mut record = BytesMut::from(&self.template[..]);
-        let mut digits = [b'0'; DIGITS];
-        let mut rest = person;
-        for digit in digits.iter_mut().rev() {
-            *digit += (rest % 10) as u8;
-            rest /= 10;
-        }
         for at in self.digits {
-            record[at..at + DIGITS].copy_from_slice(&digits);
+            put_digits(&mut record[at..at + DIGITS], person);
         }
         record.freeze()
     }
 
-    /// A submission of one person's record, under a new idempotency key.
-    pub fn submission(&self, person: u64, recipients: &[&str]) -> v1::Submission {
-        v1::Submission {
-            idempotency_key: new_key().to_string(),
+    /// Submissions of records to `recipients`.
+    pub fn submissions(&self, recipients: &[&str]) -> anyhow::Result<Submissions> {
+        let (key, id) = (Uuid::nil().to_string(), format!("IS-2025-{:0ID_DIGITS$}", 0));
+        let submission = v1::Submission {
+            idempotency_key: key.clone(),
             record_type: "tax/income-statement".into(),
             schema_version: "1.0".into(),
-            payload: self.payload(person),
+            payload: self.template.clone(),
             record: Some(v1::RecordIdentity {
-                record_id: format!("IS-2025-{person:08}"),
+                record_id: id.clone(),
                 revision: None,
                 as_of: None,
                 change: v1::Change::Changed.into(),
@@ -74,7 +83,41 @@ impl Records {
             }),
             only_recipients: recipients.iter().map(ToString::to_string).collect(),
             traceparent: String::new(),
+        };
+        let template = submission.encode_to_vec();
+        let place = |of: &[u8]| {
+            let place = template.windows(of.len()).position(|bytes| bytes == of);
+            place.ok_or_else(|| anyhow::anyhow!("a submission lacks what is in it"))
+        };
+        let payload = place(&self.template)?;
+        Ok(Submissions {
+            key: place(key.as_bytes())?,
+            id: place(id.as_bytes())? + id.len() - ID_DIGITS,
+            digits: self.digits.map(|at| payload + at),
+            template: template.into(),
+        })
+    }
+}
+
+impl Submissions {
+    /// The submission of one person's record, under a new idempotency key.
+    pub fn of(&self, person: u64) -> Bytes {
+        let mut submission = BytesMut::from(&self.template[..]);
+        new_key().hyphenated().encode_lower(&mut submission[self.key..]);
+        put_digits(&mut submission[self.id..self.id + ID_DIGITS], person);
+        for at in self.digits {
+            put_digits(&mut submission[at..at + DIGITS], person);
         }
+        submission.freeze()
+    }
+}
+
+/// Writes a number with leading zeros.
+fn put_digits(digits: &mut [u8], number: u64) {
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
 }
 
@@ -141,5 +184,19 @@ mod tests {
         let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
         assert_eq!(record["subject"]["nationalNumber"], "ZZN0000000042");
         assert_eq!(record["subject"]["taxNumber"], "ZZT0000000042");
+    }
+
+    #[test]
+    fn a_submission_made_ahead_reads_as_what_it_stands_for() {
+        let records = Records::new().unwrap();
+        let submissions = records.submissions(DELIVERED).unwrap();
+        let read = |person| v1::Submission::decode(submissions.of(person)).unwrap();
+        let (one, other) = (read(42), read(43));
+        assert_eq!(one.payload, records.payload(42));
+        assert_eq!(one.record.unwrap().record_id, "IS-2025-00000042");
+        assert_eq!(one.only_recipients, DELIVERED);
+        assert_eq!(other.record.unwrap().record_id, "IS-2025-00000043");
+        let keys = [one.idempotency_key, other.idempotency_key].map(|key| Uuid::parse_str(&key).unwrap());
+        assert!(keys[0] != keys[1] && keys.iter().all(|key| key.get_version_num() == 7));
     }
 }

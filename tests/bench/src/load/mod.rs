@@ -24,12 +24,13 @@ use waybill::tls::{
     client::{ClientTls, connect, endpoint},
     system_clock,
 };
-use waybill_proto::v1::{self, exchange_service_client::ExchangeServiceClient};
+use waybill_proto::v1;
 
 use crate::{
     echo::{Blob, EchoClient},
-    records::{People, Records},
+    records::{ACCEPTED, People, Records, Submissions},
     scene::Scene,
+    submitter::{SubmitOne, SubmitterClient},
 };
 
 /// How long a server may take to come up.
@@ -111,15 +112,17 @@ fn histogram() -> anyhow::Result<Histogram<u64>> {
 /// A way to one server.
 #[derive(Clone)]
 enum Target {
-    Hub(ExchangeServiceClient<Channel>),
+    Hub(SubmitterClient<Channel>),
     Echo(EchoClient<Channel>, Blob),
 }
 
 struct Client {
     scene: Scene,
     records: Arc<Records>,
-    hub: ExchangeServiceClient<Channel>,
-    growing: Option<ExchangeServiceClient<Channel>>,
+    /// Submissions that pile up.
+    accepted: Arc<Submissions>,
+    hub: SubmitterClient<Channel>,
+    growing: Option<SubmitterClient<Channel>>,
     echo: EchoClient<Channel>,
     inboxes: Option<receive::Inboxes>,
     /// So that no two jobs go through the people alike.
@@ -129,10 +132,11 @@ struct Client {
 /// Does jobs until there are no more.
 pub async fn serve(scene: Scene) -> anyhow::Result<()> {
     let channel = dial(&scene, "tax", scene.hub).await?;
-    let hub = ExchangeServiceClient::new(channel);
+    let hub = SubmitterClient::new(channel);
     let echo = EchoClient::new(dial(&scene, "tax", scene.echo).await?);
     let records = Arc::new(Records::new()?);
-    let mut client = Client { scene, records, hub, growing: None, echo, inboxes: None, seed: 1 };
+    let accepted = Arc::new(records.submissions(ACCEPTED)?);
+    let mut client = Client { scene, records, accepted, hub, growing: None, echo, inboxes: None, seed: 1 };
     let mut jobs = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = jobs.next_line().await? {
         let outcome = client.run(serde_json::from_str(&line)?).await?;
@@ -180,15 +184,14 @@ impl Client {
             To::Growing => {
                 if self.growing.is_none() {
                     let channel = dial(&self.scene, "tax", self.scene.growing).await?;
-                    self.growing = Some(ExchangeServiceClient::new(channel));
+                    self.growing = Some(SubmitterClient::new(channel));
                 }
                 Target::Hub(self.growing.clone().context("connected above")?)
             }
             // Not kept: it is another process each time.
-            To::Kafka => Target::Hub(ExchangeServiceClient::new(dial(&self.scene, "tax", self.scene.kafka).await?)),
+            To::Kafka => Target::Hub(SubmitterClient::new(dial(&self.scene, "tax", self.scene.kafka).await?)),
             To::Echo(answer_bytes) => {
-                let submission = self.records.submission(0, crate::records::ACCEPTED);
-                let body = v1::SubmitRequest { submission: Some(submission) }.encode_to_vec();
+                let body = SubmitOne { submission: self.accepted.of(0) }.encode_to_vec();
                 Target::Echo(self.echo.clone(), Blob { body: body.into(), answer_bytes })
             }
         })

@@ -22,7 +22,7 @@ pub(super) async fn run(target: Target, client: &Client, rate: f64, seconds: f64
     let (done, mut answers) = mpsc::unbounded_channel();
     let mut people = client.people(0);
     let calling = {
-        let records = Arc::clone(&client.records);
+        let submissions = Arc::clone(&client.accepted);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -34,10 +34,10 @@ pub(super) async fn run(target: Target, client: &Client, rate: f64, seconds: f64
                 ticks.tick().await;
                 let now = Instant::now();
                 while let Some(at) = due.next_if(|at| *at <= now) {
-                    let (mut target, records, person, done) =
-                        (target.clone(), records.clone(), people.next(), done.clone());
+                    let (mut target, submissions, person, done) =
+                        (target.clone(), Arc::clone(&submissions), people.next(), done.clone());
                     tokio::spawn(async move {
-                        let answer = call(&mut target, &records, person).await;
+                        let answer = call(&mut target, &submissions, person).await;
                         let _ = done.send((at, Instant::now(), answer)); // nobody counts after an error
                     });
                 }

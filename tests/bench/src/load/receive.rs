@@ -21,7 +21,7 @@ use waybill_proto::v1::{
 };
 
 use super::{Client, Outcome, dial, recorded};
-use crate::{processes::metric, records::DELIVERED, scene::Scene};
+use crate::{processes::metric, records::DELIVERED, scene::Scene, submitter::SubmitOne};
 
 /// Deliveries that one recipient takes unanswered.
 const CREDIT: u32 = 4096;
@@ -94,16 +94,17 @@ pub(super) async fn delivered(
     let each = DELIVERED.len();
     let metrics = client.scene.metrics;
     let at_first = acknowledged(metrics).await?;
+    let submissions = Arc::new(client.records.submissions(DELIVERED)?);
     let mut callers = Vec::with_capacity(in_flight);
     for nth in 0..in_flight {
-        let (mut hub, records, mut people) = (client.hub.clone(), client.records.clone(), client.people(nth));
+        let (mut hub, submissions, mut people) = (client.hub.clone(), Arc::clone(&submissions), client.people(nth));
         let open = Arc::clone(&inboxes.open);
         callers.push(tokio::spawn(async move {
             let (mut total, mut answer_bytes) = (0, 0);
             while Instant::now() < end {
                 open.acquire_many(each as u32).await?.forget();
-                let submission = Some(records.submission(people.next(), DELIVERED));
-                let answer = hub.submit(v1::SubmitRequest { submission }).await?.into_inner();
+                let submission = submissions.of(people.next());
+                let answer = hub.submit(SubmitOne { submission }).await?.into_inner();
                 anyhow::ensure!(recorded(answer.outcome.as_ref())? == each, "not for each recipient");
                 answer_bytes = answer.encoded_len() as u32;
                 total += 1;

@@ -7,12 +7,13 @@ use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use waybill_proto::v1::{self, exchange_service_client::ExchangeServiceClient, numbered_outcome};
+use waybill_proto::v1::{self, numbered_outcome};
 
 use super::{Client, Outcome, Target, copies, recorded};
 use crate::{
     echo::{Blob, EchoClient},
-    records::{ACCEPTED, DELIVERED, People, Records},
+    records::{ACCEPTED, DELIVERED, Submissions},
+    submitter::{Numbered, SubmitMany, SubmitterClient},
 };
 
 /// Records in one message, to the hub and to the echo alike.
@@ -87,26 +88,30 @@ pub(super) async fn run(target: Target, client: &Client, until: Until) -> anyhow
     let meter = Meter::new(&until, client.scene.people);
     match target {
         Target::Hub(hub) => {
-            let people = if matches!(until, Until::Everybody) { None } else { Some(client.people(0)) };
-            submissions(hub, &client.records, people, meter).await
+            if matches!(until, Until::Everybody) {
+                let all = client.records.submissions(&[ACCEPTED, DELIVERED].concat())?;
+                submissions(hub, &all, 0.., meter).await
+            } else {
+                let mut people = client.people(0);
+                submissions(hub, &client.accepted, std::iter::repeat_with(|| people.next()), meter).await
+            }
         }
         Target::Echo(echo, blob) => blobs(echo, &blob, meter).await,
     }
 }
 
-/// `people`: none for each once, in order, to all.
+/// Submits records of `people`, which do not end.
 async fn submissions(
-    mut hub: ExchangeServiceClient<tonic::transport::Channel>,
-    records: &Records,
-    mut people: Option<People>,
+    mut hub: SubmitterClient<tonic::transport::Channel>,
+    made: &Submissions,
+    mut people: impl Iterator<Item = u64>,
     mut meter: Meter,
 ) -> anyhow::Result<Outcome> {
     let (sender, out) = mpsc::channel(WINDOW / CHUNK);
-    let first = v1::SubmitStreamRequest { receipt_detail: v1::ReceiptDetail::Index.into(), submissions: Vec::new() };
+    let first = SubmitMany { receipt_detail: v1::ReceiptDetail::Index.into(), submissions: Vec::new() };
     sender.send(first).await?;
     let mut answers = hub.submit_stream(ReceiverStream::new(out)).await?.into_inner();
     let window = answers.message().await?.map_or(WINDOW, |first| first.window as usize).min(WINDOW);
-    let all: Vec<&str> = [ACCEPTED, DELIVERED].concat();
     let mut number = 0;
     loop {
         while meter.waiting() as usize + CHUNK <= window {
@@ -114,15 +119,11 @@ async fn submissions(
             if count == 0 {
                 break;
             }
-            let submissions = (0..count).map(|_| {
+            let numbered = people.by_ref().take(count).map(|person| {
                 number += 1;
-                let submission = match &mut people {
-                    Some(people) => records.submission(people.next(), ACCEPTED),
-                    None => records.submission(number - 1, &all),
-                };
-                v1::NumberedSubmission { number, submission: Some(submission) }
+                Numbered { number, submission: made.of(person) }
             });
-            let message = v1::SubmitStreamRequest { receipt_detail: 0, submissions: submissions.collect() };
+            let message = SubmitMany { receipt_detail: 0, submissions: numbered.collect() };
             sender.send(message).await.context("the hub has closed the stream")?;
         }
         if meter.waiting() == 0 {

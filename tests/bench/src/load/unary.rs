@@ -1,14 +1,19 @@
 //! A closed loop of calls: as many at a time, the next when one is answered.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use hdrhistogram::Histogram;
 use prost::Message as _;
-use waybill_proto::v1;
 
 use super::{Client, Outcome, Target, histogram, recorded};
-use crate::records::{ACCEPTED, People, Records};
+use crate::{
+    records::{People, Submissions},
+    submitter::SubmitOne,
+};
 
 /// Not measured: until connections and caches are warm.
 const BEGIN: Duration = Duration::from_millis(300);
@@ -26,8 +31,8 @@ pub(super) async fn closed(target: Target, client: &Client, in_flight: usize, se
     let end = begin + Duration::from_secs_f64(seconds);
     let mut callers = Vec::with_capacity(in_flight);
     for nth in 0..in_flight {
-        let (target, records, people) = (target.clone(), client.records.clone(), client.people(nth));
-        callers.push(tokio::spawn(async move { caller(target, &records, people, begin, end).await }));
+        let (target, submissions, people) = (target.clone(), Arc::clone(&client.accepted), client.people(nth));
+        callers.push(tokio::spawn(async move { caller(target, &submissions, people, begin, end).await }));
     }
     let mut outcome = Outcome { seconds, ..Outcome::default() };
     let mut times = histogram()?;
@@ -43,7 +48,7 @@ pub(super) async fn closed(target: Target, client: &Client, in_flight: usize, se
 
 async fn caller(
     mut target: Target,
-    records: &Records,
+    submissions: &Submissions,
     mut people: People,
     begin: Instant,
     end: Instant,
@@ -54,7 +59,7 @@ async fn caller(
         if sent >= end {
             return Ok(calls);
         }
-        let answer_bytes = call(&mut target, records, people.next()).await?;
+        let answer_bytes = call(&mut target, submissions, people.next()).await?;
         let answered = Instant::now();
         calls.total += 1;
         if answered >= begin && answered < end {
@@ -66,11 +71,10 @@ async fn caller(
 }
 
 /// One call; says how long the answer is.
-pub(super) async fn call(target: &mut Target, records: &Records, person: u64) -> anyhow::Result<u32> {
+pub(super) async fn call(target: &mut Target, submissions: &Submissions, person: u64) -> anyhow::Result<u32> {
     match target {
         Target::Hub(hub) => {
-            let submission = Some(records.submission(person, ACCEPTED));
-            let answer = hub.submit(v1::SubmitRequest { submission }).await?.into_inner();
+            let answer = hub.submit(SubmitOne { submission: submissions.of(person) }).await?.into_inner();
             recorded(answer.outcome.as_ref())?;
             let proven = answer.outcome.as_ref().and_then(|outcome| outcome.recipients.first()?.receipt.as_ref());
             anyhow::ensure!(proven.context("no receipt")?.checkpoint.len() > 64, "no proof");
