@@ -116,6 +116,29 @@ enum Target {
     Echo(EchoClient<Channel>, Blob),
 }
 
+impl Target {
+    /// Over a connection of its own.
+    async fn connect(scene: &Scene, to: To, submissions: &Submissions) -> anyhow::Result<Self> {
+        let address = match to {
+            To::Hub => scene.hub,
+            To::Growing => scene.growing,
+            To::Kafka => scene.kafka,
+            To::Echo(_) => scene.echo,
+        };
+        let channel = dial(scene, "tax", address).await?;
+        Ok(match to {
+            To::Echo(answer_bytes) => Self::Echo(EchoClient::new(channel), blob(submissions, answer_bytes)),
+            To::Hub | To::Growing | To::Kafka => Self::Hub(SubmitterClient::new(channel)),
+        })
+    }
+}
+
+/// What the echo gets in the place of a submission.
+fn blob(submissions: &Submissions, answer_bytes: u32) -> Blob {
+    let body = SubmitOne { submission: submissions.of(0) }.encode_to_vec();
+    Blob { body: body.into(), answer_bytes }
+}
+
 struct Client {
     scene: Scene,
     records: Arc<Records>,
@@ -152,7 +175,11 @@ impl Client {
             Job::Unary { to, in_flight, seconds } => {
                 unary::closed(self.target(to).await?, self, in_flight, seconds).await
             }
-            Job::Paced { to, rate, seconds } => paced::run(self.target(to).await?, self, rate, seconds).await,
+            Job::Paced { to, rate, seconds } => {
+                let (scene, submissions, people) = (self.scene.clone(), Arc::clone(&self.accepted), self.people(0));
+                let paced = paced::Paced { scene, to, submissions, people, rate, seconds };
+                tokio::task::spawn_blocking(move || paced::run(paced)).await?
+            }
             Job::Stream { to, seconds } => {
                 stream::run(self.target(to).await?, self, stream::Until::Time(seconds)).await
             }
@@ -181,18 +208,15 @@ impl Client {
     async fn target(&mut self, to: To) -> anyhow::Result<Target> {
         Ok(match to {
             To::Hub => Target::Hub(self.hub.clone()),
+            To::Echo(answer_bytes) => Target::Echo(self.echo.clone(), blob(&self.accepted, answer_bytes)),
+            // Not kept: it is another process each time.
+            To::Kafka => Target::connect(&self.scene, to, &self.accepted).await?,
             To::Growing => {
                 if self.growing.is_none() {
                     let channel = dial(&self.scene, "tax", self.scene.growing).await?;
                     self.growing = Some(SubmitterClient::new(channel));
                 }
                 Target::Hub(self.growing.clone().context("connected above")?)
-            }
-            // Not kept: it is another process each time.
-            To::Kafka => Target::Hub(SubmitterClient::new(dial(&self.scene, "tax", self.scene.kafka).await?)),
-            To::Echo(answer_bytes) => {
-                let body = SubmitOne { submission: self.accepted.of(0) }.encode_to_vec();
-                Target::Echo(self.echo.clone(), Blob { body: body.into(), answer_bytes })
             }
         })
     }

@@ -1,4 +1,7 @@
 //! An open loop: calls at a fixed rate, each timed from when it was due, so that a slow server is not spared.
+//!
+//! It has a thread and a connection of its own: a rate that leaves the machine half idle would have the threads of a
+//! shared runtime wake one another for nothing, on the cores that the server needs.
 
 use std::{
     sync::Arc,
@@ -7,7 +10,11 @@ use std::{
 
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-use super::{Client, Outcome, Target, histogram, unary::call};
+use super::{Outcome, Target, To, histogram, unary::call};
+use crate::{
+    records::{People, Submissions},
+    scene::Scene,
+};
 
 /// Not measured.
 const BEGIN: Duration = Duration::from_millis(500);
@@ -15,14 +22,32 @@ const BEGIN: Duration = Duration::from_millis(500);
 /// was due, so this is in the times of both sides alike.
 const TICK: Duration = Duration::from_millis(1);
 
-pub(super) async fn run(target: Target, client: &Client, rate: f64, seconds: f64) -> anyhow::Result<Outcome> {
+/// What is called.
+pub(super) struct Paced {
+    pub scene: Scene,
+    pub to: To,
+    pub submissions: Arc<Submissions>,
+    pub people: People,
+    pub rate: f64,
+    pub seconds: f64,
+}
+
+/// Runs on the calling thread.
+pub(super) fn run(paced: Paced) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let target = Target::connect(&paced.scene, paced.to, &paced.submissions).await?;
+        call_all(target, paced).await
+    })
+}
+
+async fn call_all(target: Target, paced: Paced) -> anyhow::Result<Outcome> {
+    let Paced { submissions, mut people, rate, seconds, .. } = paced;
     let started = Instant::now();
     let begin = started + BEGIN;
     let end = begin + Duration::from_secs_f64(seconds);
     let (done, mut answers) = mpsc::unbounded_channel();
-    let mut people = client.people(0);
     let calling = {
-        let submissions = Arc::clone(&client.accepted);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TICK);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
