@@ -118,8 +118,8 @@ mod tests {
                 assert_eq!(timer.time(Stage::Seal, || 7), 7);
                 timer.start().is_some()
             };
-            let timed: Vec<bool> = (0..2 * TIMED_EVERY + 1).map(timed).collect();
-            let expected: Vec<bool> = (0..2 * TIMED_EVERY + 1).map(|nth| nth % TIMED_EVERY == 0).collect();
+            let timed: Vec<bool> = (0..=2 * TIMED_EVERY).map(timed).collect();
+            let expected: Vec<bool> = (0..=2 * TIMED_EVERY).map(|nth| nth % TIMED_EVERY == 0).collect();
             assert_eq!(timed, expected);
         })
         .join()

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 
-#[expect(clippy::pedantic, reason = "generated")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/waybill.v1.ExchangeService.rs"));
 }
