@@ -14,10 +14,11 @@ use crate::{
         time::{Clock, SystemClock},
     },
     exchange::{parse::RecordLimits, validate::ValidateLimits},
+    kafka::{KafkaHook, NoKafkaHook},
     sequencer::{Bounds, Sequencer, Signing},
     store::{
         Store,
-        embedded::{EmbeddedOptions, EmbeddedStore},
+        embedded::{CommitHook, EmbeddedOptions, EmbeddedStore, NoHook},
     },
     vault::{MasterKey, Random, SystemRandom},
 };
@@ -29,11 +30,20 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Random bytes.
     pub random: Arc<dyn Random>,
+    /// What the steps of a commit call.
+    pub commits: Arc<dyn CommitHook>,
+    /// What the steps of a message from and to Kafka call.
+    pub kafka: Arc<dyn KafkaHook>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom) }
+        Self {
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            commits: Arc::new(NoHook),
+            kafka: Arc::new(NoKafkaHook),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     domain::agreement::Direction,
     drivers::kafka::{KafkaOut, KafkaOutParts, Recipient},
     ingress::kafka::{Conflict, KafkaIngress, KafkaParts},
-    kafka::Connection,
+    kafka::{Connection, KafkaHook},
     relay::Registry,
 };
 
@@ -21,10 +21,16 @@ pub(super) struct KafkaEnds(Option<(KafkaIngress, KafkaOut)>);
 
 impl KafkaEnds {
     /// Starts both.
-    pub(super) fn start(config: &Config, ledger: &str, core: &Core, relay: &Arc<Registry>) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        config: &Config,
+        ledger: &str,
+        core: &Core,
+        relay: &Arc<Registry>,
+        hook: Arc<dyn KafkaHook>,
+    ) -> anyhow::Result<Self> {
         let Some(kafka) = &config.kafka else { return Ok(Self(None)) };
         let (limits, hub) = (&config.limits, config.hub.to_string());
-        let connection = Connection::new(kafka);
+        let connection = Connection::new(kafka).hooked(hook);
         let desk = Arc::clone(&core.desk);
         let way_out = KafkaOut::start(KafkaOutParts {
             relay: Arc::clone(relay),

@@ -86,9 +86,11 @@ impl Hub {
         let catalogue = load().map_err(anyhow::Error::msg).context("the catalogue")?;
         let tls = tls_state(&config)?;
 
-        let options = store_options(&config, origin.as_str(), master);
+        let mut options = store_options(&config, origin.as_str(), master);
+        options.hook = Arc::clone(&surroundings.commits);
         let random = Arc::clone(&surroundings.random);
         let clock = Arc::clone(&surroundings.clock);
+        let hook = Arc::clone(&surroundings.kafka);
         let core = Core::start(options, Signing { origin, signer }, catalogue, &config.limits, surroundings).await?;
         let relay = Registry::new(Arc::clone(&core.desk), relay_limits(&config.limits), random);
         relay.resume().await.map_err(|error| anyhow::anyhow!("deliveries cannot be resumed: {error}"))?;
@@ -122,7 +124,7 @@ impl Hub {
                 stopping.clone(),
             )),
         ];
-        let kafka = kafka::KafkaEnds::start(&config, &ledger, &core, &relay)?;
+        let kafka = kafka::KafkaEnds::start(&config, &ledger, &core, &relay, hook)?;
         let drain_max = config.limits.drain_s_max;
         tracing::info!(environment = %config.environment, %address, "serving");
         Ok(Self { core, relay, tls, load, address, stopping, serving, chores, kafka, drain_max })

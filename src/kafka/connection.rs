@@ -1,5 +1,7 @@
 //! The connection to the brokers: addresses, certificates, and what the library logs.
 
+use std::sync::Arc;
+
 use rdkafka::{
     ClientContext, Statistics,
     config::{ClientConfig, RDKafkaLogLevel},
@@ -7,12 +9,14 @@ use rdkafka::{
     error::KafkaError,
 };
 
+use super::hook::{KafkaHook, NoKafkaHook};
 use crate::config::Kafka;
 
 /// How to reach the brokers. Clients are made from it.
 #[derive(Clone)]
 pub struct Connection {
     base: ClientConfig,
+    hook: Arc<dyn KafkaHook>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -44,7 +48,17 @@ impl Connection {
         // A broker that comes back is found again within this, not within ten seconds.
         base.set("reconnect.backoff.max.ms", "2000");
         base.set("socket.keepalive.enable", "true");
-        Self { base }
+        Self { base, hook: Arc::new(NoKafkaHook) }
+    }
+
+    /// The same with the steps of its clients hooked.
+    pub fn hooked(self, hook: Arc<dyn KafkaHook>) -> Self {
+        Self { hook, ..self }
+    }
+
+    /// What the steps of its clients call.
+    pub fn hook(&self) -> &Arc<dyn KafkaHook> {
+        &self.hook
     }
 
     /// Settings of a client that calls itself `id`.

@@ -7,15 +7,18 @@
 //! | which topics are there? | `topics.rs` |
 //! | how is an event written? | `event.rs` |
 //! | how is it written and reported? | `producer.rs` |
+//! | where do tests cut a hub off? | `hook.rs` |
 
 mod connection;
 mod event;
+mod hook;
 mod producer;
 mod topics;
 
 pub use self::{
     connection::{Connection, Told},
     event::{ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source},
+    hook::{KafkaHook, NoKafkaHook},
     producer::{Lost, Producer, Report, SendFault},
     topics::{Topic, TopicKind, group},
 };

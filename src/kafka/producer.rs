@@ -1,17 +1,20 @@
 //! A producer whose messages are counted only by their delivery reports. What is produced, and what a report means, is its
 //! user's matter.
 
-use std::time::Duration;
+use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use rdkafka::{
     ClientContext, Statistics,
-    config::{ClientConfig, FromClientConfigAndContext as _, RDKafkaLogLevel},
+    config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 
-use super::connection::Told;
+use super::{
+    connection::{Connection, Told},
+    hook::KafkaHook,
+};
 
 /// How long to wait while the library's queue is full.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -47,9 +50,15 @@ impl SendFault {
 pub struct Lost(pub RDKafkaErrorCode);
 
 /// A producer of messages that stand for a `T`.
-pub struct Producer<T: Report>(ThreadedProducer<Context<T>>);
+pub struct Producer<T: Report> {
+    library: ThreadedProducer<Context<T>>,
+    hook: Arc<dyn KafkaHook>,
+}
 
-struct Context<T>(std::marker::PhantomData<fn(T)>);
+struct Context<T> {
+    hook: Arc<dyn KafkaHook>,
+    reports: PhantomData<fn(T)>,
+}
 
 impl<T: Report> ClientContext for Context<T> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -67,14 +76,18 @@ impl<T: Report> ProducerContext for Context<T> {
     type DeliveryOpaque = Box<T>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, token: Box<T>) {
+        self.hook.before_report(result);
         token.reported(result.as_ref().map(|_| ()).map_err(|(error, _)| SendFault::of(error)));
     }
 }
 
 impl<T: Report> Producer<T> {
-    /// Makes a producer; it connects by itself.
-    pub fn new(config: &ClientConfig) -> Result<Self, KafkaError> {
-        Ok(Self(ThreadedProducer::from_config_and_context(config, Context(std::marker::PhantomData))?))
+    /// Makes a producer that calls itself `id`; it connects by itself.
+    pub fn new(connection: &Connection, id: &str, message_bytes_max: usize) -> Result<Self, KafkaError> {
+        let hook = Arc::clone(connection.hook());
+        let context = Context { hook: Arc::clone(&hook), reports: PhantomData };
+        let config = connection.producer(id, message_bytes_max);
+        Ok(Self { library: ThreadedProducer::from_config_and_context(&config, context)?, hook })
     }
 
     /// Hands one message to the library, which copies it. Waits while the library's queue is full. A message that can't be
@@ -87,10 +100,14 @@ impl<T: Report> Producer<T> {
         headers: OwnedHeaders,
         token: T,
     ) -> Result<(), Lost> {
+        self.hook.before_produce(topic);
         let mut record = BaseRecord::with_opaque_to(topic, Box::new(token)).key(key).payload(payload).headers(headers);
         loop {
-            match self.0.send(record) {
-                Ok(()) => return Ok(()),
+            match self.library.send(record) {
+                Ok(()) => {
+                    self.hook.after_produce(topic);
+                    return Ok(());
+                }
                 Err((error, back)) => match error.rdkafka_error_code() {
                     Some(RDKafkaErrorCode::QueueFull) => {
                         record = back;
@@ -111,18 +128,18 @@ impl<T: Report> Producer<T> {
 
     /// Whether it can no longer keep its promises: it is to be made anew.
     pub fn is_lost(&self) -> bool {
-        self.0.client().fatal_error().is_some()
+        self.library.client().fatal_error().is_some()
     }
 
     /// Waits until everything that was sent is reported, at most for `timeout`. Blocks.
     pub fn flush(&self, timeout: Duration) {
         // What is not reported by then is sent again by whoever comes next.
-        let _ = self.0.flush(timeout);
+        let _ = self.library.flush(timeout);
     }
 }
 
 impl<T: Report> std::fmt::Debug for Producer<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Producer").field("in_flight", &self.0.in_flight_count()).finish_non_exhaustive()
+        f.debug_struct("Producer").field("in_flight", &self.library.in_flight_count()).finish_non_exhaustive()
     }
 }

@@ -32,7 +32,7 @@ use waybill::{
         client::{ClientFiles, ClientTls, connect, endpoint},
         system_clock,
     },
-    vault::{MasterKey, SystemRandom},
+    vault::MasterKey,
 };
 use waybill_proto::v1::{
     self, consent_service_client::ConsentServiceClient, exchange_service_client::ExchangeServiceClient,
@@ -119,7 +119,7 @@ impl Scene {
         let mut config = Config::parse(CONFIG, "the scene's", place).unwrap();
         config.limits = setup.limits;
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let surroundings = Surroundings { clock: clock.clone(), random: Arc::new(SystemRandom) };
+        let surroundings = Surroundings { clock: clock.clone(), ..Surroundings::default() };
         let hub = Hub::start(config, surroundings).await.unwrap();
         let people = Population::generate(1, 500);
         Self { hub, clock, people, verifier, ca, channels: Mutex::default(), folder }

@@ -172,7 +172,7 @@ impl Link {
         self.probe(topic).await?;
         let parts = &self.parts;
         let bytes_max = parts.record_bytes_max + AROUND_RECORD_BYTES_MAX;
-        let producer: Producer<Sent> = Producer::new(&parts.connection.producer("waybill-out", bytes_max))?;
+        let producer: Producer<Sent> = Producer::new(&parts.connection, "waybill-out", bytes_max)?;
         let terms = LinkTerms {
             system: self.recipient.system.clone(),
             credit: parts.in_flight_max,

@@ -292,6 +292,7 @@ impl Slot {
                 if told > self.told {
                     self.told = told;
                     self.failures = 0;
+                    context.shared.connection.hook().before_offset(&place.0);
                     // Noted with the next automatic commit. Not while the partition is being taken away: it is told again.
                     let _ = consumer.store_offset(&place.0, place.1, told.cast_signed() - 1);
                 }

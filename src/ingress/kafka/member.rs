@@ -103,6 +103,7 @@ impl Member {
             return Ok(None);
         }
         drop(probe);
+        shared.connection.hook().before_join();
         let context = Context {
             shared: Arc::clone(shared),
             runtime: self.runtime.clone(),
@@ -177,6 +178,7 @@ impl Member {
             }
             match consumer.poll(left) {
                 Some(Ok(message)) => {
+                    self.shared.connection.hook().consumed(message.topic());
                     let Some(incoming) = self.incoming(&catalogue, &message) else { continue };
                     let place = (message.topic().to_owned(), message.partition());
                     if let Some(slot) = consumer.context().partitions.lock().get_mut(&place) {

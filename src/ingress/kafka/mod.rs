@@ -139,7 +139,7 @@ impl Shared {
             return Ok(Arc::clone(producer));
         }
         let bytes_max = self.record_bytes_max + AROUND_RECORD_BYTES_MAX;
-        let made = Arc::new(Producer::new(&self.connection.producer("waybill-outcomes", bytes_max))?);
+        let made = Arc::new(Producer::new(&self.connection, "waybill-outcomes", bytes_max)?);
         *current = Some(Arc::clone(&made));
         Ok(made)
     }

@@ -3,13 +3,16 @@
 use std::{
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
-use waybill::cli::demo::{setup::Place, systems::System};
+use waybill::{
+    cli::demo::{setup::Place, systems::System},
+    config::LedgerIdentity,
+};
 
 /// How long anything may take that must happen. Generous: an unoptimised hub on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -32,6 +35,19 @@ impl Scene {
         scene
     }
 
+    /// The same under another name, with a ledger of that name.
+    pub fn named(mut self, name: &str) -> Self {
+        let place = Arc::get_mut(&mut self.place).expect("nobody else has it yet");
+        let key = place.folder.join("keys/ledger.key");
+        fs::remove_file(&key).unwrap();
+        let seed = *uuid::Uuid::now_v7().as_bytes();
+        let seed = [seed, seed].concat().try_into().unwrap();
+        let identity = LedgerIdentity::create(&key, name, place.config.environment, &seed).unwrap();
+        place.verifier_key = identity.verifier_key();
+        self.configure(|text| text.replace("hub = \"demo.waybill.invalid\"", &format!("hub = \"{name}\"")));
+        self
+    }
+
     /// Rewrites the configuration; the hub's next start reads it.
     pub fn configure(&self, change: impl FnOnce(String) -> String) {
         let text = fs::read_to_string(&self.place.config_file).unwrap();
@@ -50,12 +66,16 @@ impl Scene {
 
     /// Starts the hub, under `before` (a tracer) if there is one. It may not serve yet: see [`Scene::connect`].
     pub fn start_under(&self, before: &[&str]) -> Served {
-        let log: File = OpenOptions::new().create(true).append(true).open(self.beside("log")).unwrap();
         let program = [before, &[env!("CARGO_BIN_EXE_waybill"), "serve", "--config"]].concat();
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).arg(&self.place.config_file);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        Served { child: command.spawn().unwrap() }
+        self.spawn(command.stdin(Stdio::null()).stdout(Stdio::null()))
+    }
+
+    /// Starts a process as a hub of this scene.
+    pub fn spawn(&self, command: &mut Command) -> Served {
+        let log: File = OpenOptions::new().create(true).append(true).open(self.beside("log")).unwrap();
+        Served { child: command.stderr(log).spawn().unwrap() }
     }
 
     /// Starts the hub.
@@ -98,6 +118,11 @@ pub struct Served {
 impl Served {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Its standard input and output, if it was started with pipes.
+    pub fn pipes(&mut self) -> (ChildStdin, ChildStdout) {
+        (self.child.stdin.take().unwrap(), self.child.stdout.take().unwrap())
     }
 
     /// SIGKILL; returns when the process is gone.

@@ -199,7 +199,7 @@ async fn assert_exchanges(client: Client, wire: bool) {
     assert_eq!(answers.keys().copied().collect::<BTreeSet<_>>(), records.iter().map(|(id, _)| *id).collect());
 
     // One decision for each event and recipient, one acknowledgement for each delivery to benefit, and the catalogue.
-    assert_comes_to(&scene, hub, 1 + 2 * records.len() + records.len()).await;
+    assert_comes_to(&scene.hub.place, hub, 1 + 2 * records.len() + records.len()).await;
     assert_eq!(entries.len(), 2 * records.len());
     let deliveries = client.read(&bootstrap, OUT, records.len());
     assert_eq!(deliveries.len(), records.len(), "each record is delivered, and each once");

@@ -8,7 +8,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::{
     load::{Load, assert_once},
     scene::{Event, Read, Scene},
+    steps::held::Held,
 };
+use crate::crash::scene::{Scene as Hub, until};
 
 /// Far more than a window of one.
 const EVENTS: usize = 60;
@@ -114,6 +116,21 @@ async fn a_hub_with_another_ledger_in_the_group_refuses_to_run_and_disturbs_nobo
     // Nobody is there any more, but somebody was.
     assert!(hub.stop().await.success());
     refuses("another hub, with another store, is or was in the group").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hubs_that_come_at_once_one_sees_the_other_when_it_has_joined() {
+    let scene = Scene::new().await;
+    let later = scene.second_hub();
+    // It has looked who is in the group, and nobody was; so will the other.
+    let mut held = Held::start(&later, "looked-joined");
+    tokio::task::block_in_place(|| held.wait_for("reached"));
+    let _hub = scene.start();
+    scene.group_has_members().await;
+    held.release();
+    // Nothing was consumed yet, so only who is there can keep either away; and which looks first is open.
+    let sees = |hub: &Hub| hub.log().contains("of another hub with a ledger of its own");
+    until("one of them refuses", async || sees(&scene.hub) || sees(&later)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,11 @@ use std::{
 
 use serde_json::Value;
 use tokio::task::JoinHandle;
-use waybill::{app::verify_data, cli::demo::population::Population, ledger::VerifierKey};
+use waybill::{
+    app::verify_data,
+    cli::demo::{population::Population, setup::Place},
+    ledger::VerifierKey,
+};
 
 use super::scene::{Event, Read, Scene};
 use crate::crash::scene::Served;
@@ -66,9 +70,9 @@ impl Load {
 }
 
 /// What each event became, by its id: told as often as it may be, always the same.
-fn outcomes(read: &[Read]) -> BTreeMap<String, BTreeSet<String>> {
+pub fn outcomes<'r>(read: impl Iterator<Item = &'r Read>) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for outcome in read.iter().filter(|one| one.header("ce_outcome") != "decided-before") {
+    for outcome in read.filter(|one| one.header("ce_outcome") != "decided-before") {
         let recipients: Vec<Value> = outcome.json()["recipients"].as_array().unwrap().clone();
         let said = serde_json::to_string(&recipients).unwrap();
         found.entry(outcome.header("ce_eventid").to_owned()).or_default().insert(said);
@@ -85,7 +89,7 @@ pub async fn assert_once(scene: &Scene, hub: Served, events: usize) {
             told.len() >= events
         })
         .await;
-    let outcomes = outcomes(&read);
+    let outcomes = outcomes(read.iter());
     assert_eq!(outcomes.len(), events, "outcomes that say what became of an event");
     let (mut indices, mut transfers) = (BTreeSet::new(), BTreeSet::new());
     for number in 0..events {
@@ -111,18 +115,19 @@ pub async fn assert_once(scene: &Scene, hub: Served, events: usize) {
     assert_in_order(&read);
     println!("{events} events, {} deliveries for {wanted} transfers", read.len());
 
-    assert_comes_to(scene, hub, 1 + indices.len() + wanted).await;
+    assert_comes_to(&scene.hub.place, hub, 1 + indices.len() + wanted).await;
+}
+
+/// How many entries the hub's ledger has.
+pub async fn ledger_size(place: &Place) -> usize {
+    let system = crate::crash::scene::connect(place, "hub/dpo").await;
+    let newest = system.ledger.clone().get_checkpoint(waybill_proto::v1::GetCheckpointRequest {}).await.unwrap();
+    newest.into_inner().checkpoint.lines().nth(1).unwrap().parse().unwrap()
 }
 
 /// The ledger comes to so many entries, what was delivered being acknowledged, and has no more when the hub has ended.
-pub async fn assert_comes_to(scene: &Scene, hub: Served, size: usize) {
-    let place = &scene.hub.place;
-    let acknowledged = || async {
-        let system = crate::crash::scene::connect(place, "hub/dpo").await;
-        let newest = system.ledger.clone().get_checkpoint(waybill_proto::v1::GetCheckpointRequest {}).await.unwrap();
-        newest.into_inner().checkpoint.lines().nth(1).unwrap().parse::<usize>().unwrap()
-    };
-    crate::crash::scene::until("each delivery is acknowledged", async || acknowledged().await >= size).await;
+pub async fn assert_comes_to(place: &Place, hub: Served, size: usize) {
+    crate::crash::scene::until("each delivery is acknowledged", async || ledger_size(place).await >= size).await;
     assert!(hub.stop().await.success());
     let key: VerifierKey = place.verifier_key.parse().unwrap();
     let report = verify_data(&place.config.paths.data, &[key], |_| ()).unwrap();

@@ -11,4 +11,5 @@ mod forms;
 mod load;
 mod scene;
 mod secured;
+mod steps;
 mod through;

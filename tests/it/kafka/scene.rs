@@ -23,7 +23,7 @@ use waybill::{
 };
 
 use super::broker::Brokers;
-use crate::crash::scene::{PATIENCE, Scene as Hub, Served};
+use crate::crash::scene::{PATIENCE, Scene as Hub, Served, until};
 
 /// Brokers take memory: one cluster at a time.
 static ONE: Mutex<()> = Mutex::const_new(());
@@ -47,7 +47,7 @@ receives = "benefit/claims"
 "#;
 
 /// Partitions of each topic.
-const PARTITIONS: i32 = 4;
+pub const PARTITIONS: i32 = 4;
 
 pub struct Scene {
     pub brokers: Brokers,
@@ -158,6 +158,24 @@ impl Scene {
         let hub = Hub::lay_out("warn", "");
         put_on(&self.brokers, &hub, "plaintext = true", "");
         hub
+    }
+
+    /// Another hub on the same brokers, of this name and so in a group of its own; not started.
+    pub fn hub_named(&self, name: &str) -> Hub {
+        let hub = Hub::lay_out("warn", "").named(name);
+        put_on(&self.brokers, &hub, "plaintext = true", "");
+        hub
+    }
+
+    /// Waits until somebody reads in the hub's group.
+    pub async fn group_has_members(&self) {
+        let client: BaseConsumer = self.client.create().unwrap();
+        let group = format!("waybill.{}", self.hub.place.config.hub);
+        let joined = || {
+            let listed = client.client().fetch_group_list(Some(&group), Duration::from_secs(10));
+            listed.is_ok_and(|listed| listed.groups().iter().any(|group| group.state() == "Stable"))
+        };
+        until("a member joins", async || tokio::task::block_in_place(joined)).await;
     }
 
     async fn create_topics(&self) {
