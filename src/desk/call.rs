@@ -38,6 +38,9 @@ pub enum CallError {
     /// The record was consumed before, and its outcome cannot be told again; a search finds its entry.
     #[error("it had its outcome before, which is not told again")]
     Past,
+    /// It was read from a log, and the hub can never record it: it has no entry, and the log goes on behind it.
+    #[error("the hub can never record it: {0}")]
+    Unrecordable(&'static str),
     /// The hub failed. The text names no person.
     #[error("{0}")]
     Fault(String),
@@ -91,7 +94,9 @@ impl From<SequencerError> for CallError {
             SequencerError::Unavailable(ref inner) if matches!(**inner, StoreError::OutOfSpace { .. }) => {
                 Self::Unavailable(error.to_string())
             }
-            SequencerError::Unavailable(_) | SequencerError::Invalid(_) => Self::Fault(error.to_string()),
+            SequencerError::Unavailable(_) | SequencerError::Invalid(_) | SequencerError::InvalidBatch(_) => {
+                Self::Fault(error.to_string())
+            }
             SequencerError::Stale | SequencerError::Moved | SequencerError::Clock(_) | SequencerError::Stopping => {
                 Self::Unavailable(error.to_string())
             }

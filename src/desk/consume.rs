@@ -61,9 +61,24 @@ impl Desk {
 }
 
 impl Begun {
+    /// Whether a log's position moves with it.
+    pub(super) const fn is_step(&self) -> bool {
+        matches!(self.consuming, Some(Consuming::Step(_)))
+    }
+
+    /// What became of it, if its log has gone past it and nothing is known of it: under a good key it would be known, had it
+    /// been recorded.
+    pub(super) const fn past(&self) -> CallError {
+        if self.trace.key.is_some() && !self.unreadable {
+            CallError::Unrecordable("its log has gone past it without an entry")
+        } else {
+            CallError::Past
+        }
+    }
+
     /// Its outcome is known without a decision: only what is read from a log has something to write.
     pub(super) fn known(self, result: Result<SubmitOutcome, CallError>) -> Prepared {
-        if matches!(self.consuming, Some(Consuming::Step(_))) {
+        if self.is_step() {
             let system = self.trace.system.as_ref().map(SystemKey::from);
             self.propose(Pending::Known(result), Proposal { system, ..Proposal::default() })
         } else {
@@ -76,7 +91,7 @@ impl Begun {
         match self.consuming {
             None => {}
             Some(Consuming::Step(step)) => proposal.consumed = Some(step),
-            Some(Consuming::Past) => return Prepared::Done(Err(CallError::Past)),
+            Some(Consuming::Past) => return Prepared::Done(Err(self.past())),
         }
         if proposal.key.is_some() {
             proposal.expects.extend(self.event.clone());

@@ -92,7 +92,7 @@ pub(super) struct Begun {
     /// If it came as an event: what is known of that.
     pub event: Option<Expect>,
     /// Nobody could read it: it has an entry only while the system has refusals left.
-    unreadable: bool,
+    pub unreadable: bool,
 }
 
 /// A submission between its decision and its commit.
@@ -267,7 +267,7 @@ impl Desk {
     async fn stopped(&self, begun: Begun, stop: Stop) -> Prepared {
         let refusal = match stop {
             Stop::Refusal(_) if matches!(begun.consuming, Some(Consuming::Past)) => {
-                return Prepared::Done(Err(CallError::Past));
+                return Prepared::Done(Err(begun.past()));
             }
             Stop::Refusal(refusal) => refusal,
             Stop::Error(error) if matches!(error, CallError::Refused(_)) => return begun.known(Err(error)),
@@ -310,6 +310,10 @@ impl Desk {
                 // Another call under this key came in between: this one can't be recorded under it.
                 begun.trace.key = None;
                 return self.stopped(begun, RefusalCode::KeyReused.into()).await;
+            }
+            // What follows in its log must not wait for what never comes.
+            Err(SequencerError::Invalid(why)) if begun.is_step() && !matches!(pending, Pending::Known(_)) => {
+                return begun.known(Err(CallError::Unrecordable(why)));
             }
             Err(error) => return Prepared::Done(Err(error.into())),
         };

@@ -21,6 +21,15 @@ pub fn hub_source(hub: &str) -> String {
     format!("urn:waybill:hub:{hub}")
 }
 
+/// An event that is to be written.
+#[derive(Debug)]
+pub struct Message {
+    /// Its attributes.
+    pub headers: OwnedHeaders,
+    /// Its data.
+    pub value: Vec<u8>,
+}
+
 /// An event's headers as they are put together.
 #[derive(Debug)]
 pub struct EventHeaders(OwnedHeaders);

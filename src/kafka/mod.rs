@@ -6,10 +6,12 @@
 //! | which brokers, as whom, how careful? | `connection.rs` |
 //! | which topics are there? | `topics.rs` |
 //! | how is an event written? | `event.rs` |
+//! | what is said of a message that cannot be taken? | `dead.rs` |
 //! | how is it written and reported? | `producer.rs` |
 //! | where do tests cut a hub off? | `hook.rs` |
 
 mod connection;
+mod dead;
 mod event;
 mod hook;
 mod producer;
@@ -17,7 +19,10 @@ mod topics;
 
 pub use self::{
     connection::{Connection, Told},
-    event::{ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source},
+    dead::{Coordinates, DeadLetter, Reason},
+    event::{
+        ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, Message, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source,
+    },
     hook::{KafkaHook, NoKafkaHook},
     producer::{Lost, Producer, Report, SendFault},
     topics::{Topic, TopicKind, group},

@@ -14,8 +14,9 @@ use crate::store::SystemKey;
 
 /// One caller's ordered way in, all of it in one system's line of the queue.
 ///
-/// Once a proposal is to be decided again, the lane is halted: every later one comes back ([`LaneAnswer::Returned`]),
-/// until the owner has decided that one again, calls [`Lane::resume`], and pushes it before those that came back.
+/// Once a proposal is to be decided again, or breaks the contract, the lane is halted: every later one comes back
+/// ([`LaneAnswer::Returned`]), until the owner has decided that one again, calls [`Lane::resume`], and pushes it before
+/// those that came back.
 #[derive(Debug)]
 pub struct Lane {
     queue: Arc<Queue>,

@@ -114,9 +114,13 @@ pub enum SequencerError {
     /// The idempotency key was used with other content.
     #[error("the idempotency key was used with other content")]
     KeyReused,
-    /// It breaks the store's contract: a fault of whoever made it. Others of its batch are not touched.
+    /// It breaks the store's contract: a fault of whoever made it, and it will always be one. Others of its batch are not
+    /// touched.
     #[error("the proposal breaks the store's contract: {0}")]
     Invalid(&'static str),
+    /// Its batch breaks the store's contract; which proposal does is not known.
+    #[error("the batch breaks the store's contract: {0}")]
+    InvalidBatch(&'static str),
     /// The partition does not stand where the proposal goes on from: somebody else has it, or what came before in it was
     /// not committed.
     #[error("the partition stands elsewhere")]

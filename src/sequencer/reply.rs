@@ -13,8 +13,8 @@ use super::{Proposal, Recorded, SequencerError};
 /// An answer in a lane.
 #[derive(Debug)]
 pub enum LaneAnswer {
-    /// What became of the proposal. After one that is to be decided again ([`SequencerError::Stale`], or `KeyReused`) the
-    /// lane is halted.
+    /// What became of the proposal. After one that may be proposed again in another form
+    /// ([`SequencerError::Stale`], `KeyReused`, `Invalid`) the lane is halted.
     Decided(Result<Recorded, SequencerError>),
     /// The lane was halted before its turn: it was not looked at, and comes back whole.
     Returned(Box<Proposal>),
@@ -90,7 +90,8 @@ impl Answers {
             None => {}
             Some(To::Caller(sender)) => drop(sender.send(answer)), // the caller may have gone
             Some(To::Lane(lane, number)) => {
-                if matches!(answer, Err(SequencerError::Stale | SequencerError::KeyReused)) {
+                if matches!(answer, Err(SequencerError::Stale | SequencerError::KeyReused | SequencerError::Invalid(_)))
+                {
                     lane.halted.store(true, Ordering::Release);
                 }
                 self.gather(lane, number, LaneAnswer::Decided(answer));

@@ -65,7 +65,7 @@ impl Worker {
                 }
                 Err(SequencerError::Clock(fault)) => self.say(Condition::Waiting(format!("the clock is {fault}"))),
                 // Nothing was written, and nothing is wrong with what comes next.
-                Err(error @ SequencerError::Invalid(_)) => {
+                Err(error @ SequencerError::InvalidBatch(_)) => {
                     tracing::error!(%error, "a batch was not committed");
                     self.say(Condition::Serving);
                 }
@@ -197,7 +197,7 @@ impl Worker {
         mut edge: Edge,
     ) -> Result<Arc<Committed>, SequencerError> {
         let unavailable = |error| match error {
-            StoreError::Invalid(what) => SequencerError::Invalid(what),
+            StoreError::Invalid(what) => SequencerError::InvalidBatch(what),
             error => SequencerError::Unavailable(Arc::new(error)),
         };
         if commit.entries.is_empty() {

@@ -73,7 +73,7 @@ fn channel(catalogue: &Catalogue, topic: &Expected) -> Value {
         TopicKind::Dead => {
             messages.insert(
                 "dead".into(),
-                message("Where a message is that nobody could read", headers(DEAD_TYPE, &[], &[]), &dead()),
+                message("Where a message is that could not be taken", headers(DEAD_TYPE, &[], &[]), &dead()),
             );
         }
         TopicKind::Acks => {
@@ -196,6 +196,11 @@ fn dead() -> Value {
             "offset": { "type": "integer" },
             "time": { "type": "string", "format": "date-time" },
             "index": { "type": "integer" },
+            "event": {
+                "type": "object",
+                "required": ["source", "id"],
+                "properties": { "source": { "type": "string" }, "id": { "type": "string" } },
+            },
         },
     })
 }

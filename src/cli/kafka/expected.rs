@@ -59,14 +59,19 @@ pub(super) fn expected(catalogue: &Catalogue, topics: &Topics, record_bytes_max:
     for agency in catalogue.agencies() {
         let Some(kafka) = &agency.kafka else { continue };
         let mut kinds = Vec::new();
+        let answers = kafka.receives.is_some()
+            && received(catalogue, &agency.id).any(|compiled| compiled.agreement.answer_required);
         if kafka.submits.is_some() {
-            kinds.extend([TopicKind::In, TopicKind::Outcomes, TopicKind::Dead]);
+            kinds.extend([TopicKind::In, TopicKind::Outcomes]);
+        }
+        if kafka.submits.is_some() || answers {
+            kinds.push(TopicKind::Dead);
         }
         if kafka.receives.is_some() {
             kinds.push(TopicKind::Out);
-            if received(catalogue, &agency.id).any(|compiled| compiled.agreement.answer_required) {
-                kinds.push(TopicKind::Acks);
-            }
+        }
+        if answers {
+            kinds.push(TopicKind::Acks);
         }
         for kind in kinds {
             let topic = Topic::new(kind, agency.id.clone());
@@ -110,7 +115,10 @@ pub(super) fn submitted<'c>(
 fn term(catalogue: &Catalogue, topic: &Topic) -> Duration {
     let term = |known: &CompiledAgreement| known.agreement.retention.payload.unwrap_or(Retention::NONE_MEANS);
     let shortest = match topic.kind {
-        TopicKind::In | TopicKind::Outcomes | TopicKind::Dead => submitted(catalogue, &topic.agency).map(term).min(),
+        TopicKind::In | TopicKind::Outcomes => submitted(catalogue, &topic.agency).map(term).min(),
+        TopicKind::Dead => {
+            submitted(catalogue, &topic.agency).chain(received(catalogue, &topic.agency)).map(term).min()
+        }
         TopicKind::Out | TopicKind::Acks => received(catalogue, &topic.agency).map(term).min(),
     };
     shortest.unwrap_or(WITHOUT_AGREEMENT)

@@ -1,102 +1,116 @@
 //! How a recipient answers: `{"transferId": …, "outcome": "acknowledged"}` (or `rejected`, or `failed`) on its acks topic,
-//! alone or as the data of a CloudEvent in either mode. Which deliveries wait for it is not asked here.
+//! alone or as the data of a CloudEvent in either mode. What nobody can read goes to the agency's dead topic. Which
+//! deliveries wait for an answer is not asked here.
 
 use rdkafka::{
-    ClientConfig, Message as _,
+    Message as _,
     consumer::{CommitMode, Consumer as _, StreamConsumer},
+    error::KafkaError,
+    message::BorrowedMessage,
 };
-use serde::Deserialize;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Outcome, Report, Reporter};
+use super::{
+    super::{Outcome, Report, Reporter},
+    dead::DeadLetters,
+};
 use crate::{
-    domain::{agency::AgencyId, transfer::TransferId},
-    kafka::{Told, Topic, TopicKind},
+    domain::{agency::AgencyId, time::Moment},
+    kafka::{Connection, Coordinates, DeadLetter, Reason, Told, Topic, TopicKind, group, hub_source},
 };
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 4096;
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Written {
-    Event { data: Answer },
-    Bare(Answer),
+/// What the answers of one agency are collected with.
+pub(super) struct Collecting {
+    pub connection: Connection,
+    /// The hub's name.
+    pub hub: String,
+    pub agency: AgencyId,
+    pub reporter: Reporter,
+    pub stop: CancellationToken,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    transfer_id: uuid::Uuid,
-    outcome: Word,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Word {
-    Acknowledged,
-    Rejected,
-    Failed,
-}
-
-/// Collects answers until told to end. An answer is noted in the group only after the relay has it; one that is lost with
-/// the hub is given again when the delivery comes again.
-pub(super) async fn collect(
-    mut config: ClientConfig,
-    group: String,
-    agency: AgencyId,
-    reporter: Reporter,
-    stop: CancellationToken,
-) {
-    let topic = Topic::new(TopicKind::Acks, agency).to_string();
-    config
-        .set("group.id", group)
-        .set("auto.offset.reset", "earliest")
-        .set("enable.auto.commit", "false")
-        .set("fetch.wait.max.ms", "50");
-    let consumer: StreamConsumer<Told> = match config.create_with_context(Told) {
-        Ok(consumer) => consumer,
-        Err(error) => return tracing::error!(%error, topic, "answers cannot be read"),
-    };
-    if let Err(error) = consumer.subscribe(&[&topic]) {
-        return tracing::error!(%error, topic, "answers cannot be read");
+impl Collecting {
+    /// Collects answers until told to end. An answer is noted in the group only after the relay has it, and one that nobody
+    /// can read after its dead letter is written; one that is lost with the hub is given again when the delivery comes
+    /// again.
+    pub(super) async fn run(self) {
+        let topic = Topic::new(TopicKind::Acks, self.agency.clone()).to_string();
+        let consumer = match self.subscribe(&topic) {
+            Ok(consumer) => consumer,
+            Err(error) => return tracing::error!(%error, topic, "answers cannot be read"),
+        };
+        let mut dead = DeadLetters::new(self.connection, hub_source(&self.hub), self.agency);
+        loop {
+            let message = tokio::select! {
+                () = self.stop.cancelled() => return,
+                message = consumer.recv() => message,
+            };
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => {
+                    tracing::warn!(%error, topic, "reading answers");
+                    continue;
+                }
+            };
+            match read(message.payload().unwrap_or_default()) {
+                Ok(report) => self.reporter.report(vec![report]).await,
+                Err(reason) => {
+                    metrics::counter!("waybill_kafka_answers_unreadable_total", "topic" => topic.clone()).increment(1);
+                    if !dead.write(&letter(&topic, &message, reason), &self.stop).await {
+                        return;
+                    }
+                }
+            }
+            if let Err(error) = consumer.commit_message(&message, CommitMode::Async) {
+                tracing::warn!(%error, topic, "an answer's offset was not noted");
+            }
+        }
     }
-    loop {
-        let message = tokio::select! {
-            () = stop.cancelled() => return,
-            message = consumer.recv() => message,
-        };
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::warn!(%error, topic, "reading answers");
-                continue;
-            }
-        };
-        match read(message.payload().unwrap_or_default()) {
-            Some(report) => reporter.report(vec![report]).await,
-            None => {
-                metrics::counter!("waybill_kafka_answers_unreadable_total", "topic" => topic.clone()).increment(1);
-                tracing::warn!(topic, partition = message.partition(), offset = message.offset(), "no answer");
-            }
-        }
-        if let Err(error) = consumer.commit_message(&message, CommitMode::Async) {
-            tracing::warn!(%error, topic, "an answer's offset was not noted");
-        }
+
+    fn subscribe(&self, topic: &str) -> Result<StreamConsumer<Told>, KafkaError> {
+        let mut config = self.connection.client("waybill-acks");
+        config
+            .set("group.id", format!("{}.acks.{}", group(&self.hub), self.agency))
+            .set("auto.offset.reset", "earliest")
+            .set("enable.auto.commit", "false")
+            .set("fetch.wait.max.ms", "50");
+        let consumer: StreamConsumer<Told> = config.create_with_context(Told)?;
+        consumer.subscribe(&[topic])?;
+        Ok(consumer)
     }
 }
 
-fn read(value: &[u8]) -> Option<Report> {
+/// What is said of an answer that nobody can read.
+fn letter<'a>(topic: &'a str, message: &BorrowedMessage<'_>, reason: Reason) -> DeadLetter<'a> {
+    let time = message.timestamp().to_millis().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
+    // The library gives out no negative offset with a message.
+    let offset = u64::try_from(message.offset()).unwrap_or_default();
+    let at = Coordinates { topic, partition: message.partition(), offset };
+    DeadLetter { at, time: Moment(time), reason, index: None, event: None }
+}
+
+fn read(value: &[u8]) -> Result<Report, Reason> {
+    let not = |pointer: &'static str, keyword: &'static str| Reason { pointer, keyword };
     if value.len() > ANSWER_BYTES_MAX {
-        return None;
+        return Err(not("", "maxLength"));
     }
-    let (Written::Event { data } | Written::Bare(data)) = serde_json::from_slice(value).ok()?;
-    let outcome = match data.outcome {
-        Word::Acknowledged => Outcome::Acknowledged,
-        Word::Rejected => Outcome::Rejected,
-        Word::Failed => Outcome::Failed,
+    let said: Value = serde_json::from_slice(value).map_err(|_| not("", "format"))?;
+    let answer = said.get("data").filter(|data| data.is_object()).unwrap_or(&said);
+    let text = |name: &str| answer.get(name).and_then(Value::as_str);
+    let transfer = text("transferId").ok_or(not("/transferId", "required"))?;
+    let transfer = transfer.parse().map_err(|_| not("/transferId", "format"))?;
+    let outcome = match text("outcome") {
+        Some("acknowledged") => Outcome::Acknowledged,
+        Some("rejected") => Outcome::Rejected,
+        Some("failed") => Outcome::Failed,
+        Some(_) => return Err(not("/outcome", "enum")),
+        None => return Err(not("/outcome", "required")),
     };
-    Some(Report { transfer: TransferId(data.transfer_id), outcome })
+    Ok(Report { transfer, outcome })
 }
 
 #[cfg(test)]
@@ -108,13 +122,25 @@ mod tests {
     #[test]
     fn an_answer_is_read_alone_and_as_an_events_data() {
         let bare = format!(r#"{{"transferId":"{ID}","outcome":"rejected"}}"#);
-        let wanted = Some(Report { transfer: ID.parse().unwrap(), outcome: Outcome::Rejected });
+        let wanted = Ok(Report { transfer: ID.parse().unwrap(), outcome: Outcome::Rejected });
         assert_eq!(read(bare.as_bytes()), wanted);
         assert_eq!(read(format!(r#"{{"specversion":"1.0","data":{bare}}}"#).as_bytes()), wanted);
-        for bad in
-            ["", "{}", "[]", "null", r#"{"transferId":"1","outcome":"rejected"}"#, &bare.replace("rejected", "lost")]
-        {
-            assert_eq!(read(bad.as_bytes()), None, "{bad}");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_by_part_and_keyword() {
+        let with = |id: &str, outcome: &str| format!(r#"{{"transferId":"{id}","outcome":"{outcome}"}}"#);
+        for (bad, pointer, keyword) in [
+            ("", "", "format"),
+            ("yes", "", "format"),
+            ("{}", "/transferId", "required"),
+            ("[]", "/transferId", "required"),
+            ("null", "/transferId", "required"),
+            (&with("1", "rejected"), "/transferId", "format"),
+            (&with(ID, "lost"), "/outcome", "enum"),
+            (&format!(r#"{{"transferId":"{ID}"}}"#), "/outcome", "required"),
+        ] {
+            assert_eq!(read(bad.as_bytes()), Err(Reason { pointer, keyword }), "{bad}");
         }
     }
 
@@ -122,7 +148,8 @@ mod tests {
     fn the_longest_answer_is_read_and_one_byte_more_is_not() {
         let answer = format!(r#"{{"transferId":"{ID}","outcome":"failed"}}"#);
         let padded = |length: usize| format!("{answer}{}", " ".repeat(length - answer.len()));
-        assert!(read(padded(ANSWER_BYTES_MAX).as_bytes()).is_some());
-        assert_eq!(read(padded(ANSWER_BYTES_MAX + 1).as_bytes()), None);
+        assert!(read(padded(ANSWER_BYTES_MAX).as_bytes()).is_ok());
+        let beyond = Reason { pointer: "", keyword: "maxLength" };
+        assert_eq!(read(padded(ANSWER_BYTES_MAX + 1).as_bytes()), Err(beyond));
     }
 }

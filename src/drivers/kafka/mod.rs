@@ -10,8 +10,10 @@
 //! |---|---|
 //! | how is a delivery written? | `message.rs` |
 //! | how does a recipient answer? | `acks.rs` |
+//! | and if nobody can read it? | `dead.rs` |
 
 mod acks;
+mod dead;
 mod message;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -188,10 +190,14 @@ impl Link {
         let (back, reports) = mpsc::unbounded_channel();
         let telling = tokio::spawn(tell(reports, reporter.clone(), lost.clone(), topic.to_owned()));
         let answers = self.recipient.answers.then(|| {
-            let agency = self.recipient.agency.clone();
-            let group = format!("{}.acks.{agency}", kafka::group(&parts.hub));
-            let config = parts.connection.client("waybill-acks");
-            tokio::spawn(acks::collect(config, group, agency, reporter, lost.clone()))
+            let collecting = acks::Collecting {
+                connection: parts.connection.clone(),
+                hub: parts.hub.clone(),
+                agency: self.recipient.agency.clone(),
+                reporter,
+                stop: lost.clone(),
+            };
+            tokio::spawn(collecting.run())
         });
         send(&mut port, &producer, topic, &hub_source(&parts.hub), back, lost.clone()).await;
         // What is out is waited for as long as the hub waits for us; a lost producer says at once what it lost.

@@ -85,7 +85,9 @@ pub(super) fn of_undecided(error: &CallError) -> v1::Busy {
             log_fault(error);
             (Code::Internal, Duration::ZERO, "the hub failed; its log says why".to_owned())
         }
-        CallError::Refused(_) | CallError::Past => (Code::FailedPrecondition, Duration::ZERO, error.to_string()),
+        CallError::Refused(_) | CallError::Past | CallError::Unrecordable(_) => {
+            (Code::FailedPrecondition, Duration::ZERO, error.to_string())
+        }
     };
     // Whole milliseconds, never less than asked for.
     let retry_after_ms = u64::try_from(retry_after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rdkafka::message::{BorrowedHeaders, Headers as _};
 use sonic_rs::{JsonValueTrait as _, LazyValue, Value};
 
-use crate::kafka::PREFIX;
+use crate::kafka::{PREFIX, Reason};
 
 /// Attributes of one event at most: our own are fewer.
 const ATTRIBUTES_MAX: usize = 64;
@@ -15,14 +15,8 @@ pub(super) const ATTRIBUTE_BYTES_MAX: usize = 1024;
 /// What the media type of an event in structured mode begins with.
 const STRUCTURED: &str = "application/cloudevents";
 
-/// Why nobody can read an event: which part, and what it is not. Never what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unreadable {
-    /// JSON Pointer to the part, as if the event were in structured mode.
-    pub pointer: &'static str,
-    /// The keyword that it breaks.
-    pub keyword: &'static str,
-}
+/// Why nobody can read an event: which part, as if the event were in structured mode, and what it is not.
+pub(super) type Unreadable = Reason;
 
 pub(super) const fn unreadable(pointer: &'static str, keyword: &'static str) -> Unreadable {
     Unreadable { pointer, keyword }

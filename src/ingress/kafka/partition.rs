@@ -17,17 +17,12 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Shared,
-    attributes::Unreadable,
-    read::EventName,
-    write::{self, Coordinates},
-};
+use super::{Shared, attributes::Unreadable, read::EventName, write};
 use crate::{
     desk::{Arrival, CallError, Consumable, Consuming, NumberedOutcome, ReceiptDetail, SeriesIn, SubmitOutcome},
     domain::{agency::SystemId, time::Moment},
     exchange::submission::PeerName,
-    kafka::{Report, SendFault, Topic, TopicKind},
+    kafka::{Coordinates, Message, Report, SendFault, Topic, TopicKind},
     store::{Consumed, PartitionKey, Position},
 };
 
@@ -236,14 +231,14 @@ impl Teller {
         &self,
         offset: u64,
         result: &Result<SubmitOutcome, CallError>,
-    ) -> Result<Option<(&str, write::Message)>, Failed> {
+    ) -> Result<Option<(&str, Message)>, Failed> {
         let untold = self.untold.lock();
         let Some(arrived) = untold.records.get(&offset) else { return Ok(None) };
         let topic = self.topic.to_string();
         let at = Coordinates { topic: &topic, partition: self.number, offset };
         let source = &self.shared.source;
         let settled = match result {
-            Ok(_) | Err(CallError::Refused(_) | CallError::Past) => true,
+            Ok(_) | Err(CallError::Refused(_) | CallError::Past | CallError::Unrecordable(_)) => true,
             // Nobody could read it, and the system has no refusals left: its dead letter is all that is said of it.
             Err(CallError::Exhausted { .. }) => arrived.event.is_err(),
             Err(CallError::Unavailable(_) | CallError::Fault(_)) => false,
@@ -252,12 +247,14 @@ impl Teller {
             let why = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
             return Err(Failed(why));
         }
-        Ok(Some(match &arrived.event {
-            Ok(event) => {
+        Ok(Some(match (&arrived.event, result) {
+            (Err(_), _) | (Ok(_), Err(CallError::Unrecordable(_))) => {
+                (&self.dead, write::dead(source, at, arrived, result))
+            }
+            (Ok(event), _) => {
                 let environment = self.shared.desk.environment();
                 (&self.outcomes, write::outcome(source, at, event, result, self.detail, environment))
             }
-            Err(why) => (&self.dead, write::dead(source, at, arrived.time, *why, result)),
         }))
     }
 }

@@ -1,35 +1,14 @@
-//! Writes what became of a submission, and what says that nobody could read something. Only shapes change here.
+//! Writes what became of a submission, and what says that something could not be taken. Only shapes change here.
 
-use rdkafka::message::OwnedHeaders;
 use serde_json::{Map, Value, json};
 
-use super::{attributes::Unreadable, read::EventName};
+use super::{partition::Arrived, read::EventName};
 use crate::{
     desk::{CallError, Proof, Receipt, ReceiptDetail, RecipientOutcome, SubmitOutcome},
-    domain::{environment::Environment, refusal::Refusal, time::Moment},
-    kafka::{DEAD_TYPE, EventHeaders, OUTCOME_TYPE},
+    domain::{environment::Environment, refusal::Refusal},
+    kafka::{Coordinates, DeadLetter, EventHeaders, Message, OUTCOME_TYPE, Reason},
     ledger,
 };
-
-/// Where a message stands: what its outcome is called after, so that it is called the same when it is told again.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Coordinates<'a> {
-    pub topic: &'a str,
-    pub partition: i32,
-    pub offset: u64,
-}
-
-impl Coordinates<'_> {
-    fn id(&self) -> String {
-        format!("{}/{}/{}", self.topic, self.partition, self.offset)
-    }
-}
-
-/// A message to be written.
-pub(super) struct Message {
-    pub headers: OwnedHeaders,
-    pub value: Vec<u8>,
-}
 
 /// What became of a submission.
 pub(super) fn outcome(
@@ -115,24 +94,17 @@ fn receipt(receipt: &Receipt) -> Option<Value> {
     serde_json::from_str(&file.to_json()).ok()
 }
 
-/// That nobody could read a message: why, and where it stands. Never its bytes.
+/// That a message could not be taken: why, and where it stands. Never its bytes.
 pub(super) fn dead(
     source: &str,
     at: Coordinates<'_>,
-    time: Moment,
-    why: Unreadable,
+    arrived: &Arrived,
     result: &Result<SubmitOutcome, CallError>,
 ) -> Message {
-    let mut said = json!({
-        "reason": { "pointer": why.pointer, "keyword": why.keyword },
-        "topic": at.topic,
-        "partition": at.partition,
-        "offset": at.offset,
-        "time": time.to_string(),
-    });
-    if let Err(CallError::Refused(refused)) = result {
-        said["index"] = refused.receipt.index.into();
-    }
-    let headers = EventHeaders::new(0, DEAD_TYPE, source, &at.id());
-    Message { headers: headers.into_headers(), value: said.to_string().into_bytes() }
+    let (reason, event) = match &arrived.event {
+        Ok(event) => (Reason::UNRECORDABLE, Some((&*event.source, &*event.id))),
+        Err(reason) => (*reason, None),
+    };
+    let index = if let Err(CallError::Refused(refused)) = result { Some(refused.receipt.index) } else { None };
+    DeadLetter { at, time: arrived.time, reason, index, event }.message(source)
 }

@@ -152,5 +152,11 @@ async fn a_recipient_whose_answer_is_asked_for_acknowledges_by_its_answer_alone(
     nonsense.send(&producer, "waybill.acks.benefit").await;
     acknowledgement(&transfer).send(&producer, "waybill.acks.benefit").await;
     crate::crash::scene::until("the answer is an entry", async || size().await == 4).await;
+    let dead = scene.read_some("waybill.dead.benefit", 1).await.remove(0).json();
+    assert_eq!(
+        (dead["topic"].as_str(), dead["reason"]["keyword"].as_str()),
+        (Some("waybill.acks.benefit"), Some("format"))
+    );
+    assert!(dead["offset"].is_u64() && dead["partition"].is_u64() && !dead.to_string().contains("yes"), "{dead}");
     assert!(hub.stop().await.success());
 }

@@ -9,6 +9,7 @@ mod demo;
 mod faults;
 mod forms;
 mod load;
+mod poison;
 mod scene;
 mod secured;
 mod steps;

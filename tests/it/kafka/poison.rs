@@ -1,0 +1,157 @@
+//! A record that the hub can never record does not hold up what follows it: it is a dead letter, and stays one when its
+//! outcome is asked for again.
+
+mod picky;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use waybill::{
+    app::{Surroundings, desk_limits, sequencer_bounds},
+    catalogue::Catalogue,
+    config::{Config, Limits},
+    desk::{Arrival, CallError, Consumable, Consuming, Desk, DeskParts, NumberedOutcome, ReceiptDetail, SeriesOut},
+    domain::{
+        agency::SystemId,
+        environment::Environment,
+        subject::Identifier,
+        time::{Clock as _, SystemClock},
+    },
+    exchange::submission::{PeerName, Submission},
+    ingress::kafka::{KafkaIngress, KafkaParts},
+    kafka::Connection,
+    ledger::{Origin, SignerKey},
+    sequencer::{Sequencer, Signing},
+    store::{
+        Consumed, PartitionKey, Position, Store,
+        embedded::{EmbeddedOptions, EmbeddedStore},
+    },
+    vault::MasterKey,
+};
+
+use self::picky::Picky;
+use super::scene::{Event, Scene};
+use crate::crash::core;
+
+const ORIGIN: &str = "hub.test/test/1";
+const IN: &str = "waybill.in.identity";
+/// Whom the store never takes.
+const NEVER: usize = 2;
+
+/// A desk on a store that never takes one person.
+async fn desk(folder: &Path, catalogue: Catalogue) -> Arc<Desk> {
+    let master = Arc::new(MasterKey::new([2; 32]));
+    let never = core::people().citizen(NEVER).unwrap().national_number().unwrap().to_owned();
+    let never = master.hasher().identifier(&Identifier::new("national-number", &never).unwrap());
+    let mut options = EmbeddedOptions::new(folder.join("data"), Environment::Test, ORIGIN, Arc::clone(&master));
+    options.reserve_bytes = 0;
+    std::fs::create_dir_all(&options.path).unwrap();
+    EmbeddedStore::create(&options).unwrap();
+    let store: Arc<dyn Store> = Arc::new(Picky { store: EmbeddedStore::open(options).unwrap(), never });
+    let Surroundings { clock, random, .. } = Surroundings::default();
+    let signer = SignerKey::from_seed(ORIGIN, &[1; 32]).unwrap();
+    let signing = Signing { origin: ORIGIN.parse::<Origin>().unwrap(), signer };
+    let bounds = sequencer_bounds(&Limits::default());
+    let sequencer = Sequencer::start(Arc::clone(&store), signing, Arc::clone(&clock), bounds).await.unwrap();
+    let catalogue = Arc::new(catalogue);
+    let desk = Arc::new(Desk::new(DeskParts {
+        store,
+        sequencer,
+        catalogue: Arc::clone(&catalogue),
+        hasher: master.hasher(),
+        clock,
+        random,
+        environment: Environment::Test,
+        limits: desk_limits(&Limits::default()),
+    }));
+    desk.publish(catalogue).await.unwrap();
+    desk
+}
+
+/// Three events, the second of which is about whom the store never takes.
+fn events(desk: &Desk) -> Vec<Submission> {
+    let event = |citizen: usize| {
+        let mut submission = core::address(citizen, 1);
+        submission.key = desk.event_key(&[b"event", &[citizen as u8]], SystemClock.now());
+        submission
+    };
+    [1, NEVER, 3].map(event).into()
+}
+
+async fn outcomes(series: &mut SeriesOut, count: usize) -> Vec<NumberedOutcome> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        all.extend(series.next().await.unwrap());
+    }
+    all.sort_by_key(|(number, _)| *number);
+    all
+}
+
+fn assert_only_the_second_is_dead(outcomes: &[NumberedOutcome]) {
+    let recorded: Vec<bool> = outcomes.iter().map(|(_, outcome)| outcome.is_ok()).collect();
+    assert_eq!(recorded, [true, false, true], "{outcomes:?}");
+    assert!(matches!(outcomes[1].1, Err(CallError::Unrecordable(_))), "{:?}", outcomes[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_be_recorded_is_gone_past_and_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let catalogue = Catalogue::load(&root.join("deploy/demo/catalogue"), &root.join("schemas")).unwrap();
+    let desk = desk(folder.path(), catalogue).await;
+    let partition = PartitionKey::new("cluster", IN, 0);
+    let mut at = desk.take_partition(partition).await.unwrap();
+    let peer = PeerName::System(SystemId::new("identity/registry").unwrap());
+    let (series, mut told) = desk.series(peer, 10);
+    let events = events(&desk);
+    let steps = (0..).zip(events.clone()).map(|(number, event)| {
+        let (from, to) = (at, Position { next: number + 1, ..at });
+        at = to;
+        Consumable {
+            number,
+            arrival: Arrival::Submission(event),
+            consuming: Consuming::Step(Consumed { partition, from, to }),
+        }
+    });
+    series.consume(steps.collect(), ReceiptDetail::Index).await.unwrap();
+    assert_only_the_second_is_dead(&outcomes(&mut told, 3).await);
+    assert_eq!(desk.take_partition(partition).await.unwrap().next, 3, "its partition has gone past all of them");
+
+    let again = (0..).zip(events).map(|(number, event)| {
+        let arrival = Arrival::Submission(event);
+        Consumable { number, arrival, consuming: Consuming::Past }
+    });
+    series.consume(again.collect(), ReceiptDetail::Index).await.unwrap();
+    assert_only_the_second_is_dead(&outcomes(&mut told, 3).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_can_never_be_recorded_is_a_dead_letter_and_what_follows_is_told() {
+    let scene = Scene::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let desk = desk(folder.path(), scene.hub.place.catalogue().unwrap()).await;
+    let producer = scene.producer();
+    for (citizen, id) in [(1, "first"), (NEVER, "never"), (3, "last")] {
+        let mut event = Event::of(&core::people().citizen(citizen).unwrap().moved_record(1), id);
+        event.key = "one".into();
+        event.send(&producer, IN).await;
+    }
+    let config = Config::load(&scene.hub.place.config_file).unwrap();
+    let ingress = KafkaIngress::start(KafkaParts {
+        desk,
+        connection: Connection::new(config.kafka.as_ref().unwrap()),
+        hub: "hub.test".into(),
+        ledger: "1".into(),
+        members: 1,
+        window_max: config.limits.kafka_window_max,
+        record_bytes_max: config.limits.record_bytes_max,
+    });
+    let told = scene.read_some("waybill.outcomes.identity", 2).await;
+    let told: Vec<&str> = told.iter().map(|one| one.header("ce_eventid")).collect();
+    assert_eq!(told, ["first", "last"]);
+    let dead = scene.read_some("waybill.dead.identity", 1).await.remove(0);
+    let said = dead.json();
+    assert_eq!(said["reason"]["keyword"], "unrecordable");
+    assert_eq!((said["topic"].as_str(), said["offset"].as_i64()), (Some(IN), Some(1)));
+    assert_eq!((said["event"]["id"].as_str(), dead.header("ce_eventid")), (Some("never"), "never"));
+    ingress.unwrap().stop(Duration::from_secs(10)).await;
+}

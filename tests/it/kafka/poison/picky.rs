@@ -1,0 +1,116 @@
+//! A store that never takes one person: it stands for whatever breaks the store's contract. All else is the embedded
+//! store's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use waybill::{
+    domain::{
+        agency::AgencyKey,
+        idempotency::{EventTail, IdempotencyKey},
+        subject::{IdentifierHash, SubjectId},
+    },
+    ledger::{FullTile, TileId},
+    store::{
+        Class, Commit, DeadLetter, Delivery, DeliveryChange, Expect, Found, Guard, Head, Known, Owner, PartitionKey,
+        Pending, Position, Query, Slot, SlotNumber, Store, StoreError, StoredEntry, Subject, SubjectChange, SystemKey,
+        embedded::EmbeddedStore,
+    },
+    vault::SlotKey,
+};
+
+pub struct Picky {
+    pub store: EmbeddedStore,
+    pub never: IdentifierHash,
+}
+
+struct PickyGuard<'g> {
+    guard: Box<dyn Guard + 'g>,
+    never: IdentifierHash,
+}
+
+#[async_trait]
+impl Guard for PickyGuard<'_> {
+    fn head(&self) -> &Head {
+        self.guard.head()
+    }
+    fn holds(&self, expect: &Expect) -> bool {
+        self.guard.holds(expect)
+    }
+    fn known(&self, system: SystemKey, key: IdempotencyKey) -> Option<Known> {
+        self.guard.known(system, key)
+    }
+    fn check(&self, subjects: &[SubjectChange], deliveries: &[DeliveryChange], size: u64) -> Result<(), StoreError> {
+        let never = |change: &SubjectChange| match change {
+            SubjectChange::Link { identifiers, .. } => identifiers.contains(&self.never),
+            SubjectChange::Facts { .. } => false,
+        };
+        if subjects.iter().any(never) {
+            return Err(StoreError::Invalid("the test never takes this person"));
+        }
+        self.guard.check(subjects, deliveries, size)
+    }
+    async fn commit(self: Box<Self>, commit: Commit) -> Result<(), StoreError> {
+        self.guard.commit(commit).await
+    }
+}
+
+#[async_trait]
+impl Store for Picky {
+    async fn lock_head<'a>(
+        &'a self,
+        expects: &[&Expect],
+        keys: &[(SystemKey, IdempotencyKey)],
+    ) -> Result<Box<dyn Guard + 'a>, StoreError> {
+        let guard = self.store.lock_head(expects, keys).await?;
+        Ok(Box::new(PickyGuard { guard, never: self.never }))
+    }
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.store.head().await
+    }
+    async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError> {
+        self.store.find_subject(identifiers).await
+    }
+    async fn subject(&self, id: SubjectId) -> Result<Option<Arc<Subject>>, StoreError> {
+        self.store.subject(id).await
+    }
+    async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
+        self.store.slots(owner, wants).await
+    }
+    async fn slot_key(&self, number: SlotNumber) -> Result<Option<Arc<SlotKey>>, StoreError> {
+        self.store.slot_key(number).await
+    }
+    async fn entries(&self, from: u64, limit: usize) -> Result<Vec<StoredEntry>, StoreError> {
+        self.store.entries(from, limit).await
+    }
+    async fn payload(&self, index: u64) -> Result<Option<bytes::Bytes>, StoreError> {
+        self.store.payload(index).await
+    }
+    async fn tile(&self, id: TileId) -> Result<Option<FullTile>, StoreError> {
+        self.store.tile(id).await
+    }
+    async fn known(&self, system: SystemKey, key: IdempotencyKey) -> Result<Option<Known>, StoreError> {
+        self.store.known(system, key).await
+    }
+    async fn event(&self, system: SystemKey, event: EventTail) -> Result<Option<IdempotencyKey>, StoreError> {
+        self.store.event(system, event).await
+    }
+    async fn position(&self, partition: PartitionKey) -> Result<Position, StoreError> {
+        self.store.position(partition).await
+    }
+    async fn search(&self, query: &Query) -> Result<Vec<u64>, StoreError> {
+        self.store.search(query).await
+    }
+    async fn pending(&self, recipient: AgencyKey, from: u64, limit: usize) -> Result<Pending, StoreError> {
+        self.store.pending(recipient, from, limit).await
+    }
+    async fn delivery(&self, index: u64) -> Result<Option<Delivery>, StoreError> {
+        self.store.delivery(index).await
+    }
+    async fn dead_letters(&self, recipient: AgencyKey, from: u64, limit: usize) -> Result<Vec<DeadLetter>, StoreError> {
+        self.store.dead_letters(recipient, from, limit).await
+    }
+    fn writable(&self) -> Result<(), StoreError> {
+        self.store.writable()
+    }
+}
