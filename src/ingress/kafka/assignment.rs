@@ -196,7 +196,8 @@ impl Context {
         let committed = committed.find_partition(&place.0, place.1).map(|found| found.offset());
         let told = match committed {
             Some(Offset::Offset(offset)) => u64::try_from(offset).unwrap_or(0),
-            _ => position.next,
+            // Whatever the store is past, nothing is known to have been told: all that is still there is told again.
+            _ => 0,
         };
         if told > position.next {
             let why = format!(

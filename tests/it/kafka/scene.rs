@@ -47,7 +47,7 @@ receives = "benefit/claims"
 "#;
 
 /// Partitions of each topic.
-pub const PARTITIONS: i32 = 4;
+const PARTITIONS: i32 = 4;
 
 pub struct Scene {
     pub brokers: Brokers,
@@ -129,7 +129,7 @@ impl Scene {
                 format!("certificate = \"{certificate}\"\nkey = \"{key}\"\nca = \"{ca}\"")
             }
         };
-        put_on(&brokers, &hub, &how, more);
+        put_on(&brokers.bootstrap(), &hub, &how, more);
         Self { brokers, hub, people: Population::generate(1, 300), client, tls, _one: one }
     }
 
@@ -156,14 +156,14 @@ impl Scene {
     /// Another hub of the same name on the same brokers, with a ledger of its own; not started.
     pub fn second_hub(&self) -> Hub {
         let hub = Hub::lay_out("warn", "");
-        put_on(&self.brokers, &hub, "plaintext = true", "");
+        put_on(&self.brokers.bootstrap(), &hub, "plaintext = true", "");
         hub
     }
 
     /// Another hub on the same brokers, of this name and so in a group of its own; not started.
     pub fn hub_named(&self, name: &str) -> Hub {
         let hub = Hub::lay_out("warn", "").named(name);
-        put_on(&self.brokers, &hub, "plaintext = true", "");
+        put_on(&self.brokers.bootstrap(), &hub, "plaintext = true", "");
         hub
     }
 
@@ -213,8 +213,7 @@ impl Scene {
 }
 
 /// Configures a hub for the brokers, with identity and benefit on them.
-fn put_on(brokers: &Brokers, hub: &Hub, how: &str, more: &str) {
-    let bootstrap = brokers.bootstrap();
+pub fn put_on(bootstrap: &str, hub: &Hub, how: &str, more: &str) {
     hub.configure(|text| {
         format!("{text}[store]\nreserve_bytes = 0\n[kafka]\nbootstrap = \"{bootstrap}\"\n{how}\n{more}")
     });
@@ -228,7 +227,8 @@ fn append(file: &Path, more: &str) {
     fs::write(file, text + more).unwrap();
 }
 
-fn read(mut client: ClientConfig, topic: &str, enough: impl Fn(&[Read]) -> bool) -> Vec<Read> {
+/// Reads a topic from its beginning until `enough`.
+pub fn read(mut client: ClientConfig, topic: &str, enough: impl Fn(&[Read]) -> bool) -> Vec<Read> {
     client.set("group.id", format!("test-{}", uuid::Uuid::now_v7())).set("enable.auto.commit", "false");
     let consumer: BaseConsumer = client.create().unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20)).unwrap();
@@ -297,11 +297,17 @@ impl Event {
     }
 
     pub async fn send(&self, producer: &FutureProducer, topic: &str) {
+        self.send_to(producer, topic, None).await;
+    }
+
+    /// Into this partition, or the one of its key.
+    pub async fn send_to(&self, producer: &FutureProducer, topic: &str, partition: Option<i32>) {
         let mut headers = OwnedHeaders::new();
         for (name, value) in &self.headers {
             headers = headers.insert(Header { key: name, value: Some(value) });
         }
-        let record = FutureRecord::to(topic).key(&self.key).payload(&self.value).headers(headers);
+        let mut record = FutureRecord::to(topic).key(&self.key).payload(&self.value).headers(headers);
+        record.partition = partition;
         producer.send(record, Duration::from_secs(60)).await.unwrap();
     }
 }

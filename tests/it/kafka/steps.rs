@@ -18,12 +18,13 @@ use waybill::app::verify_data;
 use self::held::Held;
 use super::{
     load::{assert_comes_to, ledger_size, outcomes},
-    scene::{Event, PARTITIONS, Read, Scene},
+    scene::{Event, Read, Scene},
 };
 use crate::crash::scene::{PATIENCE, Scene as Hub, Served, copy_folder, until};
 
 const IN: &str = "waybill.in.identity";
-const EVENTS: [&str; 3] = ["before", "killed", "after"];
+/// The events, each with its partition: the one at which hubs are killed is the first of its own.
+const EVENTS: [(&str, i32); 3] = [("before", 0), ("killed", 1), ("after", 1)];
 /// Entries of the ledger: the catalogue; and of each event two decisions, and the acknowledgement of what went to benefit.
 const BEFORE: usize = 1 + 3;
 const DECIDED: usize = BEFORE + 2;
@@ -118,19 +119,20 @@ impl Row {
         Self { step, left, hub: scene.hub_named(&hub_name), source, group }
     }
 
-    /// Up to where the group has come, in the one partition that is written to.
-    fn offset(&self) -> i64 {
-        let mut asked = TopicPartitionList::new();
-        (0..PARTITIONS).for_each(|number| drop(asked.add_partition(IN, number)));
+    /// Up to where the group has come in an event's partition.
+    fn offset(&self, event: usize) -> i64 {
+        let (partition, mut asked) = (EVENTS[event].1, TopicPartitionList::new());
+        asked.add_partition(IN, partition);
         let committed = self.group.committed_offsets(asked, PATIENCE).unwrap();
-        let offsets = committed.elements();
-        let offsets =
-            offsets.iter().filter_map(|one| if let Offset::Offset(next) = one.offset() { Some(next) } else { None });
-        offsets.max().unwrap_or(0)
+        match committed.find_partition(IN, partition).map(|found| found.offset()) {
+            Some(Offset::Offset(next)) => next,
+            _ => 0,
+        }
     }
 
-    async fn group_is_past(&self, event: i64) {
-        until("the group's offset moves", async || tokio::task::block_in_place(|| self.offset()) > event).await;
+    /// Waits until the group is past the first event of a partition.
+    async fn group_is_past(&self, event: usize) {
+        until("the group's offset moves", async || tokio::task::block_in_place(|| self.offset(event)) > 0).await;
     }
 
     /// Has the hub stop at its step, and kills it there.
@@ -152,7 +154,7 @@ impl Row {
     async fn assert_once(&self, outcomes_read: &[Read], deliveries: &[Read], hub: Served) {
         let mine = |read: &&Read| read.header("ce_source") == self.source;
         let told = outcomes(outcomes_read.iter().filter(mine));
-        assert!(told.keys().eq(BTreeSet::from(EVENTS)), "{}: {told:?}", self.source);
+        assert!(told.keys().eq(BTreeSet::from(EVENTS.map(|(event, _)| event))), "{}: {told:?}", self.source);
         let (mut indices, mut transfers) = (BTreeSet::new(), BTreeSet::new());
         for (event, said) in &told {
             assert_eq!(said.len(), 1, "{}: {event} has one outcome, however often it is told: {said:?}", self.source);
@@ -182,9 +184,8 @@ async fn read_of_each(scene: &Scene, topic: &str, header: &'static str) -> Vec<R
 
 async fn send(scene: &Scene, number: usize) {
     let record = scene.people.citizen(1).unwrap().moved_record(1 + number as u32);
-    let mut event = Event::of(&record, EVENTS[number]);
-    event.key = "one".into();
-    event.send(&scene.producer(), IN).await;
+    let (id, partition) = EVENTS[number];
+    Event::of(&record, id).send_to(&scene.producer(), IN, Some(partition)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
