@@ -18,7 +18,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::files::{LoadError, trust};
 use super::pem::{read_certificates, read_key};
-use super::{ALPN_H2, Clock, ClockProvider, provider};
+use super::{ALPN_H2, Clock, ClockProvider, identity, provider};
 
 /// A connection that is not up by then has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,6 +101,13 @@ impl ClientTls {
         }
         Ok(TokioIo::new(stream))
     }
+}
+
+/// The CN of the first certificate in a file, if it has one: a client of Kafka is known by it, nobody else is.
+pub fn common_name(certificate: &Path) -> Result<Option<String>, LoadError> {
+    let chain = read_certificates(certificate)?;
+    // The file has at least one, and what it has was read as certificates.
+    Ok(chain.first().and_then(|first| identity::common_name(first).ok().flatten()))
 }
 
 /// The host as it is dialled, and as the server's certificate must name it. IPv6 stands in brackets in a URI only.

@@ -90,6 +90,13 @@ pub fn san_uri(certificate: &CertificateDer<'_>) -> Result<Arc<str>, IdentityErr
     }
 }
 
+/// The CN of a certificate, if it has one. Kafka's brokers know a client by it; here nobody is named by it.
+pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Result<Option<String>, IdentityError> {
+    let certificate = parse(certificate)?;
+    let name = certificate.subject().iter_common_name().next();
+    Ok(name.and_then(|name| name.as_str().ok()).map(str::to_owned))
+}
+
 /// Printable ASCII only, so that the name can stand in a log line as it is.
 pub(super) fn is_usable(uri: &str) -> bool {
     (1..=SAN_URI_BYTES_MAX).contains(&uri.len()) && uri.bytes().all(|byte| byte.is_ascii_graphic())

@@ -3,6 +3,8 @@
 mod asyncapi;
 mod brokers;
 mod expected;
+mod rights;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -11,12 +13,17 @@ use serde_json::json;
 use self::{
     brokers::{Brokers, Finding},
     expected::Expected,
+    rights::Names,
+    wire::Answer,
 };
 use super::{
     exit::{Exit, Failure},
     output::{Out, count},
 };
-use crate::{catalogue::Catalogue, config::Config};
+use crate::{catalogue::Catalogue, config::Config, tls::client::common_name};
+
+/// How brokers call a client without a certificate.
+const ANONYMOUS: &str = "ANONYMOUS";
 
 /// Subcommands.
 #[derive(Debug, clap::Subcommand)]
@@ -95,7 +102,8 @@ pub(super) struct Check {
 
 impl Check {
     async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
-        let (config, expected) = self.config.expected()?;
+        let (config, catalogue) = self.config.load()?;
+        let expected = expected_of(&config, &catalogue)?;
         out.say(&format!("environment: {} (hub {})", config.environment, config.hub))?;
         let brokers = Brokers::connect(&config)?;
         let mut findings: Vec<Finding> = Vec::new();
@@ -103,6 +111,7 @@ impl Check {
             findings.extend(brokers.check(topic).await?);
         }
         findings.extend(brokers.check_group(config.hub.as_str()));
+        findings.extend(rights_of(&config, &catalogue, &expected, out).await?);
         for finding in &findings {
             out.show(
                 || json!({ "topic": finding.topic, "problem": finding.problem, "help": finding.help }),
@@ -115,6 +124,45 @@ impl Check {
         }
         out.say(&format!("{}; nothing was changed", count(findings.len(), "problem")))?;
         Ok(Exit::Unverified)
+    }
+}
+
+/// What is wrong with the rights on topics and groups, as far as the brokers tell the hub.
+async fn rights_of(
+    config: &Config,
+    catalogue: &Catalogue,
+    expected: &[Expected],
+    out: &mut Out,
+) -> Result<Vec<Finding>, Failure> {
+    let Some(kafka) = &config.kafka else { return Ok(Vec::new()) };
+    let name = match &kafka.certificate {
+        Some(file) => common_name(file).map_err(Failure::usage)?.unwrap_or_default(),
+        None => ANONYMOUS.to_owned(),
+    };
+    let finding = |problem: String, help: String| Ok(vec![Finding { topic: "rights".to_owned(), problem, help }]);
+    match wire::describe_acls(kafka).await {
+        Ok(Answer::Acls(acls)) => {
+            let names = Names { hub: name, catalogue };
+            Ok(rights::check(&acls, &names, expected, config.hub.as_str(), kafka))
+        }
+        Ok(Answer::NoAuthorizer) if kafka.plaintext => {
+            out.say("the brokers have no authorizer: whoever reaches them may read and write every topic")?;
+            Ok(Vec::new())
+        }
+        Ok(Answer::NoAuthorizer) => finding(
+            "the brokers have no authorizer: whoever they let in may read and write every topic".to_owned(),
+            "set authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer on all brokers"
+                .to_owned(),
+        ),
+        Ok(Answer::NotAllowed) => {
+            let options = format!("--allow-principal 'User:{name}' --operation Describe --cluster");
+            let problem = "the hub may not see who may use the topics, so that is not checked".to_owned();
+            finding(problem, rights::command(kafka, "--add", &options))
+        }
+        Err(error) => finding(
+            format!("the brokers do not say who may use the topics: {error}"),
+            "their log says why; DescribeAcls version 1 and TLS 1.3 are needed".to_owned(),
+        ),
     }
 }
 

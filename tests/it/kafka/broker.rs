@@ -60,6 +60,12 @@ impl Brokers {
         assert!(command.args([who, what]).args(names).stdin(Stdio::null()).status().unwrap().success());
     }
 
+    /// Kafka's own `kafka-acls` with these options.
+    pub fn acls(&self, options: &[&str]) {
+        let mut command = script(self.folder.path(), "acls", self.nodes, self.port, self.tls.as_deref());
+        assert!(command.args(options).stdin(Stdio::null()).status().unwrap().success());
+    }
+
     fn one(&self, what: &str, node: u16) {
         let mut command = script(self.folder.path(), what, self.nodes, self.port, self.tls.as_deref());
         assert!(command.env("ONLY", node.to_string()).stdin(Stdio::null()).status().unwrap().success());

@@ -11,6 +11,7 @@ mod faults;
 mod forms;
 mod load;
 mod poison;
+mod rights;
 mod scene;
 mod secured;
 mod steps;

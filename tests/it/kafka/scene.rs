@@ -104,6 +104,11 @@ impl Scene {
         scene
     }
 
+    /// The same without topics, and with `more` for `[kafka]`.
+    pub async fn secured_bare(more: &str) -> Self {
+        Self::lay_out(1, true, more).await
+    }
+
     async fn lay_out(nodes: u16, secured: bool, more: &str) -> Self {
         let one = alone().await;
         let hub = Hub::lay_out("warn", "");
