@@ -10,7 +10,7 @@ use super::{
     answer::{AnswerOutcome, AnswerStop, Proposed},
     call::Stop,
     decide::{Person, payload_parts, payload_plain, transfer_statement},
-    meters::Stage,
+    meters::{Stage, Timer},
     providers::{NoRecord, ProvidedRecord},
     request::{Permission, RequestOutcome},
     sealing::{About, HUB, seal_payload, too_much},
@@ -79,13 +79,14 @@ impl Desk {
         provider: &Caller,
         provided: &ProvidedRecord,
     ) -> Result<AnswerOutcome, AnswerStop> {
-        let (valid, main) = self.check_provided(permission, provided)?;
+        let timer = self.meters.timer();
+        let (valid, main) = self.check_provided(&timer, permission, provided)?;
         for _ in 0..DECIDE_ATTEMPTS_MAX {
             let person = match self.person(&main).await {
                 Err(Stop::Refusal(refusal)) => return Err(AnswerStop::Answer(refusal)),
                 other => other?,
             };
-            let decided = self.decide_evidence(permission, provider, provided, &valid, &person).await?;
+            let decided = self.decide_evidence(&timer, permission, provider, provided, &valid, &person).await?;
             let mut expects = person.expects.clone();
             expects.extend(decided.until.map(Expect::Before));
             expects.extend(decided.sealed.entry.routing.payload.map(|slots| Expect::Key(slots.epoch)));
@@ -120,6 +121,7 @@ impl Desk {
     /// Whether the record is what the agreement covers, and about the person who was asked about.
     fn check_provided<'c, 'p>(
         &self,
+        timer: &Timer,
         permission: &Permission<'c>,
         provided: &'p ProvidedRecord,
     ) -> Result<(Valid<'c, 'p>, Vec<IdentifierHash>), Refusal> {
@@ -131,7 +133,7 @@ impl Desk {
         }
         address::check_record_id(&provided.record)?;
         let validate = || validate(&provided.payload, version, &self.limits.validate);
-        let valid = self.meters.timer().time(Stage::Validate, validate)?;
+        let valid = timer.time(Stage::Validate, validate)?;
         let main: Vec<IdentifierHash> = valid.main.iter().map(|one| self.hasher.identifier(one)).collect();
         if main.iter().any(|one| permission.identifiers.contains(one)) {
             Ok((valid, main))
@@ -143,6 +145,7 @@ impl Desk {
     /// Permits again, minimises and seals.
     async fn decide_evidence(
         &self,
+        timer: &Timer,
         permission: &Permission<'_>,
         provider: &Caller,
         provided: &ProvidedRecord,
@@ -151,7 +154,7 @@ impl Desk {
     ) -> Result<Decided, AnswerStop> {
         let Permission { compiled, request, .. } = permission;
         let agreement = &compiled.agreement;
-        let (timer, now) = (self.meters.timer(), self.clock.now());
+        let now = self.clock.now();
         let ground = timer.time(Stage::Permit, || person.facts.permit(agreement, now)).map_err(Stop::from)?;
         let mut projection = Projection::default();
         let project = || compiled.view.project(&valid.value, &mut projection);

@@ -71,10 +71,12 @@ fn channel(catalogue: &Catalogue, topic: &Expected) -> Value {
             messages.insert("outcome".into(), message("What became of a submission", headers, &outcome()));
         }
         TopicKind::Dead => {
-            messages.insert(
-                "dead".into(),
-                message("Where a message is that could not be taken", headers(DEAD_TYPE, &[], &[]), &dead()),
-            );
+            let mut headers = headers(DEAD_TYPE, &[], &[]);
+            for name in ["ce_eventsource", "ce_eventid"] {
+                // Only where the event could be read, which was not its fault.
+                headers["properties"][name] = json!({ "type": "string" });
+            }
+            messages.insert("dead".into(), message("Where a message is that could not be taken", headers, &dead()));
         }
         TopicKind::Acks => {
             let mut answer = message("A recipient's answer to a delivery", Value::Null, &ack());

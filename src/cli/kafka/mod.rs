@@ -135,11 +135,17 @@ async fn rights_of(
     out: &mut Out,
 ) -> Result<Vec<Finding>, Failure> {
     let Some(kafka) = &config.kafka else { return Ok(Vec::new()) };
-    let name = match &kafka.certificate {
-        Some(file) => common_name(file).map_err(Failure::usage)?.unwrap_or_default(),
-        None => ANONYMOUS.to_owned(),
-    };
     let finding = |problem: String, help: String| Ok(vec![Finding { topic: "rights".to_owned(), problem, help }]);
+    let name = match &kafka.certificate {
+        Some(file) => common_name(file).map_err(Failure::usage)?,
+        None => Some(ANONYMOUS.to_owned()),
+    };
+    let Some(name) = name else {
+        return finding(
+            "the hub's certificate has no common name, so which rights are the hub's cannot be told".to_owned(),
+            "give it one that has".to_owned(),
+        );
+    };
     match wire::describe_acls(kafka).await {
         Ok(Answer::Acls(acls)) => {
             let names = Names { hub: name, catalogue };

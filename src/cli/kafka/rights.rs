@@ -4,7 +4,7 @@
 //! Only an agency's system writes what comes from it, only the hub what comes from the hub, and nobody else reads either.
 //! A super user needs no right, and no list of rights names it: nothing can be said here about those.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{brokers::Finding, expected::Expected};
 use crate::{
@@ -57,7 +57,8 @@ impl fmt::Display for Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Acl {
     pub resource: Resource,
-    pub name: String,
+    /// One for all rights on it.
+    pub name: Arc<str>,
     /// Whether it is about all names that begin so.
     pub prefixed: bool,
     pub principal: String,
@@ -69,9 +70,9 @@ pub(super) struct Acl {
 impl Acl {
     fn covers(&self, guarded: &Guarded, operation: Operation) -> bool {
         let named = if self.prefixed {
-            guarded.name.starts_with(&self.name)
+            guarded.name.starts_with(&*self.name)
         } else {
-            self.name == "*" || self.name == guarded.name
+            &*self.name == "*" || *self.name == *guarded.name
         };
         named && self.resource == guarded.resource && (self.operation == Operation::All || self.operation == operation)
     }
@@ -79,7 +80,12 @@ impl Acl {
     /// Whether its principal is the one whose certificate has this name: by a mapping rule, or as a distinguished name.
     fn names(&self, name: &str) -> bool {
         let Some(principal) = self.principal.strip_prefix("User:") else { return false };
-        let common_name = |part: &str| part.trim().strip_prefix("CN=") == Some(name);
+        // A comma after a backslash is part of a value (RFC 4514 §2.4), and so is what follows it.
+        let mut escaped = false;
+        let common_name = |part: &str| {
+            let begins = !std::mem::replace(&mut escaped, part.ends_with('\\'));
+            begins && part.trim().strip_prefix("CN=") == Some(name)
+        };
         principal == name || principal.split(',').any(common_name)
     }
 
@@ -92,10 +98,15 @@ impl Acl {
         let what = if self.resource == Resource::Topic { "topic" } else { "group" };
         let pattern = if self.prefixed { " --resource-pattern-type prefixed" } else { "" };
         let Self { principal, host, operation, name, .. } = self;
-        format!(
-            "--allow-principal '{principal}' --allow-host '{host}' --operation {operation} --{what} '{name}'{pattern}"
-        )
+        let (principal, host, name) = (quoted(principal), quoted(host), quoted(name));
+        format!("--allow-principal {principal} --allow-host {host} --operation {operation} --{what} {name}{pattern}")
     }
+}
+
+/// A text as one word of a shell's line. (A control character, which no name has, would not do what it says.)
+fn quoted(text: &str) -> String {
+    let visible = text.replace(char::is_control, "?");
+    format!("'{}'", visible.replace('\'', r"'\''"))
 }
 
 /// A topic or a group, and who may and must be able to use it.
@@ -189,7 +200,7 @@ fn stray(acl: &Acl, acls: &[Acl], guarded: &[Guarded], kafka: &Kafka) -> Option<
     let who = if acl.is_for_everybody() { "everybody" } else { &acl.principal };
     let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
     let problem = format!("{who} may {first}{more}");
-    Some(Finding { topic: acl.name.clone(), problem, help: command(kafka, "--remove --force", &acl.options()) })
+    Some(Finding { topic: acl.name.to_string(), problem, help: command(kafka, "--remove --force", &acl.options()) })
 }
 
 /// Whether a denial leaves nothing of a right, as far as this use goes.
@@ -222,7 +233,7 @@ fn missing(
     let topic = guarded.name.clone();
     let wanted = Acl {
         resource: guarded.resource,
-        name: topic.clone(),
+        name: topic.as_str().into(),
         prefixed: false,
         principal: format!("User:{first}"),
         host: "*".into(),

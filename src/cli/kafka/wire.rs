@@ -1,7 +1,7 @@
 //! Asks a broker which rights there are: Kafka's DescribeAcls, version 1 (Kafka 2.0 and later), for which the Kafka library
 //! has no call. One request on a connection of its own, as the hub. What the rights should be is `rights.rs`'s matter.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use rustls_pki_types::ServerName;
 use tokio::{
@@ -21,8 +21,8 @@ use crate::{
 
 /// How long a broker may take, its connection included.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// The longest answer that is read, in bytes: some hundred thousand rights.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
+/// The longest answer that is read, in bytes: some ten thousand rights.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// How it calls itself.
 const CLIENT: &str = "waybill-cli";
@@ -74,7 +74,7 @@ async fn ask(kafka: &Kafka, address: &str) -> io::Result<Answer> {
     config.alpn_protocols.clear(); // Kafka has none
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    exchange(TlsConnector::from(std::sync::Arc::new(config)).connect(name, tcp).await?).await
+    exchange(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?).await
 }
 
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Answer> {
@@ -132,7 +132,7 @@ fn read(answer: &[u8]) -> io::Result<Answer> {
     }
     let mut acls = Vec::new();
     for _ in 0..fields.int()? {
-        let (resource, name, pattern) = (fields.byte()?, fields.text()?, fields.byte()?);
+        let (resource, name, pattern) = (fields.byte()?, Arc::<str>::from(fields.text()?), fields.byte()?);
         for _ in 0..fields.int()? {
             let (principal, host) = (fields.text()?, fields.text()?);
             let (operation, permission) = (fields.byte()?, fields.byte()?);
@@ -141,7 +141,7 @@ fn read(answer: &[u8]) -> io::Result<Answer> {
                 GROUP => Resource::Group,
                 _ => continue,
             };
-            let (name, prefixed, allows) = (name.clone(), pattern == PREFIXED, permission == ALLOW);
+            let (name, prefixed, allows) = (Arc::clone(&name), pattern == PREFIXED, permission == ALLOW);
             acls.push(Acl { resource, name, prefixed, principal, host, operation: operation.into(), allows });
         }
     }

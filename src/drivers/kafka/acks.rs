@@ -99,7 +99,9 @@ fn read(value: &[u8]) -> Result<Report, Reason> {
         return Err(not("", "maxLength"));
     }
     let said: Value = serde_json::from_slice(value).map_err(|_| not("", "format"))?;
-    let answer = said.get("data").filter(|data| data.is_object()).unwrap_or(&said);
+    // An event has it as its data; a bare answer may have something else that is called so.
+    let bare = said.get("transferId").is_some();
+    let answer = said.get("data").filter(|data| data.is_object() && !bare).unwrap_or(&said);
     let text = |name: &str| answer.get(name).and_then(Value::as_str);
     let transfer = text("transferId").ok_or(not("/transferId", "required"))?;
     let transfer = transfer.parse().map_err(|_| not("/transferId", "format"))?;
@@ -125,6 +127,8 @@ mod tests {
         let wanted = Ok(Report { transfer: ID.parse().unwrap(), outcome: Outcome::Rejected });
         assert_eq!(read(bare.as_bytes()), wanted);
         assert_eq!(read(format!(r#"{{"specversion":"1.0","data":{bare}}}"#).as_bytes()), wanted);
+        let with_data = bare.replacen('{', r#"{"data":{"ours":1},"#, 1);
+        assert_eq!(read(with_data.as_bytes()), wanted);
     }
 
     #[test]

@@ -49,7 +49,9 @@ impl DeadLetters {
             };
             let Err(error) = written else { return true };
             tracing::warn!(error, topic = self.topic, "a dead letter was not written; trying again");
-            self.producer = None;
+            let gone = self.producer.take();
+            // The library waits for its threads when it is let go.
+            tokio::task::spawn_blocking(move || drop(gone));
             tokio::select! {
                 () = stop.cancelled() => return false,
                 () = tokio::time::sleep(REST) => {}
@@ -72,7 +74,12 @@ impl DeadLetters {
         sent.map_err(|lost| lost.to_string())?;
         match written.await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(SendFault::Message)) => Err("it is too large".to_owned()),
+            Ok(Err(SendFault::Message)) => {
+                // It would never get through, and must not hold up the answers behind it.
+                let at = letter.at.id();
+                tracing::error!(topic = self.topic, at, "a dead letter that the brokers do not take was not written");
+                Ok(())
+            }
             Ok(Err(SendFault::Producer(code))) => Err(code.to_string()),
             Err(_) => Err("the producer has gone".to_owned()),
         }

@@ -155,6 +155,9 @@ impl Context {
             let slot = self.partitions.lock().remove(&place);
             let Some(slot) = slot else { continue };
             let offset = self.release(slot);
+            if offset == 0 {
+                continue; // nothing is known to have been told: what the group has noted stays
+            }
             tracing::info!(topic = place.0, partition = place.1, offset, "a partition was given back");
             if let Err(error) = told.add_partition_offset(&place.0, place.1, Offset::Offset(offset.cast_signed())) {
                 tracing::warn!(%error, "an offset cannot be written");
@@ -193,9 +196,12 @@ impl Context {
         asked.add_partition(&place.0, place.1);
         let unavailable = |error: KafkaError| CallError::Unavailable(error.to_string());
         let committed = consumer.committed_offsets(asked, ANSWER_MAX).map_err(unavailable)?;
-        let committed = committed.find_partition(&place.0, place.1).map(|found| found.offset());
+        let committed = match committed.find_partition(&place.0, place.1) {
+            Some(found) => found.error().map(|()| found.offset()).map_err(unavailable)?,
+            None => Offset::Invalid,
+        };
         let told = match committed {
-            Some(Offset::Offset(offset)) => u64::try_from(offset).unwrap_or(0),
+            Offset::Offset(offset) => u64::try_from(offset).unwrap_or(0),
             // Whatever the store is past, nothing is known to have been told: all that is still there is told again.
             _ => 0,
         };

@@ -16,10 +16,8 @@ pub(super) const ATTRIBUTE_BYTES_MAX: usize = 1024;
 const STRUCTURED: &str = "application/cloudevents";
 
 /// Why nobody can read an event: which part, as if the event were in structured mode, and what it is not.
-pub(super) type Unreadable = Reason;
-
-pub(super) const fn unreadable(pointer: &'static str, keyword: &'static str) -> Unreadable {
-    Unreadable { pointer, keyword }
+pub(super) const fn unreadable(pointer: &'static str, keyword: &'static str) -> Reason {
+    Reason { pointer, keyword }
 }
 
 /// An event's attributes by their names in the specification, and its data.
@@ -31,7 +29,7 @@ pub(super) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// Reads headers and value.
-    pub(super) fn read(headers: Option<&'a BorrowedHeaders>, value: &'a [u8]) -> Result<Self, Unreadable> {
+    pub(super) fn read(headers: Option<&'a BorrowedHeaders>, value: &'a [u8]) -> Result<Self, Reason> {
         // The library panics on a header whose name is not UTF-8; here that is one more event that nobody can read.
         let own = std::panic::AssertUnwindSafe(|| headers.map(collect).unwrap_or_default());
         let headers = std::panic::catch_unwind(own).map_err(|_| unreadable("", "format"))?;
@@ -55,7 +53,7 @@ impl<'a> Attributes<'a> {
         Ok(read)
     }
 
-    fn structured(content_type: &str, value: &'a [u8]) -> Result<Self, Unreadable> {
+    fn structured(content_type: &str, value: &'a [u8]) -> Result<Self, Reason> {
         let format = content_type.split(';').next().unwrap_or_default().trim();
         if !format.eq_ignore_ascii_case("application/cloudevents+json") {
             return Err(unreadable("/datacontenttype", "enum"));
@@ -83,7 +81,7 @@ impl<'a> Attributes<'a> {
         Ok(read)
     }
 
-    fn add(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), Unreadable> {
+    fn add(&mut self, name: Cow<'a, str>, value: Cow<'a, str>) -> Result<(), Reason> {
         if self.named.len() >= ATTRIBUTES_MAX {
             return Err(unreadable("", "maxProperties"));
         }
@@ -113,12 +111,12 @@ fn collect(headers: &BorrowedHeaders) -> Vec<(&str, &[u8])> {
     headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect()
 }
 
-fn text(value: &[u8]) -> Result<&str, Unreadable> {
+fn text(value: &[u8]) -> Result<&str, Reason> {
     std::str::from_utf8(value).map_err(|_| unreadable("", "format"))
 }
 
 /// An attribute's value: a string, a number or a truth value, as text.
-fn simple(member: &LazyValue<'_>) -> Result<String, Unreadable> {
+fn simple(member: &LazyValue<'_>) -> Result<String, Reason> {
     let value: Value = sonic_rs::from_str(member.as_raw_str()).map_err(|_| unreadable("", "format"))?;
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),

@@ -17,12 +17,12 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, attributes::Unreadable, read::EventName, write};
+use super::{Shared, read::EventName, write};
 use crate::{
     desk::{Arrival, CallError, Consumable, Consuming, NumberedOutcome, ReceiptDetail, SeriesIn, SubmitOutcome},
     domain::{agency::SystemId, time::Moment},
     exchange::submission::PeerName,
-    kafka::{Coordinates, Message, Report, SendFault, Topic, TopicKind},
+    kafka::{Coordinates, Message, Reason, Report, SendFault, Topic, TopicKind},
     store::{Consumed, PartitionKey, Position},
 };
 
@@ -39,7 +39,7 @@ pub(super) struct Incoming {
 /// What its outcome needs to know of a record.
 pub(super) struct Arrived {
     pub time: Moment,
-    pub event: Result<EventName, Unreadable>,
+    pub event: Result<EventName, Reason>,
 }
 
 /// What a partition's task is given.
@@ -246,6 +246,9 @@ impl Teller {
         if !settled {
             let why = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
             return Err(Failed(why));
+        }
+        if let Err(error @ CallError::Unrecordable(_)) = result {
+            tracing::error!(%error, topic, partition = self.number, offset, "a dead letter");
         }
         Ok(Some(match (&arrived.event, result) {
             (Err(_), _) | (Ok(_), Err(CallError::Unrecordable(_))) => {

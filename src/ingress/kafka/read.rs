@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 
-use super::attributes::{Attributes, Unreadable, unreadable};
+use super::attributes::{Attributes, unreadable};
 use crate::{
     catalogue::Kafka,
     domain::{
@@ -15,7 +15,7 @@ use crate::{
         time::Moment,
     },
     exchange::submission::{CallContext, CallKey, ContextRest, Submission},
-    kafka::SUBMISSION_TYPE,
+    kafka::{Reason, SUBMISSION_TYPE},
 };
 
 /// The first byte of the Confluent wire format, with which no JSON begins; four bytes of schema id follow.
@@ -51,7 +51,7 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// Whether a message is small enough to be looked at.
-    pub(super) fn fits(&self, bytes: usize) -> Result<(), Unreadable> {
+    pub(super) fn fits(&self, bytes: usize) -> Result<(), Reason> {
         if bytes > self.record_bytes_max + AROUND_RECORD_BYTES_MAX {
             return Err(unreadable("/data", "maxLength"));
         }
@@ -59,7 +59,7 @@ impl Reading<'_> {
     }
 
     /// Reads an event.
-    pub(super) fn event(&self, attributes: Attributes<'_>) -> Result<ReadEvent, Unreadable> {
+    pub(super) fn event(&self, attributes: Attributes<'_>) -> Result<ReadEvent, Reason> {
         match attributes.get("specversion") {
             Some("1.0") => {}
             Some(_) => return Err(unreadable("/specversion", "const")),
@@ -90,7 +90,7 @@ impl Reading<'_> {
     }
 
     /// Record type, schema version, record.
-    fn data(&self, attributes: &Attributes<'_>) -> Result<(String, String, Bytes), Unreadable> {
+    fn data(&self, attributes: &Attributes<'_>) -> Result<(String, String, Bytes), Reason> {
         if let Some(media_type) = attributes.get("datacontenttype") {
             let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             if media_type != "application/json" && !media_type.ends_with("+json") {
@@ -120,7 +120,7 @@ impl Reading<'_> {
     }
 }
 
-fn record(attributes: &Attributes<'_>) -> Result<RecordIdentity, Unreadable> {
+fn record(attributes: &Attributes<'_>) -> Result<RecordIdentity, Reason> {
     let change = match attributes.get("change") {
         Some("new") => Change::New,
         Some("changed") => Change::Changed,
@@ -144,7 +144,7 @@ fn record(attributes: &Attributes<'_>) -> Result<RecordIdentity, Unreadable> {
     })
 }
 
-fn context(attributes: &Attributes<'_>, agency: &AgencyId) -> Result<CallContext, Unreadable> {
+fn context(attributes: &Attributes<'_>, agency: &AgencyId) -> Result<CallContext, Reason> {
     let acting_for = match attributes.get("actingfor") {
         None => None,
         Some(representative) => Some(Representation {
@@ -174,7 +174,7 @@ fn list(text: &str) -> Vec<String> {
     text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
 }
 
-fn number(attributes: &Attributes<'_>, name: &str, pointer: &'static str) -> Result<Option<u64>, Unreadable> {
+fn number(attributes: &Attributes<'_>, name: &str, pointer: &'static str) -> Result<Option<u64>, Reason> {
     let Some(text) = attributes.get(name) else { return Ok(None) };
     match text.parse() {
         Ok(0) => Err(unreadable(pointer, "minimum")),
@@ -183,6 +183,6 @@ fn number(attributes: &Attributes<'_>, name: &str, pointer: &'static str) -> Res
     }
 }
 
-fn moment(attributes: &Attributes<'_>, name: &str, pointer: &'static str) -> Result<Option<Moment>, Unreadable> {
+fn moment(attributes: &Attributes<'_>, name: &str, pointer: &'static str) -> Result<Option<Moment>, Reason> {
     attributes.get(name).map(|text| text.parse().map_err(|_| unreadable(pointer, "format"))).transpose()
 }

@@ -3,13 +3,14 @@
 use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
-    attributes::{ATTRIBUTE_BYTES_MAX, Attributes, Unreadable, unreadable},
+    attributes::{ATTRIBUTE_BYTES_MAX, Attributes, unreadable},
     read::{AROUND_RECORD_BYTES_MAX, ReadEvent, Reading},
 };
 use crate::{
     catalogue::Kafka,
     domain::{agency::AgencyId, context::Authority, idempotency::IdempotencyKey, record::Change, time::Moment},
     exchange::submission::CallKey,
+    kafka::Reason,
 };
 
 const RECORD_BYTES_MAX: usize = 1024;
@@ -35,7 +36,7 @@ fn with(name: &'static str, value: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-fn read(headers: &[(&'static str, String)], value: &[u8]) -> Result<ReadEvent, Unreadable> {
+fn read(headers: &[(&'static str, String)], value: &[u8]) -> Result<ReadEvent, Reason> {
     let mut written = OwnedHeaders::new();
     for (key, value) in headers {
         written = written.insert(Header { key, value: Some(value) });
@@ -50,7 +51,7 @@ fn read(headers: &[(&'static str, String)], value: &[u8]) -> Result<ReadEvent, U
 }
 
 #[track_caller]
-fn wrong(read: Result<ReadEvent, Unreadable>) -> Unreadable {
+fn wrong(read: Result<ReadEvent, Reason>) -> Reason {
     match read {
         Err(why) => why,
         Ok(_) => panic!("it was read"),

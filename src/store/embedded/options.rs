@@ -18,7 +18,8 @@ pub const RESERVE_BYTES_DEFAULT: u64 = 1 << 30;
 pub struct Memory {
     /// The LSM's cache of blocks, in bytes.
     pub block_bytes: u64,
-    /// The newest commits, payloads included, in bytes: recipients that keep up are served from here.
+    /// The rows of the newest commits, payloads included, in bytes: recipients that keep up are served from here. What is
+    /// read of them for a recipient takes up to a third more.
     pub recent_bytes: usize,
     /// Idempotency keys. The seconds that one call asks about are held even when they are more.
     pub known_keys: usize,

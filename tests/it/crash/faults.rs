@@ -121,7 +121,8 @@ async fn until_the_power_goes(folder: &Path) {
         let power_goes = |handed_over| power.goes(Step::HandOver(handed_over));
         let teller = Teller { core: &core, relay: &relay(&core), power_goes: &power_goes };
         let told = row.story.tell(&teller, &mut answered).await;
-        assert_eq!(told.is_err(), power.disk.is_cut(), "{told:?}");
+        // (The power may also go after the last answer, while the store writes for itself.)
+        assert!(told.is_ok() || power.disk.is_cut(), "{told:?}");
     }
     fs::write(folder.join("answered"), serde_json::to_vec(&answered).unwrap()).unwrap();
 }

@@ -156,9 +156,12 @@ async fn after_a_commit_of_many_the_next_is_made_no_sooner_than_the_limit_says()
             let held = hold(&scene).await;
             let many = (0..company).map(|citizen| push(&scene, from + citizen)).collect();
             waiting(&scene, company).await;
-            let begun = Instant::now();
+            let mut begun = Instant::now();
             drop(held);
             assert_eq!(recorded(many).await, company);
+            if !waits {
+                begun = Instant::now();
+            }
             push(&scene, from + company).await.unwrap().unwrap();
             begun.elapsed() >= WAIT
         };

@@ -93,3 +93,18 @@ fn who_must_be_able_to_and_is_not_is_found_with_the_command_that_helps() {
     assert_eq!(lacks(&[identity.clone(), hub_writes, acl("hub.kafka", read, "*")]), [""; 0]);
     assert_eq!(lacks(&[identity, denied(acl("identity.registry", write, "*"))]), [add("identity.registry", write)]);
 }
+
+#[test]
+fn a_comma_that_is_part_of_a_value_begins_no_name() {
+    let named = |principal: &str| acl(principal, Operation::Write, TOPIC).names("identity.registry");
+    assert!(
+        named("identity.registry") && named("O=Waybill,CN=identity.registry") && named("CN=identity.registry, C=ZZ")
+    );
+    assert!(!named(r"O=Waybill\,CN=identity.registry") && !named("OU=identity.registry"));
+}
+
+#[test]
+fn what_a_broker_names_is_one_word_of_the_line_to_be_copied() {
+    assert_eq!(quoted("User:CN=tax.registry"), "'User:CN=tax.registry'");
+    assert_eq!(quoted("it's; rm\n"), r"'it'\''s; rm?'");
+}
