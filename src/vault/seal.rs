@@ -19,8 +19,8 @@ pub const WRAPPED_BYTES: usize = NONCE_LEN + 32 + MAX_TAG_LEN;
 #[error("sealed data does not open: its key was erased, or its bytes were changed")]
 pub struct OpenError;
 
-/// The key of one slot: a key for each of its uses. Not set up, since that costs less than to fetch set-up keys (which are
-/// ten times as long) from memory: hundreds of thousands of slots are held, and which is used next is anybody's guess.
+/// The key of one slot: a key for each of its uses. Not set up: hundreds of thousands of slots are held, which is used
+/// next is anybody's guess, and a set-up key is many times as long to hold and to fetch from memory.
 pub struct SlotKey {
     wrapping: Zeroizing<[u8; 32]>,
     deriving: Zeroizing<[u8; 32]>,

@@ -19,7 +19,7 @@ pub struct Memory {
     /// The LSM's cache of blocks, in bytes.
     pub block_bytes: u64,
     /// The rows of the newest commits, payloads included, in bytes: recipients that keep up are served from here. What is
-    /// read of them for a recipient takes up to a third more.
+    /// decoded of them for a reader comes on top, until they make room.
     pub recent_bytes: usize,
     /// Idempotency keys. The seconds that one call asks about are held even when they are more.
     pub known_keys: usize,
