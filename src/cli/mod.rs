@@ -91,6 +91,19 @@ enum Command {
     Man(shell::Man),
 }
 
+/// The program: does what the command line says. Starts the runtime here, since what is asynchronous is compiled where it
+/// is first polled, and the library is compiled in parts at once.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(cli.run()),
+        Err(error) => {
+            eprintln!("error: the program's threads do not start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 impl Cli {
     /// Does what the command line says, prints what came of it, and returns the exit code.
     pub async fn run(self) -> ExitCode {

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 pub use hashes::{ContentHash, Hasher, Term, TermKind};
 pub use random::{Random, SystemRandom};
-pub use seal::{OpenError, SlotKey, TAG_BYTES, WRAPPED_BYTES, open, payload_key, seal, trail_key};
+pub use seal::{OpenError, ROW_OVERHEAD_BYTES, SlotKey, TAG_BYTES, WRAPPED_BYTES, open, payload_key, seal, trail_key};
 
 /// The key that opens everything; kept in a file of its own, by default beside the store.
 pub struct MasterKey(Zeroizing<[u8; 32]>);

@@ -14,6 +14,9 @@ use crate::domain::{agency::AgencyId, subject::Pseudonym, transfer::TransferId};
 /// Nonce, thirty-two bytes, tag.
 pub const WRAPPED_BYTES: usize = NONCE_LEN + 32 + MAX_TAG_LEN;
 
+/// How much longer a sealed row is than a plain one.
+pub const ROW_OVERHEAD_BYTES: usize = NONCE_LEN + MAX_TAG_LEN;
+
 /// Ciphertext that does not open under this key: erased, moved or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("sealed data does not open: its key was erased, or its bytes were changed")]
@@ -63,14 +66,20 @@ impl SlotKey {
 
     /// Seals a stored row under a random nonce, which the result begins with.
     pub fn seal_row(&self, plain: &[u8], nonce: [u8; NONCE_LEN], aad: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(NONCE_LEN + plain.len() + MAX_TAG_LEN);
+        let mut out = Vec::with_capacity(ROW_OVERHEAD_BYTES + plain.len());
+        self.append_row(&mut out, nonce, aad, |out| out.extend_from_slice(plain));
+        out
+    }
+
+    /// Appends to `out` a stored row that is sealed where it stands: what `write` appends.
+    pub fn append_row(&self, out: &mut Vec<u8>, nonce: [u8; NONCE_LEN], aad: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         out.extend_from_slice(&nonce);
-        out.extend_from_slice(plain);
+        let begin = out.len();
+        write(out);
         let tag = aead(&self.wrapping)
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut out[NONCE_LEN..])
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut out[begin..])
             .expect("AES-GCM seals anything below 64 GiB");
         out.extend_from_slice(tag.as_ref());
-        out
     }
 
     /// Opens what [`Self::seal_row`] made.

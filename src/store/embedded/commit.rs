@@ -17,7 +17,8 @@ use super::{
     open::check_checkpoint,
     people::PeopleChanges,
     random::random,
-    rows::{CommitRows, encode_commit, encode_payloads},
+    rows::{CommitRows, capacity, encode_commit, encode_payloads, has_payloads},
+    volumes::{Block, Planned},
 };
 use crate::{
     domain::{agency::AgencyKey, idempotency::IdempotencyKey, time::Moment},
@@ -90,8 +91,8 @@ impl Guard for HeadGuard<'_> {
 struct Prepared {
     batch: OwnedWriteBatch,
     head: Head,
-    /// None without entries.
-    rows: Option<CommitRows>,
+    /// The commit's rows and where they go; none without entries.
+    rows: Option<(Block, Planned)>,
     people: PeopleChanges,
     deliveries: DeliveryChanges,
     slots_round: u64,
@@ -141,14 +142,15 @@ impl Inner {
         let mut rows = None;
         if !commit.entries.is_empty() {
             let first = before.size.to_be_bytes();
-            let row = encode_commit(before.size, commit.time, &commit.entries, &self.rows_key, random());
-            let payloads = encode_payloads(&commit.entries);
-            // Shared with the LSM and with what is held for readers: these bytes are copied once, into the journal.
-            batch.insert(&self.keyspaces.commits, first, row.clone());
-            if let Some(row) = &payloads {
-                batch.insert(&self.keyspaces.payloads, first, row.clone());
+            let mut block = Block::with_capacity(capacity(&commit.entries));
+            let of = (before.size, commit.time);
+            block.part(|row| encode_commit(row, of, &commit.entries, &self.rows_key, random()));
+            if has_payloads(&commit.entries) {
+                block.part(|row| encode_payloads(row, &commit.entries));
             }
-            rows = Some(CommitRows { commit: row, payloads });
+            let (planned, extents) = self.volumes.plan(&mut block)?;
+            batch.insert(&self.keyspaces.commits, first, CommitRows::place_row(&extents));
+            rows = Some((block, planned));
             for (id, tile) in &commit.tiles {
                 let key = tile_key(*id).ok_or(StoreError::Invalid("a tile lies beyond any ledger"))?;
                 batch.insert(&self.keyspaces.tiles, key, tile.as_bytes());
@@ -191,6 +193,14 @@ impl Inner {
         // If we crash before or after this, recovery is clean because no row refers to the new slots yet.
         self.slots.sync()?;
         note_commit_step("slots", started);
+        self.hook.before_rows()?;
+        if let Some((block, planned)) = &prepared.rows {
+            let started = Instant::now();
+            // If we crash before or after this, recovery is clean because nothing says yet that there is anything: what
+            // was written is cut off.
+            self.volumes.write(planned, block)?;
+            note_commit_step("rows", started);
+        }
         self.hook.before_batch()?;
         let started = Instant::now();
         // If we crash before this is synced, recovery is clean because the journal's last batch has no valid end and is
@@ -208,8 +218,8 @@ impl Inner {
         self.people.publish(prepared.people);
         self.deliveries.publish(prepared.deliveries);
         self.slots.publish(prepared.slots_round);
-        if let Some(rows) = prepared.rows {
-            self.history.push(first, &prepared.head, rows);
+        if let Some((block, _)) = prepared.rows {
+            self.history.push(first, &prepared.head, CommitRows::of(block));
         }
         *head = prepared.head;
         drop(head);

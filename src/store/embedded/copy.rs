@@ -8,10 +8,11 @@ use bytes::Bytes;
 use super::{
     StoreError,
     codec::corrupt,
-    history::{commit_key, tile_key},
-    keyspaces::{Keyspaces, fatal, read},
-    open::{DATABASE, read_head},
-    rows::entries_of,
+    history::{commit_places, tile_key},
+    keyspaces::{Keyspaces, fatal},
+    open::{COMMITS, DATABASE, read_head},
+    rows::{CommitRows, entries_of},
+    volumes::VolumeReader,
 };
 use crate::{
     ledger::{FullTile, ReadError, TileId, TileReader},
@@ -24,6 +25,7 @@ const CACHE_BYTES: u64 = 16 << 20;
 /// The ledger in a data folder.
 pub struct LedgerCopy {
     keyspaces: Keyspaces,
+    volumes: VolumeReader,
 }
 
 impl std::fmt::Debug for LedgerCopy {
@@ -39,7 +41,8 @@ impl LedgerCopy {
         if !database.join("version").exists() {
             return Err(StoreError::Foreign("the folder holds no store".to_owned()));
         }
-        Ok(Self { keyspaces: Keyspaces::open_again(&database, CACHE_BYTES)? })
+        let volumes = VolumeReader::new(&folder.join(COMMITS));
+        Ok(Self { keyspaces: Keyspaces::open_again(&database, CACHE_BYTES)?, volumes })
     }
 
     /// Size and newest signed checkpoint.
@@ -51,12 +54,11 @@ impl LedgerCopy {
     pub fn entries(&self) -> impl Iterator<Item = Result<Bytes, StoreError>> {
         let mut next = 0;
         let commits = self.keyspaces.commits.iter().map(move |pair| {
-            let (key, row) = pair.into_inner().map_err(read)?;
-            let first = commit_key(&key)?;
+            let (first, (commit, _)) = commit_places(pair)?;
             if first != next {
                 return Err(StoreError::Corrupt(format!("entry {next} is missing")));
             }
-            let entries = entries_of(&Bytes::from(row)).map_err(corrupt("commits"))?;
+            let entries = entries_of(&self.volumes.read(&commit)?).map_err(corrupt("commits"))?;
             next += entries.len() as u64;
             Ok(entries)
         });
@@ -69,19 +71,18 @@ impl LedgerCopy {
     /// Changes one bit of the entry at `index`, as somebody who has the disk and a program like this could. For
     /// exercises: a verifier that has never seen a fault proves little.
     pub fn falsify(&self, index: u64) -> Result<(), StoreError> {
-        let pair = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back();
-        let (key, row) = match pair.map(fjall::Guard::into_inner) {
-            Some(pair) => pair.map_err(read)?,
-            None => return Err(StoreError::Corrupt(format!("there is no entry {index}"))),
-        };
-        let position = (index - commit_key(&key)?) as usize;
-        let bytes = Bytes::from(row);
+        let none = || StoreError::Corrupt(format!("there is no entry {index}"));
+        let pair = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back().ok_or_else(none)?;
+        let (first, (commit, payloads)) = commit_places(pair)?;
+        let bytes = self.volumes.read(&commit)?;
         let entries = entries_of(&bytes).map_err(corrupt("commits"))?;
-        let entry = entries.get(position).ok_or_else(|| StoreError::Corrupt(format!("there is no entry {index}")))?;
+        let entry = entries.get((index - first) as usize).ok_or_else(none)?;
         let at = entry.as_ptr() as usize - bytes.as_ptr() as usize + entry.len() - 1;
         let mut changed = bytes.to_vec();
         changed[at] ^= 1;
-        self.keyspaces.commits.insert(key, changed).map_err(fatal)?;
+        let extents: Vec<_> = std::iter::once(self.volumes.falsify(&commit, &changed)?).chain(payloads).collect();
+        let place = CommitRows::place_row(&extents);
+        self.keyspaces.commits.insert(first.to_be_bytes(), place).map_err(fatal)?;
         self.keyspaces.db.persist(fjall::PersistMode::SyncData).map_err(fatal)
     }
 }

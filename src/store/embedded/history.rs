@@ -1,8 +1,7 @@
-//! The ledger's entries as stored: the newest commits in memory, all of them in the LSM; payloads and tiles beside
-//! them.
+//! The ledger's entries as stored: the newest commits in memory, all of them in volumes; tiles in the LSM.
 //!
-//! What is held in memory are the rows as they were written, shared with the LSM: most are never looked at again, and
-//! those that a recipient or a reader comes for are read once.
+//! What is held in memory are the rows as they were written: most are never looked at again, and those that a recipient
+//! or a reader comes for are read once.
 
 use std::{
     collections::VecDeque,
@@ -17,6 +16,7 @@ use super::{
     codec::corrupt,
     keyspaces::{Keyspaces, read},
     rows::{CommitRows, Committed, commit_head, decode_commit, payload_at},
+    volumes::{Extent, VolumeReader},
 };
 use crate::{
     domain::time::Moment,
@@ -28,6 +28,7 @@ use crate::{
 /// Reads entries. What is written comes from `commit.rs`.
 pub(super) struct History {
     keyspaces: Keyspaces,
+    volumes: VolumeReader,
     rows_key: Arc<SlotKey>,
     recent_bytes_max: usize,
     recent: RwLock<Recent>,
@@ -60,8 +61,13 @@ impl Recent {
 }
 
 impl History {
-    pub(super) fn new(keyspaces: Keyspaces, rows_key: Arc<SlotKey>, recent_bytes_max: usize) -> Self {
-        Self { keyspaces, rows_key, recent_bytes_max, recent: RwLock::default() }
+    pub(super) fn new(
+        keyspaces: Keyspaces,
+        volumes: VolumeReader,
+        rows_key: Arc<SlotKey>,
+        recent_bytes_max: usize,
+    ) -> Self {
+        Self { keyspaces, volumes, rows_key, recent_bytes_max, recent: RwLock::default() }
     }
 
     /// Adds the newest commit, from `first` to the new `head`, once it is durable; the oldest make room. The newest
@@ -120,8 +126,8 @@ impl History {
 
     fn row(&self, index: u64) -> Result<(u64, Bytes), StoreError> {
         let newest = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back().ok_or_else(|| missing(index))?;
-        let (key, row) = newest.into_inner().map_err(read)?;
-        Ok((commit_key(&key)?, row.into()))
+        let (first, (commit, _)) = commit_places(newest)?;
+        Ok((first, self.volumes.read(&commit)?))
     }
 
     /// Up to `limit` entries from `from` on and below `size`.
@@ -149,7 +155,10 @@ impl History {
         if let Some(recent) = self.recent(commit.first) {
             return Ok(recent.rows.payloads.clone());
         }
-        Ok(self.keyspaces.payloads.get(commit.first.to_be_bytes()).map_err(read)?.map(Bytes::from))
+        let place = self.keyspaces.commits.get(commit.first.to_be_bytes()).map_err(read)?;
+        let place = place.ok_or_else(|| missing(commit.first))?;
+        let (_, payloads) = CommitRows::places(&place).map_err(corrupt("commits"))?;
+        payloads.map(|payloads| self.volumes.read(&payloads)).transpose()
     }
 
     /// A full tile.
@@ -165,9 +174,18 @@ pub(super) fn payload_in(row: &Bytes, commit: &Committed, index: u64) -> Result<
     payload_at(row, (index - commit.first) as usize).map_err(corrupt("payloads"))
 }
 
-/// The first index in a key of `commits`.
-pub(super) fn commit_key(key: &[u8]) -> Result<u64, StoreError> {
-    key.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Corrupt("a key of commits has not 8 bytes".into()))
+/// A commit's index, and where its two rows lie.
+pub(super) type Places = (u64, (Extent, Option<Extent>));
+
+/// The first index of a commit, and where its rows lie, from the LSM's row.
+pub(super) fn commit_places(row: fjall::Guard) -> Result<Places, StoreError> {
+    let (key, places) = row.into_inner().map_err(read)?;
+    Ok((index_key(&key)?, CommitRows::places(&places).map_err(corrupt("commits"))?))
+}
+
+/// The index that a row is keyed by.
+pub(super) fn index_key(key: &[u8]) -> Result<u64, StoreError> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Corrupt("an index has not 8 bytes".into()))
 }
 
 fn missing(index: u64) -> StoreError {

@@ -3,7 +3,7 @@
 
 use super::StoreError;
 
-/// What happens around the two durable steps of a commit. Each may fail in the place of the disk.
+/// What happens around the durable steps of a commit. Each may fail in the place of the disk.
 ///
 /// An error before a step says that the step failed and changed nothing; one after it, that it failed but took effect,
 /// as when a power cut or a dying disk swallows the answer. The store treats both alike: fatal.
@@ -13,7 +13,12 @@ pub trait CommitHook: Send + Sync + 'static {
         Ok(())
     }
 
-    /// After the slot file is synced, before the batch is written.
+    /// After the slot file is synced, before the commit's rows are written.
+    fn before_rows(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// After the rows are synced, before the batch is written.
     fn before_batch(&self) -> Result<(), StoreError> {
         Ok(())
     }

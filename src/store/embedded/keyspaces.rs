@@ -19,10 +19,8 @@ pub(super) struct Keyspaces {
     pub(super) db: Database,
     /// Who the store belongs to, the head, the index's position. `open.rs`
     pub(super) meta: Keyspace,
-    /// First index -> packed entries, sealed routing, trails. `rows.rs`
+    /// First index -> where the commit's rows lie. `rows.rs`, `volumes.rs`
     pub(super) commits: Keyspace,
-    /// First index -> packed sealed payloads. `rows.rs`
-    pub(super) payloads: Keyspace,
     /// Index -> payload that was sealed again. `resealed.rs`
     pub(super) resealed: Keyspace,
     /// (Size at which it became full, level) -> tile. `history.rs`
@@ -39,7 +37,7 @@ pub(super) struct Keyspaces {
     pub(super) outbox: Keyspace,
     /// Partition -> how far it is consumed; event -> when it arrived first. `inbound.rs`
     pub(super) inbound: Keyspace,
-    /// (Chunk, page or recipient) -> postings. `index/`
+    /// (Chunk, page or recipient) -> where its postings lie. `index/`, `volumes.rs`
     pub(super) index: Keyspace,
 }
 
@@ -92,8 +90,7 @@ impl Keyspaces {
         let keyspace = |name, options: fn() -> KeyspaceCreateOptions| db.keyspace(name, options).map_err(read);
         let opened = Self {
             meta: keyspace("meta", || random(MIB))?,
-            commits: keyspace("commits", || appended(16 * MIB))?,
-            payloads: keyspace("payloads", || appended(16 * MIB))?,
+            commits: keyspace("commits", || appended(MIB))?,
             resealed: keyspace("resealed", || random(16 * MIB))?,
             tiles: keyspace("tiles", || appended(4 * MIB))?,
             known: keyspace("known", || appended(8 * MIB))?,
@@ -102,7 +99,7 @@ impl Keyspaces {
             slots: keyspace("slots", || random(16 * MIB))?,
             outbox: keyspace("outbox", || random(8 * MIB))?,
             inbound: keyspace("inbound", || random(16 * MIB))?,
-            index: keyspace("index", || appended(8 * MIB))?,
+            index: keyspace("index", || appended(MIB))?,
             db,
         };
         // The LSM syncs what is in the folder of a new keyspace, and not the name under which it lies.
@@ -112,15 +109,20 @@ impl Keyspaces {
     }
 }
 
+/// Lowers the priority of the calling thread, and of those that it starts.
+pub(super) fn stand_back() {
+    // Linux keeps a priority for each thread; elsewhere it would be the whole process's.
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICE)
+    {
+        tracing::warn!(%error, "flushes and compactions have the priority of calls");
+    }
+}
+
 /// Calls `work` on a thread of lower priority, which the threads that it starts inherit.
 fn in_background<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, StoreError> {
     let lowered = || {
-        // Linux keeps a priority for each thread; elsewhere it would be the whole process's.
-        if cfg!(target_os = "linux")
-            && let Err(error) = rustix::process::setpriority_process(None, BACKGROUND_NICE)
-        {
-            tracing::warn!(%error, "flushes and compactions have the priority of calls");
-        }
+        stand_back();
         work()
     };
     let opened = std::thread::scope(|scope| scope.spawn(lowered).join());

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | in which order does a commit become durable? | `commit.rs` |
 //! | whose store is it, and is it whole? | `open.rs`, after a power cut: `journal.rs` |
-//! | how is an entry stored and read? | `rows.rs`, `routing.rs`, `history.rs` |
+//! | how is an entry stored and read? | `rows.rs`, `routing.rs`, `volumes.rs`, `history.rs` |
 //! | was this call made before? | `known.rs` |
 //! | how far is a log consumed, did this event come before? | `inbound.rs` |
 //! | who is this, and what is known of them? | `people.rs`, `facts_row.rs` |
@@ -43,6 +43,7 @@ mod search;
 mod slot_file;
 mod slots;
 mod space;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -81,6 +82,7 @@ struct Inner {
     flusher: index::Flusher,
     index: Arc<index::Index>,
     history: history::History,
+    volumes: volumes::Volumes,
     known: known::KnownCalls,
     people: people::People,
     deliveries: deliveries::Deliveries,

@@ -13,7 +13,7 @@ use super::{
     commit::HEAD,
     deliveries::Deliveries,
     health::Health,
-    history::{History, commit_key},
+    history::{History, commit_places},
     index::{FLUSHED, Flusher, Index},
     keyspaces::{Keyspaces, fatal, read, sync_folder},
     known::KnownCalls,
@@ -24,6 +24,7 @@ use super::{
     slot_file::SlotFile,
     slots::Slots,
     space::Space,
+    volumes::{End, VolumeReader, Volumes},
 };
 use crate::{
     domain::time::Moment,
@@ -33,11 +34,15 @@ use crate::{
 };
 
 pub(super) const DATABASE: &str = "db";
+/// Where the volumes of commits lie.
+pub(super) const COMMITS: &str = "commits";
+/// And those of the index.
+const INDEX: &str = "index";
 const KEYS: &str = "keys";
 const SLOTS: &str = "slots";
 /// The row of `meta` that says whose store it is; the last thing written when a store is created.
 const IDENTITY: &str = "identity";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Sealed in the identity row: opens only under the same master key.
 const KEY_CHECK: &[u8] = b"waybill";
 /// So many of the newest commits are checked to follow one another.
@@ -60,6 +65,8 @@ impl EmbeddedStore {
             SlotFile::create(&keys.join(SLOTS))?;
             fs::DirBuilder::new().mode(0o700).create(&database)?;
             sync_folder(&keys)?;
+            Volumes::create(&options.path.join(COMMITS))?;
+            Volumes::create(&options.path.join(INDEX))?;
             sync_folder(&options.path)
         };
         make().map_err(|e| StoreError::Fatal(format!("the store cannot be created: {e}")))?;
@@ -85,11 +92,15 @@ impl EmbeddedStore {
         let slots = Slots::open(keyspaces.clone(), &slot_file, wrapping, options.memory.slots)
             .map_err(|e| StoreError::Corrupt(format!("the key slots cannot be opened: {e}")))?;
         let head = read_head(&keyspaces)?;
-        check_tail(&keyspaces, &head, &options.origin)?;
+        // Only what follows on is cut off behind its end: a store that is not whole stays as it is.
+        let commits = options.path.join(COMMITS);
+        let end = check_tail(&keyspaces, &VolumeReader::new(&commits), &head, &options.origin)?;
+        let volumes = Volumes::open(&commits, end)?;
 
         let rows_key: Arc<SlotKey> = options.master_key.rows().into();
-        let history = History::new(keyspaces.clone(), Arc::clone(&rows_key), options.memory.recent_bytes);
-        let index = Arc::new(build_index(&keyspaces, &history, &head)?);
+        let recent_bytes = options.memory.recent_bytes;
+        let history = History::new(keyspaces.clone(), volumes.reader().clone(), Arc::clone(&rows_key), recent_bytes);
+        let index = Arc::new(build_index(&keyspaces, &options.path.join(INDEX), &history, &head)?);
         let health = Arc::new(Health::default());
         let flusher = Flusher::start(Arc::clone(&index), Arc::clone(&health))?;
         Ok(Self {
@@ -97,6 +108,7 @@ impl EmbeddedStore {
                 flusher,
                 index,
                 history,
+                volumes,
                 slots,
                 resealed: Resealed::open(keyspaces.clone())?,
                 health,
@@ -185,32 +197,35 @@ pub(super) fn check_checkpoint(checkpoint: &[u8], origin: &str, size: u64) -> Re
 }
 
 /// Checks that the newest commits follow one another up to the head, and that its checkpoint is theirs.
-fn check_tail(keyspaces: &Keyspaces, head: &Head, origin: &str) -> Result<(), StoreError> {
+fn check_tail(keyspaces: &Keyspaces, volumes: &VolumeReader, head: &Head, origin: &str) -> Result<End, StoreError> {
     let gap = || StoreError::Corrupt("the newest commits do not follow one another".to_owned());
     let mut end = head.size;
     let mut time = head.time;
+    let mut written = End::default();
     for (checked, row) in keyspaces.commits.iter().rev().take(CHECKED_COMMITS).enumerate() {
-        let (key, row) = row.into_inner().map_err(read)?;
-        let (first, (at, count)) = (commit_key(&key)?, commit_head(&row).map_err(corrupt("commits"))?);
+        let (first, (commit, payloads)) = commit_places(row)?;
+        written = written.max(payloads.unwrap_or(commit).end());
+        let (at, count) = commit_head(&volumes.read(&commit)?).map_err(corrupt("commits"))?;
         if first + u64::from(count) != end || at > time || (checked == 0 && at != time) {
             return Err(gap());
         }
         (end, time) = (first, at);
     }
     if head.size == 0 {
-        return Ok(());
+        return Ok(written);
     }
     if end == head.size {
         return Err(gap());
     }
-    check_checkpoint(&head.checkpoint, origin, head.size)
+    check_checkpoint(&head.checkpoint, origin, head.size)?;
+    Ok(written)
 }
 
 /// The index as it was flushed, and its tail from the commits since.
-fn build_index(keyspaces: &Keyspaces, history: &History, head: &Head) -> Result<Index, StoreError> {
+fn build_index(keyspaces: &Keyspaces, folder: &Path, history: &History, head: &Head) -> Result<Index, StoreError> {
     let flushed = keyspaces.meta.get(FLUSHED).map_err(read)?;
     let flushed = flushed.map_or(Ok(0), |row| Reader::new(&row).u64()).map_err(corrupt("meta"))?;
-    let index = Index::new(keyspaces.clone(), flushed);
+    let index = Index::open(keyspaces.clone(), folder, flushed)?;
     let mut next = index.tail_first();
     if next > head.size {
         return Err(StoreError::Corrupt("the index reaches beyond the head".to_owned()));

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use super::{
     StoreError,
     codec::{Malformed, Reader, corrupt},
-    history::commit_key,
+    history::index_key,
     keyspaces::{Keyspaces, read},
 };
 use crate::store::{SlotNumber, StoredEntry};
@@ -33,7 +33,7 @@ impl Resealed {
         let mut epochs = BTreeMap::new();
         for row in keyspaces.resealed.iter() {
             let (key, row) = row.into_inner().map_err(read)?;
-            epochs.insert(commit_key(&key)?, epoch_of(&row).map_err(corrupt("resealed"))?);
+            epochs.insert(index_key(&key)?, epoch_of(&row).map_err(corrupt("resealed"))?);
         }
         Ok(Self { keyspaces, epochs: RwLock::new(epochs) })
     }

@@ -42,6 +42,13 @@ pub(super) fn encode(routing: &Routing, out: &mut Vec<u8>) {
     }
 }
 
+/// What [`encode`] appends at most, in bytes.
+pub(super) fn capacity(routing: &Routing) -> usize {
+    // Of the fixed fields, with every varint at its longest.
+    const FIXED: usize = 2 + 16 + 10 + 10 + 17 + 21;
+    FIXED + 8 * routing.terms.len() + (10 + WRAPPED_BYTES) * routing.secrets.len()
+}
+
 /// Reads what [`encode`] appended.
 pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Routing, Malformed> {
     let kind = Kind::from_number(reader.u16()?).ok_or(Malformed)?;

@@ -1,7 +1,8 @@
-//! The packed rows of a commit: one for its entries, sealed routing and trails, one for its sealed payloads. A codec,
-//! no I/O.
+//! The packed rows of a commit: one for its entries, sealed routing and trails, one for its sealed payloads; and the LSM's
+//! row that says where both lie. A codec, no I/O.
 //!
 //! ```text
+//! place row    extent of the commit row · of the payload row, if there is one (`volumes.rs`)
 //! commit row   0x01 · time u64 · count u32 · entry lengths u16 each · trail lengths u32 each · routing length u32
 //!              · entries · routing (sealed under the rows key, AAD "commit" and the first index) · trails
 //! payload row  0x01 · count u32 · lengths u32 each · payloads
@@ -12,11 +13,12 @@ use bytes::{BufMut, Bytes};
 use super::{
     codec::{Malformed, Reader},
     routing,
+    volumes::{Block, Extent},
 };
 use crate::{
     domain::time::Moment,
     store::{NewEntry, Routing, StoredEntry},
-    vault::SlotKey,
+    vault::{ROW_OVERHEAD_BYTES, SlotKey},
 };
 
 const VERSION: u8 = 1;
@@ -40,9 +42,31 @@ pub(super) struct CommitRows {
 }
 
 impl CommitRows {
-    /// How long they are.
+    /// The parts of a block, which were put there in this order.
+    pub(super) fn of(block: Block) -> Self {
+        let mut parts = block.into_parts().into_iter();
+        Self { commit: parts.next().unwrap_or_default(), payloads: parts.next() }
+    }
+
+    /// Reads where they lie from the LSM's row.
+    pub(super) fn places(row: &[u8]) -> Result<(Extent, Option<Extent>), Malformed> {
+        let mut reader = Reader::new(row);
+        let commit = Extent::decode(&mut reader)?;
+        let payloads = if reader.left() > 0 { Some(Extent::decode(&mut reader)?) } else { None };
+        reader.end()?;
+        Ok((commit, payloads))
+    }
+
+    /// The LSM's row that says where they lie: the extents of the commit and, if there are any, of the payloads.
+    pub(super) fn place_row(extents: &[Extent]) -> Vec<u8> {
+        let mut row = Vec::with_capacity(extents.len() * Extent::BYTES);
+        extents.iter().for_each(|extent| extent.encode(&mut row));
+        row
+    }
+
+    /// What they take in memory.
     pub(super) fn bytes(&self) -> usize {
-        self.commit.len() + self.payloads.as_ref().map_or(0, Bytes::len)
+        Block::OVERHEAD_BYTES + self.commit.len() + self.payloads.as_ref().map_or(0, Bytes::len)
     }
 }
 
@@ -70,16 +94,15 @@ fn aad(first: u64) -> [u8; 14] {
     aad
 }
 
-/// Packs a commit's row. `nonce` is random: an index that is used again after a crash must not bring its nonce back.
-pub(super) fn encode_commit(first: u64, time: Moment, entries: &[NewEntry], key: &SlotKey, nonce: [u8; 12]) -> Bytes {
-    let mut plain = Vec::with_capacity(entries.len() * 320);
-    for entry in entries {
-        routing::encode(&entry.routing, &mut plain);
-    }
-    let sealed = key.seal_row(&plain, nonce, &aad(first));
-
-    let body: usize = entries.iter().map(|e| e.entry.len() + e.trail.len()).sum();
-    let mut row = Vec::with_capacity(17 + 6 * entries.len() + body + sealed.len());
+/// Packs a commit's row at the end of `row`. `nonce` is random: an index that is used again after a crash must not bring
+/// its nonce back.
+pub(super) fn encode_commit(
+    row: &mut Vec<u8>,
+    (first, time): (u64, Moment),
+    entries: &[NewEntry],
+    key: &SlotKey,
+    nonce: [u8; 12],
+) {
     row.put_u8(VERSION);
     row.put_u64(time.0);
     row.put_u32(entries.len() as u32);
@@ -89,15 +112,31 @@ pub(super) fn encode_commit(first: u64, time: Moment, entries: &[NewEntry], key:
     for e in entries {
         row.put_u32(e.trail.len() as u32);
     }
-    row.put_u32(sealed.len() as u32);
+    let length_at = row.len();
+    row.put_u32(0);
     for e in entries {
         row.put_slice(&e.entry);
     }
-    row.put_slice(&sealed);
+    let sealed_at = row.len();
+    key.append_row(row, nonce, &aad(first), |plain| {
+        for e in entries {
+            routing::encode(&e.routing, plain);
+        }
+    });
+    let sealed = (row.len() - sealed_at) as u32;
+    row[length_at..length_at + 4].copy_from_slice(&sealed.to_be_bytes());
     for e in entries {
         row.put_slice(&e.trail);
     }
-    row.into()
+}
+
+/// How long both rows of these entries are at most, in bytes.
+pub(super) fn capacity(entries: &[NewEntry]) -> usize {
+    // Version, time, count, and the length of what is sealed; version and count again.
+    const FIXED: usize = 1 + 8 + 4 + 4 + ROW_OVERHEAD_BYTES + 1 + 4;
+    // Lengths of entry, trail and payload beside them.
+    let own = |e: &NewEntry| 10 + e.entry.len() + e.trail.len() + e.payload.len() + routing::capacity(&e.routing);
+    FIXED + entries.iter().map(own).sum::<usize>()
 }
 
 /// The clear front of a commit's row: when, and how many entries.
@@ -162,13 +201,13 @@ pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey) -> Result<Co
     Ok(Committed { first, entries })
 }
 
-/// Packs the row of payloads; `None` when no entry has one.
-pub(super) fn encode_payloads(entries: &[NewEntry]) -> Option<Bytes> {
-    let body: usize = entries.iter().map(|e| e.payload.len()).sum();
-    if body == 0 {
-        return None;
-    }
-    let mut row = Vec::with_capacity(5 + 4 * entries.len() + body);
+/// Whether any of the entries has a payload.
+pub(super) fn has_payloads(entries: &[NewEntry]) -> bool {
+    entries.iter().any(|e| !e.payload.is_empty())
+}
+
+/// Packs the row of payloads at the end of `row`.
+pub(super) fn encode_payloads(row: &mut Vec<u8>, entries: &[NewEntry]) {
     row.put_u8(VERSION);
     row.put_u32(entries.len() as u32);
     for e in entries {
@@ -177,7 +216,6 @@ pub(super) fn encode_payloads(entries: &[NewEntry]) -> Option<Bytes> {
     for e in entries {
         row.put_slice(&e.payload);
     }
-    Some(row.into())
 }
 
 /// The payload at `position` in a row of payloads; `None` where the entry has none.

@@ -66,7 +66,7 @@ async fn no_personal_value_is_left_in_logs_metrics_errors_entries_file_names_or_
     for stage in stages {
         assert!(metrics.contains(&format!("waybill_stage_seconds_count{{stage=\"{stage}\"}}")), "{stage}: {metrics}");
     }
-    for step in ["lock", "decide", "sign", "slots", "batch", "publish"] {
+    for step in ["lock", "decide", "sign", "slots", "rows", "batch", "publish"] {
         assert!(
             metrics.contains(&format!("waybill_commit_step_seconds_count{{step=\"{step}\"}}")),
             "{step}: {metrics}"

@@ -28,7 +28,9 @@ use super::{
     core::{self, context, key},
     disk::{Disk, Synced, run_on},
     scene::copy_folder,
-    story::{Answered, COMMITS_MIN, ENTRIES, HAND_OVERS, HandedOver, Story, Teller, WITH_SLOTS_MIN, relay},
+    story::{
+        Answered, COMMITS_MIN, ENTRIES, HAND_OVERS, HandedOver, Story, Teller, WITH_ENTRIES_MIN, WITH_SLOTS_MIN, relay,
+    },
 };
 
 const DPO: Peer<'static> = Peer::San("urn:waybill:system:hub:dpo");
@@ -40,6 +42,8 @@ const ROW: &str = "WAYBILL_TEST_ROW";
 enum Step {
     /// New key slots become durable.
     Slots(How),
+    /// A commit's rows become durable.
+    Rows(How),
     /// A commit's batch becomes durable.
     Batch(How),
     /// A delivery goes to its recipient.
@@ -76,11 +80,16 @@ struct Power {
 impl Power {
     fn new(disk: Disk, step: Step, nth: usize) -> Self {
         // The disk itself counts syncs.
-        if let Step::Slots(how) | Step::Batch(how) = step
-            && how != How::Unwritten
-        {
-            let file = if step == Step::Slots(how) { "keys/slots" } else { ".jnl" };
-            disk.fail(nth, file, if how == How::Unsynced { Synced::Lost } else { Synced::Kept });
+        let synced = match step {
+            Step::Slots(how) => Some(("keys/slots", how)),
+            Step::Rows(how) => Some((".vol", how)),
+            Step::Batch(how) => Some((".jnl", how)),
+            Step::HandOver(_) => None,
+        };
+        match synced {
+            Some((file, How::Unsynced)) => disk.fail(nth, file, Synced::Lost),
+            Some((file, How::Unreported)) => disk.fail(nth, file, Synced::Kept),
+            Some((_, How::Unwritten)) | None => {}
         }
         Self { disk, step, nth, reached: AtomicUsize::new(0) }
     }
@@ -102,6 +111,9 @@ impl Power {
 impl CommitHook for Power {
     fn before_slots_sync(&self) -> Result<(), StoreError> {
         self.fails(Step::Slots(How::Unwritten))
+    }
+    fn before_rows(&self) -> Result<(), StoreError> {
+        self.fails(Step::Rows(How::Unwritten))
     }
     fn before_batch(&self) -> Result<(), StoreError> {
         self.fails(Step::Batch(How::Unwritten))
@@ -216,6 +228,24 @@ async fn when_the_key_slots_are_written_and_not_synced() {
 async fn when_the_key_slots_are_synced_and_nobody_is_told() {
     let rows = table(Step::Slots(How::Unreported)).await;
     assert!(rows >= WITH_SLOTS_MIN, "{rows} rows");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn before_the_rows_are_written() {
+    let rows = table(Step::Rows(How::Unwritten)).await;
+    assert!(rows >= COMMITS_MIN, "{rows} rows");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_rows_are_written_and_not_synced() {
+    let rows = table(Step::Rows(How::Unsynced)).await;
+    assert!(rows >= WITH_ENTRIES_MIN, "{rows} rows");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_rows_are_synced_and_nobody_is_told() {
+    let rows = table(Step::Rows(How::Unreported)).await;
+    assert!(rows >= WITH_ENTRIES_MIN, "{rows} rows");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

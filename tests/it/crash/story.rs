@@ -42,6 +42,8 @@ pub const ENTRIES: [(&str, usize); 9] = [
 /// Its commits at least: the catalogue, three pushes, consent and withdrawal, a replay; claims and ends of four
 /// hand-overs.
 pub const COMMITS_MIN: usize = 7 + 4 + 4;
+/// Of those, the ones with entries at least: all but the claims.
+pub const WITH_ENTRIES_MIN: usize = COMMITS_MIN - 4;
 /// Of those, the ones that bring new key slots at least: of two people, and of a consent's evidence.
 pub const WITH_SLOTS_MIN: usize = 3;
 /// How often something is handed over.

@@ -33,7 +33,8 @@ async fn no_acknowledgement_precedes_the_sync_of_its_commit() {
     let ended = "+++ killed by SIGKILL +++";
     until("the trace is complete", async || fs::read_to_string(&trace).unwrap().contains(ended)).await;
     let text = fs::read_to_string(&trace).unwrap();
-    assert_eq!(slots_synced_first(&text), Ok(true), "new keys are on the disk before what they seal");
+    assert_eq!(synced_first(&text, is_slots), Ok(true), "new keys are on the disk before what they seal");
+    assert_eq!(synced_first(&text, is_volume), Ok(true), "rows are on the disk before what says where they lie");
     let answers = answers(&text);
     assert!(answers.len() >= CALLS, "only {} answers are in the trace", answers.len());
     // Before the calls come the answers of the handshake.
@@ -150,9 +151,9 @@ fn answers(trace: &str) -> Vec<Progress> {
     answers
 }
 
-/// Whether every write to the file of key slots was synced before the journal was next written: a commit must not
-/// outlive the keys of what it holds. `Ok(false)` when no slot was written at all; else the line that came too early.
-fn slots_synced_first(trace: &str) -> Result<bool, String> {
+/// Whether every write to such a file was synced before the journal was next written: a commit must not outlive the keys
+/// of what it holds, nor its rows. `Ok(false)` when none was written at all; else the line that came too early.
+fn synced_first(trace: &str, is_such: fn(&str) -> bool) -> Result<bool, String> {
     let (mut written, mut unsynced) = (false, false);
     let mut under_way: HashMap<&str, Call<'_>> = HashMap::new();
     for line in trace.lines() {
@@ -162,16 +163,28 @@ fn slots_synced_first(trace: &str) -> Result<bool, String> {
             if call.is_journal_write() && unsynced {
                 return Err(line.to_owned());
             }
-            if call.is_slots() && call.writes() {
+            if is_such(call.of) && call.writes() {
                 (written, unsynced) = (true, true);
             }
             under_way.insert(thread, call);
         }
         let Some(returned) = returned(event) else { continue };
-        let ended = under_way.remove(thread).is_some_and(|call| call.is_slots() && call.syncs());
+        let ended = under_way.remove(thread).is_some_and(|call| is_such(call.of) && call.syncs());
         unsynced &= !(ended && returned == 0);
     }
     Ok(written)
+}
+
+fn is_slots(file: &str) -> bool {
+    file.ends_with("/keys/slots")
+}
+
+fn is_volume(file: &str) -> bool {
+    has_extension(file, "vol")
+}
+
+fn has_extension(file: &str, wanted: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|extension| extension == wanted)
 }
 
 /// A system call as it begins.
@@ -207,11 +220,7 @@ impl<'a> Call<'a> {
     }
 
     fn is_journal(&self) -> bool {
-        std::path::Path::new(self.of).extension().is_some_and(|extension| extension == "jnl")
-    }
-
-    fn is_slots(&self) -> bool {
-        self.of.ends_with("/keys/slots")
+        has_extension(self.of, "jnl")
     }
 
     fn writes(&self) -> bool {
@@ -260,7 +269,7 @@ fn a_trace_in_which_the_answer_comes_too_early_is_seen_through() {
     let slot = line("pwrite64(5</data/keys/slots>, \"\"..., 64, 128) = 64");
     let kept = line("fdatasync(5</data/keys/slots>) = 0");
     let lost = line("fdatasync(5</data/keys/slots>) = -1 EIO (Input/output error)");
-    let first = |parts: &[&String]| slots_synced_first(&parts.iter().map(|part| part.as_str()).collect::<String>());
+    let first = |parts: &[&String]| synced_first(&parts.iter().map(|part| part.as_str()).collect::<String>(), is_slots);
     assert_eq!(first(&[&read, &slot, &kept, &write, &sync]), Ok(true));
     assert_eq!(first(&[&read, &write, &sync]), Ok(false));
     for early in [[&slot, &write, &kept, &sync], [&slot, &lost, &write, &sync], [&kept, &slot, &write, &kept]] {

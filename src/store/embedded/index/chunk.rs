@@ -1,9 +1,11 @@
-//! A chunk of the index as rows: for each page of terms, and for each recipient, where they occur. A codec, no I/O.
+//! A chunk of the index as parts of a volume: for each page of terms, and for each recipient, where they occur. The LSM's
+//! rows say where each part lies. A codec, no I/O.
 //!
 //! ```text
 //! key     chunk u64 · 0x00 · page u8          the terms whose first byte is the page
 //!         chunk u64 · 0x01 · recipient u64    the deliveries of a recipient
-//! value   0x01 · terms u32 · each term u64, ascending · the end of each one's postings u32 · postings
+//! row     the extent of its part (`volumes.rs`)
+//! part    0x01 · terms u32 · each term u64, ascending · the end of each one's postings u32 · postings
 //!         0x01 · postings
 //! postings are offsets in the chunk, ascending, as varints of the gaps
 //! ```
@@ -16,7 +18,10 @@ use bytes::BufMut;
 use super::segment::{SEGMENT_ENTRIES, Segment};
 use crate::{
     domain::agency::AgencyKey,
-    store::embedded::codec::{Malformed, Reader, ascending, put_ascending, put_varint},
+    store::embedded::{
+        codec::{Malformed, Reader, ascending, put_ascending, put_varint},
+        volumes::Block,
+    },
     vault::Term,
 };
 
@@ -26,6 +31,9 @@ pub(super) const CHUNK_SEGMENTS: usize = 16;
 pub(in crate::store::embedded) const CHUNK_ENTRIES: u64 = SEGMENT_ENTRIES * CHUNK_SEGMENTS as u64;
 
 const VERSION: u8 = 1;
+/// A gap between two offsets in a chunk, as a varint.
+const GAP_BYTES_MAX: usize = 3;
+const _: () = assert!(CHUNK_ENTRIES <= 1 << 21, "seven bits in each byte of a varint");
 const TAG_TERMS: u8 = 0;
 const TAG_DELIVERIES: u8 = 1;
 
@@ -47,35 +55,40 @@ pub(super) fn deliveries_key(chunk: u64, recipient: AgencyKey) -> [u8; 17] {
     key
 }
 
-/// All rows of a chunk, in the order of their keys. The same entries always make the same rows, so that a chunk of
-/// which a crash left a part is simply written again.
-pub(super) fn rows(chunk: u64, segments: &[Arc<Segment>]) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// The keys of all rows of a chunk, in their order, and the block of their parts.
+pub(super) fn parts(chunk: u64, segments: &[Arc<Segment>]) -> (Vec<Vec<u8>>, Block) {
     let base = chunk * CHUNK_ENTRIES;
     // By page first: each page is then small enough to be sorted in the processor's cache.
     let mut pages: Vec<Vec<(u64, u32)>> = vec![Vec::new(); 256];
     for (term, offset) in segments.iter().flat_map(|segment| segment.pairs(base)) {
         pages[usize::from(term.to_be_bytes()[0])].push((term, offset));
     }
-    let mut rows = Vec::new();
+    let mut keys = Vec::new();
+    let count: usize = pages.iter().map(Vec::len).sum();
+    let deliveries: usize = segments.iter().map(|segment| segment.all_deliveries().len()).sum();
+    let mut block = Block::with_capacity(256 * 5 + count * (12 + GAP_BYTES_MAX) + deliveries * (1 + GAP_BYTES_MAX));
     for pairs in pages.iter_mut().filter(|pairs| !pairs.is_empty()) {
         pairs.sort_unstable();
         pairs.dedup();
-        rows.push((page_key(chunk, Term(pairs[0].0)).to_vec(), page(pairs)));
+        keys.push(page_key(chunk, Term(pairs[0].0)).to_vec());
+        block.part(|part| page(part, pairs));
     }
     let mut recipients: BTreeMap<AgencyKey, Vec<u64>> = BTreeMap::new();
     for (recipient, index) in segments.iter().flat_map(|segment| segment.all_deliveries()) {
         recipients.entry(*recipient).or_default().push(index - base);
     }
     for (recipient, offsets) in recipients {
-        let mut row = vec![VERSION];
-        put_ascending(&mut row, offsets);
-        rows.push((deliveries_key(chunk, recipient).to_vec(), row));
+        keys.push(deliveries_key(chunk, recipient).to_vec());
+        block.part(|part| {
+            part.put_u8(VERSION);
+            put_ascending(part, offsets);
+        });
     }
-    rows
+    (keys, block)
 }
 
-/// One page from its pairs, sorted and without repeats.
-fn page(pairs: &[(u64, u32)]) -> Vec<u8> {
+/// Appends one page from its pairs, sorted and without repeats.
+fn page(part: &mut Vec<u8>, pairs: &[(u64, u32)]) {
     let mut terms = Vec::new();
     let mut ends = Vec::new();
     let mut postings = Vec::with_capacity(pairs.len() * 3);
@@ -88,22 +101,20 @@ fn page(pairs: &[(u64, u32)]) -> Vec<u8> {
         terms.push(run[0].0);
         ends.push(postings.len() as u32);
     }
-    let mut row = Vec::with_capacity(5 + 12 * terms.len() + postings.len());
-    row.put_u8(VERSION);
-    row.put_u32(terms.len() as u32);
+    part.put_u8(VERSION);
+    part.put_u32(terms.len() as u32);
     for term in &terms {
-        row.put_u64(*term);
+        part.put_u64(*term);
     }
     for end in &ends {
-        row.put_u32(*end);
+        part.put_u32(*end);
     }
-    row.put_slice(&postings);
-    row
+    part.put_slice(&postings);
 }
 
-/// The indices of the chunk's entries with `term`, ascending, from the row of its page.
-pub(super) fn term_postings(chunk: u64, term: Term, row: &[u8]) -> Result<Vec<u64>, Malformed> {
-    let mut reader = Reader::new(row);
+/// The indices of the chunk's entries with `term`, ascending, from the part that is its page.
+pub(super) fn term_postings(chunk: u64, term: Term, part: &[u8]) -> Result<Vec<u64>, Malformed> {
+    let mut reader = Reader::new(part);
     if reader.u8()? != VERSION {
         return Err(Malformed);
     }
@@ -117,9 +128,9 @@ pub(super) fn term_postings(chunk: u64, term: Term, row: &[u8]) -> Result<Vec<u6
     ascending(postings, chunk * CHUNK_ENTRIES)
 }
 
-/// The indices of a recipient's deliveries in the chunk, ascending, from its row.
-pub(super) fn delivery_postings(chunk: u64, row: &[u8]) -> Result<Vec<u64>, Malformed> {
-    let (version, postings) = row.split_first().ok_or(Malformed)?;
+/// The indices of a recipient's deliveries in the chunk, ascending, from its part.
+pub(super) fn delivery_postings(chunk: u64, part: &[u8]) -> Result<Vec<u64>, Malformed> {
+    let (version, postings) = part.split_first().ok_or(Malformed)?;
     if *version != VERSION {
         return Err(Malformed);
     }

@@ -9,10 +9,12 @@ use super::{
     Index, StoreError,
     chunk::{self, CHUNK_SEGMENTS},
 };
-use crate::store::embedded::{health::Health, keyspaces::fatal};
+use crate::store::embedded::{
+    health::Health,
+    keyspaces::{fatal, stand_back},
+    volumes::Extent,
+};
 
-/// Rows of one batch, some 2 MB: a commit waits while one is written and synced, so neither long nor often.
-const BATCH_ROWS: usize = 64;
 /// The row of `meta` that says how many chunks are flushed.
 pub(in crate::store::embedded) const FLUSHED: &str = "index-chunks";
 /// Chunks that may wait for the thread before a commit waits for it: bounds the memory of the tail.
@@ -39,7 +41,10 @@ impl Flusher {
             .name("waybill-index".to_owned())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || shared.run()
+                move || {
+                    stand_back();
+                    shared.run();
+                }
             })
             .map_err(|e| StoreError::Read(format!("the index's thread does not start: {e}")))?;
         Ok(Self { shared, thread: Some(thread) })
@@ -92,10 +97,10 @@ impl Shared {
 }
 
 impl Index {
-    /// Writes the oldest full chunk of the tail as rows, then takes it out of the tail.
+    /// Writes the oldest full chunk of the tail, then takes it out of the tail.
     ///
-    /// If we crash before the last batch, the position still points before the chunk: it is built again from `commits`,
-    /// and its rows are written again with the same content.
+    /// If we crash before the batch is synced, the position still points before the chunk: it is built again from
+    /// `commits`, and what was written of it is cut off.
     fn flush_chunk(&self) -> Result<(), StoreError> {
         let (chunk, segments): (u64, Vec<_>) = {
             let tail = self.tail.read();
@@ -104,21 +109,19 @@ impl Index {
         if segments.len() < CHUNK_SEGMENTS {
             return Ok(());
         }
-        let rows = chunk::rows(chunk, &segments);
-        let mut rest = rows.as_slice();
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at(BATCH_ROWS.min(rest.len()));
-            // Synced: only a journal's last batch may be torn by a crash (`journal.rs`).
-            let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
-            for (key, value) in now {
-                batch.insert(&self.keyspaces.index, key.as_slice(), value.as_slice());
-            }
-            if later.is_empty() {
-                batch.insert(&self.keyspaces.meta, FLUSHED, (chunk + 1).to_be_bytes());
-            }
-            batch.commit().map_err(fatal)?;
-            rest = later;
+        let (keys, mut block) = chunk::parts(chunk, &segments);
+        let (planned, extents) = self.volumes.plan(&mut block)?;
+        self.volumes.write(&planned, &block)?;
+        drop(block);
+        // Synced: only a journal's last batch may be torn by a crash (`journal.rs`).
+        let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
+        for (key, extent) in keys.into_iter().zip(&extents) {
+            let mut row = Vec::with_capacity(Extent::BYTES);
+            extent.encode(&mut row);
+            batch.insert(&self.keyspaces.index, key, row);
         }
+        batch.insert(&self.keyspaces.meta, FLUSHED, (chunk + 1).to_be_bytes());
+        batch.commit().map_err(fatal)?;
 
         let mut tail = self.tail.write();
         tail.flushed += 1;

@@ -1,5 +1,5 @@
-//! The index: where terms and recipients occur. Derived: the newest entries in memory, older ones flushed by chunk, and
-//! all of it can be built again from `commits`. What is searched stays a keyed hash.
+//! The index: where terms and recipients occur. Derived: the newest entries in memory, older ones flushed by chunk into
+//! volumes, and all of it can be built again from `commits`. What is searched stays a keyed hash.
 //!
 //! | question | file |
 //! |---|---|
@@ -11,8 +11,9 @@ mod chunk;
 mod flush;
 mod segment;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, path::Path, sync::Arc};
 
+use bytes::Bytes;
 use parking_lot::RwLock;
 
 pub(super) use self::{
@@ -25,14 +26,16 @@ use self::{
 };
 use super::{
     StoreError,
-    codec::corrupt,
+    codec::{Reader, corrupt},
     keyspaces::{Keyspaces, read},
+    volumes::{End, Extent, Volumes},
 };
 use crate::{domain::agency::AgencyKey, store::NewEntry, vault::Term};
 
 /// The index.
 pub(super) struct Index {
     keyspaces: Keyspaces,
+    volumes: Volumes,
     tail: RwLock<Tail>,
 }
 
@@ -67,10 +70,22 @@ pub(super) struct Range<'a> {
 }
 
 impl Index {
-    /// An index of which `flushed` chunks are stored; the entries after them must be appended.
-    pub(super) fn new(keyspaces: Keyspaces, flushed: u64) -> Self {
+    /// An index of which `flushed` chunks are stored, in volumes in `folder`; the entries after them must be appended.
+    pub(super) fn open(keyspaces: Keyspaces, folder: &Path, flushed: u64) -> Result<Self, StoreError> {
+        let mut end = End::default();
+        let newest = flushed.saturating_sub(1)..flushed;
+        for row in keyspaces.index.range(newest.start.to_be_bytes()..newest.end.to_be_bytes()) {
+            end = end.max(extent(&row.value().map_err(read)?)?.end());
+        }
+        let volumes = Volumes::open(folder, end)?;
         let growing = Segment::new(flushed * CHUNK_ENTRIES);
-        Self { keyspaces, tail: RwLock::new(Tail { flushed, full: VecDeque::new(), growing }) }
+        Ok(Self { keyspaces, volumes, tail: RwLock::new(Tail { flushed, full: VecDeque::new(), growing }) })
+    }
+
+    /// The part under `key`.
+    fn part(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let Some(row) = self.keyspaces.index.get(key).map_err(read)? else { return Ok(None) };
+        self.volumes.reader().read(&extent(&row)?).map(Some)
     }
 
     /// The first entry that is not stored in a chunk.
@@ -125,10 +140,8 @@ impl Index {
     fn in_chunk(&self, chunk: u64, terms: &[Term]) -> Result<Vec<u64>, StoreError> {
         let mut matches: Option<Vec<u64>> = None;
         for term in terms {
-            let Some(row) = self.keyspaces.index.get(page_key(chunk, *term)).map_err(read)? else {
-                return Ok(Vec::new());
-            };
-            let postings = term_postings(chunk, *term, &row).map_err(corrupt("index"))?;
+            let Some(page) = self.part(&page_key(chunk, *term))? else { return Ok(Vec::new()) };
+            let postings = term_postings(chunk, *term, &page).map_err(corrupt("index"))?;
             let left = match matches {
                 None => postings,
                 Some(before) => before.into_iter().filter(|index| postings.binary_search(index).is_ok()).collect(),
@@ -179,8 +192,8 @@ impl Index {
         };
         let mut chunk = from / CHUNK_ENTRIES;
         while chunk * CHUNK_ENTRIES < tail_first.min(until) && found.len() < limit {
-            if let Some(row) = self.keyspaces.index.get(deliveries_key(chunk, recipient)).map_err(read)? {
-                let postings = delivery_postings(chunk, &row).map_err(corrupt("index"))?;
+            if let Some(part) = self.part(&deliveries_key(chunk, recipient))? {
+                let postings = delivery_postings(chunk, &part).map_err(corrupt("index"))?;
                 let within = postings.into_iter().filter(|index| (from..until).contains(index));
                 found.extend(within.take(limit - found.len()));
             }
@@ -190,4 +203,8 @@ impl Index {
         found.append(&mut newest);
         Ok(found)
     }
+}
+
+fn extent(row: &[u8]) -> Result<Extent, StoreError> {
+    Extent::decode(&mut Reader::new(row)).map_err(corrupt("index"))
 }

@@ -21,6 +21,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     BeforeSlots,
+    BeforeRows,
     BeforeBatch,
     AfterBatch,
 }
@@ -46,6 +47,9 @@ impl Fault {
 impl CommitHook for Fault {
     fn before_slots_sync(&self) -> Result<(), StoreError> {
         self.reach(Step::BeforeSlots)
+    }
+    fn before_rows(&self) -> Result<(), StoreError> {
+        self.reach(Step::BeforeRows)
     }
     fn before_batch(&self) -> Result<(), StoreError> {
         self.reach(Step::BeforeBatch)
@@ -107,7 +111,8 @@ async fn goes_on(store: &EmbeddedStore, took_effect: bool) {
 
 #[tokio::test]
 async fn a_step_that_fails_stops_the_store_and_a_restart_finds_all_of_the_commit_or_nothing() {
-    let table = [(Step::BeforeSlots, false), (Step::BeforeBatch, false), (Step::AfterBatch, true)];
+    let table =
+        [(Step::BeforeSlots, false), (Step::BeforeRows, false), (Step::BeforeBatch, false), (Step::AfterBatch, true)];
     for (step, took_effect) in table {
         let fault = Arc::new(Fault::default());
         let mut scene = Scene::with(|options| options.hook = Arc::clone(&fault) as _);

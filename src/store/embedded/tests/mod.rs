@@ -9,4 +9,5 @@ mod model;
 mod scene;
 mod secrecy;
 mod slots;
+mod volumes;
 mod whose;

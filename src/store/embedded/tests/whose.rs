@@ -95,6 +95,26 @@ async fn a_gap_or_a_checkpoint_that_is_not_the_newest_entrys_refuses_to_open() {
 }
 
 #[tokio::test]
+async fn a_store_of_which_rows_are_missing_does_not_open_and_stays_as_it_is() {
+    let mut scene = Scene::new();
+    scene.commit_terms(&[1]).await;
+    scene.commit_terms(&[2]).await;
+    scene.close();
+    let volume = scene.folder.path().join("commits/00000000.vol");
+    let whole = fs::read(&volume).unwrap();
+    for left in [0, whole.len() / 2, whole.len() - 1] {
+        fs::write(&volume, &whole[..left]).unwrap();
+        let opened = EmbeddedStore::open(scene.options.clone()).map(|_| ());
+        assert!(matches!(opened, Err(StoreError::Corrupt(_))), "{left} bytes: {opened:?}");
+        assert_eq!(fs::read(&volume).unwrap(), whole[..left]);
+    }
+    fs::write(&volume, [&whole[..], b"what no commit speaks of"].concat()).unwrap();
+    scene.reopen();
+    assert_eq!(scene.head().await.size, 2);
+    assert_eq!(fs::read(&volume).unwrap(), whole, "is cut off");
+}
+
+#[tokio::test]
 async fn a_store_without_its_slot_file_does_not_open() {
     let mut scene = Scene::new();
     scene.close();
