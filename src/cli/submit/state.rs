@@ -12,13 +12,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     cli::exit::Failure,
-    domain::time::{Clock as _, Moment, SystemClock},
+    domain::{
+        sha256::{Sha256, head},
+        time::{Clock as _, Moment, SystemClock},
+    },
 };
 
 const FORMAT: &str = "waybill-submit/1";
@@ -212,14 +214,12 @@ fn write_line(file: &mut File, line: &impl Serialize) -> io::Result<()> {
 
 /// The first 16 bytes of SHA-256 over the parts, each after its length.
 fn hash(parts: &[&[u8]]) -> [u8; 16] {
-    let mut context = Context::new(&SHA256);
+    let mut hash = Sha256::new();
     for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
-    let mut head = [0; 16];
-    head.copy_from_slice(&context.finish().as_ref()[..16]);
-    head
+    head(&hash.finish())
 }
 
 #[cfg(test)]
