@@ -40,6 +40,8 @@ pub(super) const COMMITS: &str = "commits";
 const INDEX: &str = "index";
 const KEYS: &str = "keys";
 const SLOTS: &str = "slots";
+const INTERRUPTED: &str = "the store's creation was interrupted, and nothing is in it: remove its folders db, commits and \
+                           index and the file keys/slots, and start again";
 /// The row of `meta` that says whose store it is; the last thing written when a store is created.
 const IDENTITY: &str = "identity";
 const FORMAT: u8 = 2;
@@ -51,13 +53,14 @@ const CHECKED_COMMITS: usize = 64;
 impl EmbeddedStore {
     /// Whether the folder holds a store, or what is left of one.
     pub fn exists(path: &Path) -> bool {
-        path.join(DATABASE).exists() || path.join(KEYS).join(SLOTS).exists()
+        let left = [Path::new(DATABASE), Path::new(COMMITS), Path::new(INDEX), &Path::new(KEYS).join(SLOTS)];
+        left.iter().any(|what| path.join(what).exists())
     }
 
     /// Creates a store in the folder, which may hold other things but no store. It is then opened with [`Self::open`].
     pub fn create(options: &EmbeddedOptions) -> Result<(), StoreError> {
         let (database, keys) = (options.path.join(DATABASE), options.path.join(KEYS));
-        if database.exists() || keys.join(SLOTS).exists() {
+        if Self::exists(&options.path) {
             return Err(StoreError::Foreign("the folder already holds a store".to_owned()));
         }
         let make = || -> io::Result<()> {
@@ -82,7 +85,9 @@ impl EmbeddedStore {
         let database = options.path.join(DATABASE);
         // Without this marker the LSM would make a new database.
         if !database.join("version").exists() {
-            return Err(StoreError::Foreign("the folder holds no store: create one first".to_owned()));
+            let why =
+                if Self::exists(&options.path) { INTERRUPTED } else { "the folder holds no store: create one first" };
+            return Err(StoreError::Foreign(why.to_owned()));
         }
         let keyspaces = Keyspaces::open_again(&database, options.memory.block_bytes)?;
         check_identity(&keyspaces, &options)?;
@@ -142,9 +147,7 @@ fn encode_identity(options: &EmbeddedOptions) -> Vec<u8> {
 fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<(), StoreError> {
     let foreign = |why: &str| Err(StoreError::Foreign(why.to_owned()));
     let Some(row) = keyspaces.meta.get(IDENTITY).map_err(read)? else {
-        return foreign(
-            "the store's creation was interrupted: remove its db folder and key slots, and create it again",
-        );
+        return foreign(INTERRUPTED);
     };
     let mut reader = Reader::new(&row);
     let format = reader.u8().map_err(corrupt("meta"))?;

@@ -5,7 +5,7 @@
  * WAYBILL_DISK      where it is kept: <id> is a file as it was synced; <id>.d a folder, a name a line: "f <id> <name>";
  *                   and two files by which the test and the disk speak to each other:
  *   fault   "<nth> <lost|kept> <end of a path>": the nth sync of such a file, counted from when this file is there,
- *           fails: without effect, or although it took effect. It is the last that is kept.
+ *           fails: without effect, or although it took effect. It is the last that is kept. "*" ends every path.
  *   cut     once it is there, the power is off: every sync fails, and nothing is kept any more
  */
 #define _GNU_SOURCE
@@ -80,7 +80,8 @@ static enum fault fault_at(const char *path) {
     int read = fscanf(file, "%ld %7s %255s", &nth, how, end);
     fclose(file);
     size_t length = strlen(path);
-    if (read != 3 || length < strlen(end) || strcmp(path + length - strlen(end), end)) return NONE;
+    if (read != 3 || length < strlen(end)) return NONE;
+    if (strcmp(end, "*") && strcmp(path + length - strlen(end), end)) return NONE;
     if (++counted != nth) return NONE;
     return strcmp(how, "lost") ? KEPT : LOST;
 }

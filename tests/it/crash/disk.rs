@@ -72,7 +72,7 @@ impl Disk {
         ]
     }
 
-    /// From now on the `nth` sync of a file whose path ends like this fails, and the power goes.
+    /// From now on the `nth` sync of a file or folder whose path ends like this (`*`: of any) fails, and the power goes.
     pub fn fail(&self, nth: usize, file: &str, synced: Synced) {
         let how = if synced == Synced::Kept { "kept" } else { "lost" };
         // By a rename: it is there as a whole, or not at all.

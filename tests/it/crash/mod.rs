@@ -5,6 +5,7 @@
 
 mod canary;
 pub mod core;
+mod creation;
 mod disk;
 mod faults;
 mod kill;

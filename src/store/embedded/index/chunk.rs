@@ -59,12 +59,14 @@ pub(super) fn deliveries_key(chunk: u64, recipient: AgencyKey) -> [u8; 17] {
 pub(super) fn parts(chunk: u64, segments: &[Arc<Segment>]) -> (Vec<Vec<u8>>, Block) {
     let base = chunk * CHUNK_ENTRIES;
     // By page first: each page is then small enough to be sorted in the processor's cache.
-    let mut pages: Vec<Vec<(u64, u32)>> = vec![Vec::new(); 256];
-    for (term, offset) in segments.iter().flat_map(|segment| segment.pairs(base)) {
-        pages[usize::from(term.to_be_bytes()[0])].push((term, offset));
-    }
+    let pairs = || segments.iter().flat_map(|segment| segment.pairs(base));
+    let page_of = |term: u64| usize::from(term.to_be_bytes()[0]);
+    let mut counts = [0; 256];
+    pairs().for_each(|(term, _)| counts[page_of(term)] += 1);
+    let mut pages = counts.map(Vec::with_capacity);
+    pairs().for_each(|(term, offset)| pages[page_of(term)].push((term, offset)));
     let mut keys = Vec::new();
-    let count: usize = pages.iter().map(Vec::len).sum();
+    let count: usize = counts.iter().sum();
     let deliveries: usize = segments.iter().map(|segment| segment.all_deliveries().len()).sum();
     let mut block = Block::with_capacity(256 * 5 + count * (12 + GAP_BYTES_MAX) + deliveries * (1 + GAP_BYTES_MAX));
     for pairs in pages.iter_mut().filter(|pairs| !pairs.is_empty()) {
