@@ -5,6 +5,8 @@
 //! fields, each u16 length, instance path, 32-byte commitment. Integers big-endian. Field values are not in it: they
 //! are payload.
 
+use std::ops::Range;
+
 use crate::{
     domain::view::Projection,
     ledger::{Attribute, CommitmentError, Commitments, Hash, Kind, Name, Opening, Salts, Secret, commit_value},
@@ -14,19 +16,20 @@ use crate::{
 use super::statement::Statement;
 
 const VERSION: u8 = 1;
+/// Number and length.
+const ATTRIBUTE_BYTES_MIN: usize = 6;
 
 /// A trail that does not read: it was not written by this hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the trail of an entry is malformed")]
 pub struct MalformedTrail;
 
-/// An opened trail.
+/// An opened trail. One text holds all values and paths: it is read once a delivery, and mostly for a few of them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Trail {
-    /// Number and RFC 8785 value, ascending; numbers that this version does not know included.
-    pub attributes: Vec<(u16, String)>,
-    /// Instance path and commitment, ascending.
-    pub fields: Vec<(String, Hash)>,
+    text: String,
+    attributes: Vec<(u16, Range<u32>)>,
+    fields: Vec<(Range<u32>, Hash)>,
 }
 
 /// It is about a person, so it prints only its size.
@@ -70,28 +73,56 @@ impl Trail {
         if cursor.take::<1>()? != [VERSION] {
             return Err(MalformedTrail);
         }
-        let mut trail = Self::default();
-        for _ in 0..u16::from_be_bytes(cursor.take()?) {
+        let mut trail = Self { text: String::with_capacity(bytes.len()), ..Self::default() };
+        let count = usize::from(u16::from_be_bytes(cursor.take()?));
+        trail.attributes.reserve(count.min(bytes.len() / ATTRIBUTE_BYTES_MIN));
+        for _ in 0..count {
             let number = u16::from_be_bytes(cursor.take()?);
             let length = u32::from_be_bytes(cursor.take()?) as usize;
-            trail.attributes.push((number, cursor.text(length)?));
+            trail.attributes.push((number, cursor.text(length, &mut trail.text)?));
         }
-        for _ in 0..u16::from_be_bytes(cursor.take()?) {
+        let count = usize::from(u16::from_be_bytes(cursor.take()?));
+        trail.fields.reserve(count.min(bytes.len() / Hash::LEN));
+        for _ in 0..count {
             let length = usize::from(u16::from_be_bytes(cursor.take()?));
-            let path = cursor.text(length)?;
+            let path = cursor.text(length, &mut trail.text)?;
             trail.fields.push((path, Hash::new(cursor.take()?)));
         }
         if cursor.0.is_empty() { Ok(trail) } else { Err(MalformedTrail) }
     }
 
+    /// Number and RFC 8785 value of each attribute, ascending; numbers that this version does not know included.
+    pub fn attributes(&self) -> impl ExactSizeIterator<Item = (u16, &str)> {
+        self.attributes.iter().map(|(number, value)| (*number, self.part(value)))
+    }
+
+    /// Instance path and commitment of each field, ascending.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = (&str, &Hash)> {
+        self.fields.iter().map(|(path, commitment)| (self.part(path), commitment))
+    }
+
+    fn part(&self, range: &Range<u32>) -> &str {
+        &self.text[range.start as usize..range.end as usize]
+    }
+
     /// The value of an attribute, as RFC 8785 JSON.
     pub fn get(&self, attribute: Attribute) -> Option<&str> {
-        self.attributes.iter().find(|(number, _)| *number == attribute.number()).map(|(_, value)| value.as_str())
+        let found = self.attributes.iter().find(|(number, _)| *number == attribute.number());
+        found.map(|(_, value)| self.part(value))
     }
 
     /// The value of an attribute that is a string.
     pub fn text(&self, attribute: Attribute) -> Option<String> {
-        serde_json::from_str(self.get(attribute)?).ok()
+        let value = self.get(attribute)?;
+        match plain(value) {
+            Some(text) => Some(text.to_owned()),
+            None => serde_json::from_str(value).ok(),
+        }
+    }
+
+    /// Whether the value of an attribute is this string. One with escapes may be taken for another.
+    pub fn says(&self, attribute: Attribute, text: &str) -> bool {
+        self.get(attribute).and_then(plain) == Some(text)
     }
 
     /// The value of an attribute that is a list of strings.
@@ -101,7 +132,11 @@ impl Trail {
 
     /// The value of an attribute that is a number.
     pub fn number(&self, attribute: Attribute) -> Option<u64> {
-        let value: serde_json::Value = serde_json::from_str(self.get(attribute)?).ok()?;
+        let value = self.get(attribute)?;
+        if let Ok(number) = value.parse() {
+            return Some(number);
+        }
+        let value: serde_json::Value = serde_json::from_str(value).ok()?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok())
     }
 
@@ -126,17 +161,17 @@ impl Trail {
             let salt = salts.get(position).expect("a salt was derived for each position");
             openings.push(Opening { position: position as u16, name, value: value.to_owned(), salt });
         };
-        for (position, (number, value)) in self.attributes.iter().enumerate() {
+        for (position, (number, value)) in self.attributes().enumerate() {
             let salt = salts.get(position).expect("a salt was derived for each position");
-            list.extend_from_slice(commit_value(&salt, Name::Attribute(*number), value.as_bytes()).as_bytes());
-            if shown(Item::Attribute(*number)) {
+            list.extend_from_slice(commit_value(&salt, Name::Attribute(number), value.as_bytes()).as_bytes());
+            if shown(Item::Attribute(number)) {
                 opening(position, number.to_string(), value);
             }
         }
-        for (position, (path, commitment)) in self.fields.iter().enumerate() {
+        for (position, (path, commitment)) in self.fields().enumerate() {
             list.extend_from_slice(commitment.as_bytes());
             if shown(Item::Field(path)) {
-                opening(self.attributes.len() + position, path.clone(), "");
+                opening(self.attributes.len() + position, path.to_owned(), "");
             }
         }
         Ok((Commitments::from_bytes(list)?, openings))
@@ -152,6 +187,12 @@ pub enum Item<'a> {
     Field(&'a str),
 }
 
+/// What a JSON string says, if nothing of it is escaped: nearly always.
+fn plain(value: &str) -> Option<&str> {
+    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    (!inner.bytes().any(|byte| byte == b'\\' || byte == b'"')).then_some(inner)
+}
+
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
@@ -161,9 +202,39 @@ impl Cursor<'_> {
         Ok(*head)
     }
 
-    fn text(&mut self, length: usize) -> Result<String, MalformedTrail> {
+    /// Adds the next `length` bytes to `all`; says where they stand there.
+    fn text(&mut self, length: usize, all: &mut String) -> Result<Range<u32>, MalformedTrail> {
         let (head, rest) = self.0.split_at_checked(length).ok_or(MalformedTrail)?;
         self.0 = rest;
-        std::str::from_utf8(head).map(str::to_owned).map_err(|_| MalformedTrail)
+        let start = all.len() as u32;
+        all.push_str(std::str::from_utf8(head).map_err(|_| MalformedTrail)?);
+        Ok(start..all.len() as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Committer;
+
+    #[test]
+    fn what_a_statement_says_is_read_from_its_trail_with_and_without_escapes() {
+        let mut statement = Statement::of(Kind::Transfer);
+        statement.string(Attribute::Source, "tax");
+        statement.string(Attribute::Reason, "a \"b\" \\ c");
+        statement.number(Attribute::Revision, u64::MAX);
+        let mut committer = Committer::new();
+        let items = statement.attributes().map(|(attribute, value)| (Name::from(attribute), value.as_bytes()));
+        committer.commit(&Secret::new([7; 32]), items).unwrap();
+        let trail = Trail::decode(&encode(&statement, None, committer.commitments())).unwrap();
+
+        let said: Vec<_> = statement.attributes().map(|(attribute, value)| (attribute.number(), value)).collect();
+        assert_eq!(trail.attributes().collect::<Vec<_>>(), said);
+        assert_eq!((trail.kind(), trail.number(Attribute::Revision)), (Some(Kind::Transfer), Some(u64::MAX)));
+        assert_eq!(trail.text(Attribute::Source).as_deref(), Some("tax"));
+        assert_eq!(trail.text(Attribute::Reason).as_deref(), Some("a \"b\" \\ c"));
+        assert_eq!(trail.text(Attribute::Revision).as_deref(), Some("18446744073709551615"));
+        assert!(trail.says(Attribute::Source, "tax") && !trail.says(Attribute::Source, "ta"));
+        assert_eq!((trail.text(Attribute::Kind), trail.text(Attribute::Purpose)), (None, None));
     }
 }

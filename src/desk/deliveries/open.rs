@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{super::record_of, DeliveryRef, Parties};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     exchange::trail::Trail,
     ledger::{Attribute, FullTile, Secret, TileId},
     sequencer::Committed,
-    store::{PendingDelivery, StoredEntry},
+    store::{PendingDelivery, Store},
     vault,
 };
 
@@ -60,24 +61,30 @@ impl std::fmt::Debug for DeliveryContent {
     }
 }
 
-/// A receipt that nobody has asked for yet. Its openings cost about as much as the rest of a delivery, and not every driver
-/// hands them over.
+/// A receipt that nobody has asked for yet. Its openings cost about as much as the rest of a delivery, its proof a part of
+/// that, and not every driver hands them over.
 #[derive(Clone)]
 pub struct Unopened {
     receipt: Receipt,
     secret: Secret,
     trail: Trail,
+    /// Where its proof comes from, if it has none.
+    prover: Option<Arc<Prover>>,
 }
 
 impl Unopened {
     /// A receipt that `secret` and `trail` open.
     pub const fn new(receipt: Receipt, secret: Secret, trail: Trail) -> Self {
-        Self { receipt, secret, trail }
+        Self { receipt, secret, trail, prover: None }
     }
 
-    /// The receipt, opened for the recipient.
-    pub fn open(self) -> Result<Receipt, CallError> {
-        open_for(self.receipt, &self.secret, &self.trail, Audience::Recipient)
+    /// The receipt, proven to the checkpoint that was newest when the delivery was opened, and opened for the recipient.
+    pub async fn open(self) -> Result<Receipt, CallError> {
+        let Self { mut receipt, secret, trail, prover } = self;
+        if let Some(prover) = prover {
+            receipt.proof = Some(prover.prove(receipt.index).await?);
+        }
+        open_for(receipt, &secret, &trail, Audience::Recipient)
     }
 }
 
@@ -103,8 +110,25 @@ pub enum Content {
 
 /// Proofs to one checkpoint, for many entries; each stored tile is read once.
 struct Prover {
+    store: Arc<dyn Store>,
     commit: Arc<Committed>,
-    tiles: HashMap<TileId, FullTile>,
+    tiles: Mutex<HashMap<TileId, FullTile>>,
+}
+
+impl Prover {
+    async fn prove(&self, index: u64) -> Result<Proof, CallError> {
+        let fault = |error: &dyn std::fmt::Display| CallError::Fault(error.to_string());
+        let snapshot = &self.commit.snapshot;
+        let size = snapshot.size();
+        for id in snapshot.tiles_for_inclusion(index, size).map_err(|error| fault(&error))? {
+            let known = self.tiles.lock().contains_key(&id);
+            if !known && let Some(tile) = self.store.tile(id).await? {
+                self.tiles.lock().insert(id, tile);
+            }
+        }
+        let inclusion = snapshot.inclusion_proof(index, size, &*self.tiles.lock()).map_err(|error| fault(&error))?;
+        Ok(Proof { inclusion, checkpoint: self.commit.checkpoint.clone() })
+    }
 }
 
 pub(super) fn parties_of(trail: &Trail) -> Arc<Parties> {
@@ -116,15 +140,50 @@ pub(super) fn parties_of(trail: &Trail) -> Arc<Parties> {
     })
 }
 
+/// What deliveries under one agreement have in common.
+struct Common {
+    parties: Arc<Parties>,
+    answer_required: bool,
+    keep_for: Option<Duration>,
+}
+
+impl Common {
+    fn of(trail: &Trail, catalogue: &Catalogue) -> Self {
+        let parties = parties_of(trail);
+        let agreed = parties.agreement.parse().ok().and_then(|id| catalogue.agreement(&id));
+        Self {
+            answer_required: agreed.is_some_and(|known| known.agreement.answer_required),
+            keep_for: agreed.and_then(|known| known.agreement.retention.at_recipient),
+            parties,
+        }
+    }
+
+    fn is_of(&self, trail: &Trail) -> bool {
+        let Parties { source, recipient, agreement } = &*self.parties;
+        trail.says(Attribute::Agreement, agreement)
+            && trail.says(Attribute::Source, source)
+            && trail.says(Attribute::Recipient, recipient)
+    }
+}
+
+/// What deliveries are opened with together.
+struct Batch {
+    catalogue: Arc<Catalogue>,
+    prover: Arc<Prover>,
+    /// Of the delivery before: most are under one agreement.
+    common: Option<Common>,
+}
+
 impl Desk {
-    /// Opens deliveries for their recipient, with proofs to the newest checkpoint.
+    /// Opens deliveries for their recipient; their receipts will be proven to what is the newest checkpoint now.
     pub async fn open_deliveries(&self, items: &[PendingDelivery]) -> Vec<Opened> {
-        let catalogue = self.catalogue();
-        let mut prover = Prover { commit: self.sequencer.newest(), tiles: HashMap::new() };
+        let (store, commit) = (Arc::clone(&self.store), self.sequencer.newest());
+        let prover = Arc::new(Prover { store, commit, tiles: Mutex::default() });
+        let mut batch = Batch { catalogue: self.catalogue(), prover, common: None };
         let mut opened = Vec::with_capacity(items.len());
         for item in items {
             let Some(mut delivery) = DeliveryRef::of(&item.entry) else { continue };
-            let content = match self.open_delivery(item, &catalogue, &mut prover, &mut delivery).await {
+            let content = match self.open_delivery(item, &mut batch, &mut delivery).await {
                 Ok(Some(content)) => Content::Ready(content),
                 Ok(None) => Content::Gone,
                 Err(error) => {
@@ -140,29 +199,33 @@ impl Desk {
     async fn open_delivery(
         &self,
         item: &PendingDelivery,
-        catalogue: &Catalogue,
-        prover: &mut Prover,
+        batch: &mut Batch,
         delivery: &mut DeliveryRef,
     ) -> Result<Option<Box<DeliveryContent>>, CallError> {
         let stored = &item.entry;
         let Some((secret, trail)) = self.open_entry(stored).await? else { return Ok(None) };
-        delivery.parties = Some(parties_of(&trail));
+        let Batch { catalogue, prover, common } = batch;
+        let common = match common.take().filter(|common| common.is_of(&trail)) {
+            Some(same) => common.insert(same),
+            None => common.insert(Common::of(&trail, catalogue)),
+        };
+        let parties = &common.parties;
+        delivery.parties = Some(Arc::clone(parties));
         let Some((traceparent, payload)) = self.unseal(item).await? else { return Ok(None) };
         let receipt = Receipt {
             index: stored.index,
             entry: stored.entry.clone(),
-            proof: Some(self.prove(prover, stored).await?),
+            proof: None,
             commitments: None,
             openings: Vec::new(),
             environment: self.environment,
         };
         let text = |attribute| trail.text(attribute).unwrap_or_default();
-        let agreement = text(Attribute::Agreement);
-        let agreed = agreement.parse().ok().and_then(|id| catalogue.agreement(&id));
         Ok(Some(Box::new(DeliveryContent {
             id: stored.routing.id,
             index: stored.index,
-            source: text(Attribute::Source),
+            source: parties.source.clone(),
+            agreement: parties.agreement.clone(),
             purpose: text(Attribute::Purpose),
             basis: trail.get(Attribute::Basis).unwrap_or_default().to_owned(),
             record_type: text(Attribute::RecordType),
@@ -170,11 +233,10 @@ impl Desk {
             payload,
             record: record_of(&trail),
             pseudonym: text(Attribute::Subject),
-            answer_required: agreed.is_some_and(|known| known.agreement.answer_required),
-            keep_for: agreed.and_then(|known| known.agreement.retention.at_recipient),
-            agreement,
+            answer_required: common.answer_required,
+            keep_for: common.keep_for,
             traceparent,
-            receipt: Unopened::new(receipt, secret, trail),
+            receipt: Unopened { prover: Some(Arc::clone(prover)), ..Unopened::new(receipt, secret, trail) },
             replayed: item.replayed,
         })))
     }
@@ -208,20 +270,5 @@ impl Desk {
             tracing::error!(index = item.entry.index, "the payload of a delivery does not open: it is damaged");
         }
         Ok(parts)
-    }
-
-    async fn prove(&self, prover: &mut Prover, stored: &StoredEntry) -> Result<Proof, CallError> {
-        let fault = |error: &dyn std::fmt::Display| CallError::Fault(error.to_string());
-        let snapshot = &prover.commit.snapshot;
-        let size = snapshot.size();
-        for id in snapshot.tiles_for_inclusion(stored.index, size).map_err(|error| fault(&error))? {
-            if !prover.tiles.contains_key(&id)
-                && let Some(tile) = self.store.tile(id).await?
-            {
-                prover.tiles.insert(id, tile);
-            }
-        }
-        let inclusion = snapshot.inclusion_proof(stored.index, size, &prover.tiles).map_err(|error| fault(&error))?;
-        Ok(Proof { inclusion, checkpoint: prover.commit.checkpoint.clone() })
     }
 }

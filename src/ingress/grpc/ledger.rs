@@ -99,8 +99,8 @@ fn view(entry: EntryView) -> v1::EntryView {
     }
     let mut fields = Vec::new();
     if let Some(trail) = trail {
-        attributes.extend(trail.attributes.into_iter().map(|(number, value)| attribute(number, value)));
-        fields.extend(trail.fields.into_iter().map(|(path, _)| path));
+        attributes.extend(trail.attributes().map(|(number, value)| attribute(number, value.to_owned())));
+        fields.extend(trail.fields().map(|(path, _)| path.to_owned()));
     }
     v1::EntryView {
         index,

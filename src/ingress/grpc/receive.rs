@@ -104,7 +104,7 @@ impl Sending {
         let (mut deliveries, mut failed) = (Vec::with_capacity(batch.len()), Vec::new());
         for outbound in batch {
             let (id, index) = (outbound.content.id, outbound.content.index);
-            match delivery(outbound) {
+            match delivery(outbound).await {
                 Ok(delivery) => deliveries.push(delivery),
                 Err(error) => {
                     tracing::error!(%error, index, "the receipt of a delivery does not open");
@@ -163,7 +163,7 @@ fn understood(answer: &v1::DeliveryAnswer) -> Result<(Vec<TransferId>, Outcome),
     Ok((transfers, outcome))
 }
 
-fn delivery(outbound: Outbound) -> Result<v1::Delivery, CallError> {
+async fn delivery(outbound: Outbound) -> Result<v1::Delivery, CallError> {
     let Outbound { content, attempt } = outbound;
     Ok(v1::Delivery {
         transfer_id: content.id.to_string(),
@@ -179,7 +179,7 @@ fn delivery(outbound: Outbound) -> Result<v1::Delivery, CallError> {
         keep_seconds: content.keep_for.map_or(0, |keep| keep.as_secs()),
         attempt,
         replayed: content.replayed,
-        receipt: Some(write::receipt(content.receipt.open()?)),
+        receipt: Some(write::receipt(content.receipt.open().await?)),
         traceparent: content.traceparent,
     })
 }

@@ -25,7 +25,7 @@ async fn a_delivery_carries_a_receipt_that_verifies_and_its_acknowledgement_is_a
     assert_eq!((content.record_type.as_str(), content.schema_version.as_str()), ("identity/address", "1.0"));
     assert_eq!(content.traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     assert!(content.keep_for.is_some() && content.record.revision == Some(2) && content.pseudonym.len() == 32);
-    let receipt = content.receipt.clone().open().unwrap();
+    let receipt = content.receipt.clone().open().await.unwrap();
     verify(&receipt, Some(&content.payload));
     let shown = opened(&receipt);
     let hidden = [Attribute::Actor, Attribute::Case, Attribute::Reason, Attribute::System, Attribute::Withheld];
@@ -136,7 +136,7 @@ async fn what_is_claimed_and_unanswered_is_delivered_again_after_a_restart() {
     let mut tax = scene.connect("tax", 10);
     let again = tax.one().await;
     assert_eq!((again.content.id, again.attempt), (transfer, 1));
-    verify(&again.content.receipt.open().unwrap(), Some(&again.content.payload));
+    verify(&again.content.receipt.open().await.unwrap(), Some(&again.content.payload));
     tax.say(transfer, Outcome::Acknowledged).await;
     scene.entries("delivery_acknowledged", 1).await;
     drop(tax);
