@@ -146,7 +146,8 @@ impl Desk {
 
     /// Records how deliveries of `recipient` ended, in one commit. One that was cancelled in the meantime is not given
     /// up any more (so that it can never be replayed); it gets no entry. Returns once it is durable.
-    pub async fn record_ends(&self, recipient: AgencyKey, mut ends: Vec<End>) -> Result<(), CallError> {
+    pub async fn record_ends(&self, recipient: AgencyKey, ends: &[End]) -> Result<(), CallError> {
+        let mut ends: Vec<&End> = ends.iter().collect();
         let mut sealed = Vec::with_capacity(ends.len());
         for end in &ends {
             sealed.push(self.seal_end(end).await?);
@@ -155,19 +156,18 @@ impl Desk {
             if ends.is_empty() {
                 return Ok(());
             }
-            let claimed = |end: &End| Expect::Delivery { index: end.delivery.index, state: DeliveryState::Claimed };
-            let settle = |end: &End| DeliveryChange::Settle {
+            let claimed = |end: &&End| Expect::Delivery { index: end.delivery.index, state: DeliveryState::Claimed };
+            let settle = |end: &&End| DeliveryChange::Settle {
                 recipient,
                 index: end.delivery.index,
                 state: end.how.state(),
                 attempts: end.attempts,
             };
-            let proposal = Proposal {
-                expects: ends.iter().filter(|end| end.how.is_given_up()).map(claimed).collect(),
-                entries: sealed.clone(),
-                deliveries: ends.iter().map(settle).collect(),
-                ..Proposal::default()
-            };
+            let expects: Vec<Expect> = ends.iter().filter(|end| end.how.is_given_up()).map(claimed).collect();
+            // What expects nothing is not sent back.
+            let entries = if expects.is_empty() { std::mem::take(&mut sealed) } else { sealed.clone() };
+            let proposal =
+                Proposal { expects, entries, deliveries: ends.iter().map(settle).collect(), ..Proposal::default() };
             match self.sequencer.propose(proposal).await {
                 Ok(_) => return Ok(()),
                 Err(SequencerError::Stale) => self.drop_cancelled(&mut ends, &mut sealed).await?,
@@ -178,7 +178,7 @@ impl Desk {
     }
 
     /// Leaves out what is to be given up but is no longer claimed.
-    async fn drop_cancelled(&self, ends: &mut Vec<End>, sealed: &mut Vec<SealedEntry>) -> Result<(), CallError> {
+    async fn drop_cancelled(&self, ends: &mut Vec<&End>, sealed: &mut Vec<SealedEntry>) -> Result<(), CallError> {
         let (old_ends, old_sealed) = (std::mem::take(ends), std::mem::take(sealed));
         for (end, entry) in old_ends.into_iter().zip(old_sealed) {
             let state = self.store.delivery(end.delivery.index).await?.map(|delivery| delivery.state);

@@ -5,8 +5,9 @@
 //! [`OrderRule::OneUnacknowledged`] only when none of it is out; a resting delivery holds back those after it. Lanes do
 //! not hold up each other. One that ends, however it ends, lets its successors pass.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use ahash::HashMap;
 use tokio::time::Instant;
 
 use crate::{
@@ -81,9 +82,9 @@ impl Book {
     pub(super) fn new() -> Self {
         Self {
             rule: OrderRule::OneUnacknowledged,
-            held: HashMap::new(),
-            by_id: HashMap::new(),
-            lanes: HashMap::new(),
+            held: HashMap::default(),
+            by_id: HashMap::default(),
+            lanes: HashMap::default(),
             ready: BTreeSet::new(),
             alarms: BTreeSet::new(),
             out: 0,
@@ -129,9 +130,9 @@ impl Book {
         true
     }
 
-    /// Whether the delivery may go next.
-    pub(super) fn is_ready(&self, index: u64) -> bool {
-        self.ready.contains(&index)
+    /// Whether the delivery may go next, or with those before it.
+    pub(super) fn goes_soon(&self, index: u64) -> bool {
+        self.ready.contains(&index) || self.rule == OrderRule::Pipelined
     }
 
     /// Where a transfer's delivery lies.

@@ -129,7 +129,7 @@ pub(super) async fn open(outbox: Arc<dyn Outbox>, recipient: AgencyKey, wanted: 
 
 /// Records how deliveries ended.
 pub(super) async fn record(outbox: Arc<dyn Outbox>, recipient: AgencyKey, ends: Vec<End>) -> Done {
-    let recorded = outbox.record(recipient, ends.clone()).await;
+    let recorded = outbox.record(recipient, &ends).await;
     Done::Recorded(ends, recorded)
 }
 

@@ -5,11 +5,9 @@
 mod answers;
 mod sending;
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use ahash::{HashMap, HashSet};
 use futures_util::{
     StreamExt,
     stream::{FuturesOrdered, FuturesUnordered},
@@ -71,7 +69,7 @@ pub(super) struct Worker {
     /// Opened, for the next link that takes something.
     staged: VecDeque<Box<DeliveryContent>>,
     /// To be recorded.
-    ends: Vec<End>,
+    ends: VecDeque<End>,
     /// Transfers whose answer is being recorded, or is to be.
     ending: HashSet<TransferId>,
     strays: VecDeque<Stray>,
@@ -144,10 +142,10 @@ impl Worker {
             links: Links::default(),
             cursor: 0,
             replayed: Vec::new(),
-            fresh: HashMap::new(),
+            fresh: HashMap::default(),
             staged: VecDeque::new(),
-            ends: Vec::new(),
-            ending: HashSet::new(),
+            ends: VecDeque::new(),
+            ending: HashSet::default(),
             strays: VecDeque::new(),
             claiming: false,
             finding: false,

@@ -126,5 +126,5 @@ async fn answers_that_come_together_are_recorded_in_few_commits() {
     driver.acknowledge(&got).await;
     scene.quiet().await;
     assert_eq!(scene.hub.recorded().len(), 1000);
-    assert_eq!(scene.hub.commits_of_ends(), 8, "128 in each");
+    assert_eq!(scene.hub.commits_of_ends(), 4, "256 in each");
 }

@@ -194,7 +194,7 @@ impl Outbox for Hub {
         items.iter().map(open).collect()
     }
 
-    async fn record(&self, _: AgencyKey, ends: Vec<End>) -> Result<(), CallError> {
+    async fn record(&self, _: AgencyKey, ends: &[End]) -> Result<(), CallError> {
         let mut state = self.state.lock();
         if state.broken {
             return Err(unavailable());
@@ -211,7 +211,7 @@ impl Outbox for Hub {
                 Ending::Rejected(_) => DeliveryState::Rejected,
                 Ending::DeadLettered | Ending::Unopenable => DeliveryState::DeadLettered,
             };
-            state.recorded.push(Recorded { index: delivery.index, how, attempts });
+            state.recorded.push(Recorded { index: delivery.index, how: how.clone(), attempts: *attempts });
         }
         Ok(())
     }

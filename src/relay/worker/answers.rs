@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Ends in one commit at most: a good part of a batch of the sequencer, and not all of it.
-const RECORD_MAX: usize = 128;
+const RECORD_MAX: usize = 256;
 /// Commits of ends under way: one is on its way to the disk while the next is sealed.
 const RECORDING_MAX: usize = 2;
 /// Late answers that wait to be looked up; beyond it they are forgotten, and the deliveries come again.
@@ -22,8 +22,7 @@ const STRAYS_MAX: usize = 1024;
 impl Worker {
     pub(super) fn start_recording(&mut self) {
         while self.recording < RECORDING_MAX && !self.ends.is_empty() && (self.paused.is_none() || self.stopping) {
-            let rest = self.ends.split_off(self.ends.len().min(RECORD_MAX));
-            let ends = std::mem::replace(&mut self.ends, rest);
+            let ends = self.ends.drain(..self.ends.len().min(RECORD_MAX)).collect();
             self.recording += 1;
             self.done.push(tokio::spawn(jobs::record(Arc::clone(&self.outbox), self.recipient, ends)));
         }
@@ -33,19 +32,23 @@ impl Worker {
         self.recording -= 1;
         match recorded {
             Ok(()) => {
+                let (mut acknowledged, mut rejected, mut dead_lettered) = (0, 0, 0);
                 for end in &ends {
                     self.ending.remove(&end.delivery.id);
                     match end.how {
-                        Ending::Acknowledged(_) => self.meters.acknowledged.increment(1),
-                        Ending::Rejected(_) => self.meters.rejected.increment(1),
-                        Ending::DeadLettered | Ending::Unopenable => self.meters.dead_lettered.increment(1),
+                        Ending::Acknowledged(_) => acknowledged += 1,
+                        Ending::Rejected(_) => rejected += 1,
+                        Ending::DeadLettered | Ending::Unopenable => dead_lettered += 1,
                     }
                 }
+                self.meters.acknowledged.increment(acknowledged);
+                self.meters.rejected.increment(rejected);
+                self.meters.dead_lettered.increment(dead_lettered);
             }
             // Unrecorded answers are given again after the restart, when the deliveries are.
             Err(error) if self.stopping => tracing::warn!(%error, "ends of deliveries were not recorded"),
             Err(error) => {
-                self.ends.splice(0..0, ends);
+                ends.into_iter().rev().for_each(|end| self.ends.push_front(end));
                 self.pause(&error, "ends of deliveries could not be recorded");
             }
         }
@@ -76,7 +79,7 @@ impl Worker {
                 && self.ending.insert(id)
             {
                 // How often it was handed over is not known any more; once at least.
-                self.ends.push(End { delivery, how, attempts: 1 });
+                self.ends.push_back(End { delivery, how, attempts: 1 });
             }
         }
     }
@@ -120,7 +123,7 @@ impl Worker {
             if !how.is_given_up() {
                 self.ending.insert(delivery.id);
             }
-            self.ends.push(End { delivery, how, attempts });
+            self.ends.push_back(End { delivery, how, attempts });
         }
     }
 

@@ -63,7 +63,7 @@ impl Worker {
             let Some(delivery) = DeliveryRef::of(&item.entry) else { continue };
             let index = delivery.index;
             // Those that have to wait for their turn are read again then.
-            if self.book.hold(delivery) && self.book.is_ready(index) {
+            if self.book.hold(delivery) && self.book.goes_soon(index) {
                 self.fresh.insert(index, Box::new(item));
             }
         }
