@@ -116,6 +116,28 @@ pub(super) fn put_ascending(out: &mut Vec<u8>, numbers: impl IntoIterator<Item =
     }
 }
 
+/// Those of what [`put_ascending`] wrote that, each added to `base`, lie in `range`; the first `limit`.
+pub(super) fn ascending_within(
+    bytes: &[u8],
+    base: u64,
+    range: &std::ops::Range<u64>,
+    limit: usize,
+) -> Result<Vec<u64>, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let mut numbers = Vec::new();
+    let mut number = base;
+    while reader.left() > 0 && numbers.len() < limit {
+        number = number.checked_add(reader.varint()?).ok_or(Malformed)?;
+        if number >= range.end {
+            break;
+        }
+        if number >= range.start {
+            numbers.push(number);
+        }
+    }
+    Ok(numbers)
+}
+
 /// Reads what [`put_ascending`] wrote, up to the end of `bytes`, each number added to `base`.
 pub(super) fn ascending(bytes: &[u8], base: u64) -> Result<Vec<u64>, Malformed> {
     let mut reader = Reader::new(bytes);
@@ -149,6 +171,21 @@ mod tests {
             let mut out = Vec::new();
             put_ascending(&mut out, numbers.iter().copied());
             prop_assert_eq!(ascending(&out, 0), Ok(numbers));
+        }
+
+        #[test]
+        fn what_lies_within_a_range_is_read_in_order_up_to_the_limit(
+            mut numbers in proptest::collection::vec(0_u64..100, 0..50),
+            range in (0_u64..120, 0_u64..120),
+            limit in 0_usize..20,
+        ) {
+            numbers.sort_unstable();
+            let mut out = Vec::new();
+            put_ascending(&mut out, numbers.iter().copied());
+            let range = range.0..range.1;
+            let within: Vec<u64> = numbers.iter().map(|number| number + 7).filter(|one| range.contains(one)).collect();
+            let first = within[..within.len().min(limit)].to_vec();
+            prop_assert_eq!(ascending_within(&out, 7, &range, limit), Ok(first));
         }
 
         #[test]

@@ -11,7 +11,7 @@
 //! ```
 //! Keys rise with the chunk, so that the LSM never rewrites a table of the index.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use bytes::BufMut;
 
@@ -19,7 +19,7 @@ use super::segment::{SEGMENT_ENTRIES, Segment};
 use crate::{
     domain::agency::AgencyKey,
     store::embedded::{
-        codec::{Malformed, Reader, ascending, put_ascending, put_varint},
+        codec::{Malformed, Reader, ascending, ascending_within, put_ascending, put_varint},
         volumes::Block,
     },
     vault::Term,
@@ -131,10 +131,15 @@ pub(super) fn term_postings(chunk: u64, term: Term, part: &[u8]) -> Result<Vec<u
 }
 
 /// The indices of a recipient's deliveries in the chunk, ascending, from its part.
-pub(super) fn delivery_postings(chunk: u64, part: &[u8]) -> Result<Vec<u64>, Malformed> {
+pub(super) fn delivery_postings(
+    chunk: u64,
+    part: &[u8],
+    range: &Range<u64>,
+    limit: usize,
+) -> Result<Vec<u64>, Malformed> {
     let (version, postings) = part.split_first().ok_or(Malformed)?;
     if *version != VERSION {
         return Err(Malformed);
     }
-    ascending(postings, chunk * CHUNK_ENTRIES)
+    ascending_within(postings, chunk * CHUNK_ENTRIES, range, limit)
 }

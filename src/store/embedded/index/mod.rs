@@ -193,9 +193,8 @@ impl Index {
         let mut chunk = from / CHUNK_ENTRIES;
         while chunk * CHUNK_ENTRIES < tail_first.min(until) && found.len() < limit {
             if let Some(part) = self.part(&deliveries_key(chunk, recipient))? {
-                let postings = delivery_postings(chunk, &part).map_err(corrupt("index"))?;
-                let within = postings.into_iter().filter(|index| (from..until).contains(index));
-                found.extend(within.take(limit - found.len()));
+                let postings = delivery_postings(chunk, &part, &(from..until), limit - found.len());
+                found.extend(postings.map_err(corrupt("index"))?);
             }
             chunk += 1;
         }
