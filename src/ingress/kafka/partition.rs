@@ -97,8 +97,10 @@ impl Untold {
 
 struct Teller {
     shared: Arc<Shared>,
-    topic: Topic,
+    topic: String,
     number: i32,
+    /// What outcomes are keyed by: the partition's number.
+    key: String,
     detail: ReceiptDetail,
     outcomes: String,
     dead: String,
@@ -126,8 +128,9 @@ pub(super) async fn run(parts: Parts) -> Result<(), Failed> {
         (Topic::new(TopicKind::Outcomes, topic.agency.clone()), Topic::new(TopicKind::Dead, topic.agency.clone()));
     let mut teller = Teller {
         shared,
-        topic,
+        topic: topic.to_string(),
         number,
+        key: number.to_string(),
         detail,
         outcomes: outcomes_topic.to_string(),
         dead: dead.to_string(),
@@ -203,7 +206,7 @@ impl Teller {
                 Ok(()) => {}
                 Err(SendFault::Message) => {
                     // It would never get through, and must not hold up the others.
-                    tracing::error!(topic = %self.topic, offset, "an outcome is too large for the brokers: not told");
+                    tracing::error!(topic = self.topic, offset, "an outcome is too large for the brokers: not told");
                 }
                 Err(SendFault::Producer(code)) => return Err(Failed(format!("an outcome was not told: {code}"))),
             }
@@ -219,8 +222,7 @@ impl Teller {
         for (offset, result) in outcomes {
             let Some((topic, message)) = self.message(offset, &result)? else { continue };
             let token = Telling { offset, back: self.back.clone() };
-            let key = self.number.to_string();
-            let sent = producer.send(topic, &key, &message.value, message.headers, token).await;
+            let sent = producer.send(topic, &self.key, &message.value, message.headers, token).await;
             self.out += 1; // told of in any case
             sent.map_err(|lost| Failed(lost.to_string()))?;
         }
@@ -234,8 +236,8 @@ impl Teller {
     ) -> Result<Option<(&str, Message)>, Failed> {
         let untold = self.untold.lock();
         let Some(arrived) = untold.records.get(&offset) else { return Ok(None) };
-        let topic = self.topic.to_string();
-        let at = Coordinates { topic: &topic, partition: self.number, offset };
+        let topic = &*self.topic;
+        let at = Coordinates { topic, partition: self.number, offset };
         let source = &self.shared.source;
         let settled = match result {
             Ok(_) | Err(CallError::Refused(_) | CallError::Past | CallError::Unrecordable(_)) => true,

@@ -1,14 +1,80 @@
 //! Writes what became of a submission, and what says that something could not be taken. Only shapes change here.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{partition::Arrived, read::EventName};
 use crate::{
     desk::{CallError, Proof, Receipt, ReceiptDetail, RecipientOutcome, SubmitOutcome},
-    domain::{environment::Environment, refusal::Refusal},
+    domain::{
+        environment::Environment,
+        refusal::{Refusal, Violation},
+    },
     kafka::{Coordinates, DeadLetter, EventHeaders, Message, OUTCOME_TYPE, Reason},
     ledger,
 };
+
+/// What is said of a submission. Members stand in the order of their names, as in all that the hub writes.
+#[derive(Serialize)]
+struct Said<'a> {
+    environment: &'static str,
+    event: SaidEvent<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipients: Option<Vec<SaidRecipient<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<SaidRefusal<'a>>,
+}
+
+#[derive(Serialize)]
+struct SaidEvent<'a> {
+    id: &'a str,
+    source: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SaidRecipient<'a> {
+    agreement: &'a str,
+    index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<Value>,
+    recipient: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<SaidRefusal<'a>>,
+    transfer_id: String,
+}
+
+#[derive(Serialize)]
+struct SaidRefusal<'a> {
+    code: &'static str,
+    message: &'static str,
+    stage: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<SaidViolation<'a>>,
+}
+
+#[derive(Serialize)]
+struct SaidViolation<'a> {
+    keyword: &'a str,
+    pointer: &'a str,
+}
+
+impl<'a> From<&'a Refusal> for SaidRefusal<'a> {
+    fn from(refusal: &'a Refusal) -> Self {
+        let violation = |fault: &'a Violation| SaidViolation { keyword: fault.keyword, pointer: &fault.pointer };
+        Self {
+            code: refusal.code.code(),
+            message: refusal.code.text(),
+            stage: refusal.code.stage().as_str(),
+            violations: refusal.violations.iter().map(violation).collect(),
+        }
+    }
+}
 
 /// What became of a submission.
 pub(super) fn outcome(
@@ -21,63 +87,48 @@ pub(super) fn outcome(
 ) -> Message {
     // A repeat's receipts have their proofs in any case: it is told as the first was.
     let receipt = |of: &Receipt| if detail == ReceiptDetail::Proof { receipt(of) } else { None };
-    let mut said = Map::new();
-    said.insert("event".into(), json!({ "source": &*event.source, "id": &*event.id }));
-    said.insert("environment".into(), environment.as_str().into());
-    let word = match result {
+    let mut said = Said {
+        environment: environment.as_str(),
+        event: SaidEvent { id: &event.id, source: &event.source },
+        index: None,
+        // Consumed before the hub stopped: its entry is found by a search.
+        outcome: "decided-before",
+        receipt: None,
+        recipients: None,
+        refusal: None,
+    };
+    match result {
         Ok(outcome) => {
-            let recipients: Vec<Value> =
-                outcome.recipients.iter().map(|one| recipient(one, receipt(&one.receipt))).collect();
-            said.insert("recipients".into(), recipients.into());
-            "recorded"
+            said.recipients =
+                Some(outcome.recipients.iter().map(|one| recipient(one, receipt(&one.receipt))).collect());
+            said.outcome = "recorded";
         }
         Err(CallError::Refused(refused)) => {
-            said.insert("refusal".into(), refusal(&refused.refusal));
-            said.insert("index".into(), refused.receipt.index.into());
-            if let Some(receipt) = receipt(&refused.receipt) {
-                said.insert("receipt".into(), receipt);
-            }
-            "refused"
+            said.refusal = Some((&refused.refusal).into());
+            said.index = Some(refused.receipt.index);
+            said.receipt = receipt(&refused.receipt);
+            said.outcome = "refused";
         }
-        // Consumed before the hub stopped: its entry is found by a search.
-        Err(_) => "decided-before",
-    };
-    said.insert("outcome".into(), word.into());
+        Err(_) => {}
+    }
     let headers = EventHeaders::new(3, OUTCOME_TYPE, source, &at.id())
-        .with("ce_outcome", word)
+        .with("ce_outcome", said.outcome)
         .with("ce_eventsource", &event.source)
         .with("ce_eventid", &event.id);
-    Message { headers: headers.into_headers(), value: Value::Object(said).to_string().into_bytes() }
+    let mut value = Vec::with_capacity(512);
+    let _ = serde_json::to_writer(&mut value, &said); // texts and numbers, to memory: it does not fail
+    Message { headers: headers.into_headers(), value }
 }
 
-fn recipient(outcome: &RecipientOutcome, receipt: Option<Value>) -> Value {
-    let mut said = json!({
-        "recipient": outcome.recipient,
-        "agreement": outcome.agreement,
-        "transferId": outcome.id.to_string(),
-        "index": outcome.receipt.index,
-    });
-    if let Some(told) = &outcome.refusal {
-        said["refusal"] = refusal(told);
+fn recipient(outcome: &RecipientOutcome, receipt: Option<Value>) -> SaidRecipient<'_> {
+    SaidRecipient {
+        agreement: &outcome.agreement,
+        index: outcome.receipt.index,
+        receipt,
+        recipient: &outcome.recipient,
+        refusal: outcome.refusal.as_ref().map(SaidRefusal::from),
+        transfer_id: outcome.id.to_string(),
     }
-    if let Some(receipt) = receipt {
-        said["receipt"] = receipt;
-    }
-    said
-}
-
-fn refusal(refusal: &Refusal) -> Value {
-    let mut said = json!({
-        "code": refusal.code.code(),
-        "stage": refusal.code.stage().as_str(),
-        "message": refusal.code.text(),
-    });
-    if !refusal.violations.is_empty() {
-        let violation =
-            |fault: &crate::domain::refusal::Violation| json!({ "pointer": fault.pointer, "keyword": fault.keyword });
-        said["violations"] = refusal.violations.iter().map(violation).collect::<Vec<_>>().into();
-    }
-    said
 }
 
 /// The receipt as its file has it, if it comes with its proof.
