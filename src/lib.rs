@@ -19,6 +19,6 @@ pub mod tls;
 pub mod vault;
 
 /// Each record's path crosses threads: it is made on one and freed on another, which the system's allocator does under
-/// a lock.
+/// a lock. So do Kafka's messages and each of their headers in the C library, which uses this allocator, too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
