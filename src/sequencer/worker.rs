@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ahash::HashMap;
 use tokio::sync::watch;
 
 use super::{
-    Bounds, Committed, Condition, Recorded, SequencerError, Signing,
+    Bounds, Committed, Condition, Proposal, Recorded, SequencerError, Signing,
     batch::{Decided, Draft},
     clock::ClockWatch,
     queue::{Queue, Waiting},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     domain::time::Clock,
     ledger::{Edge, Kind},
-    store::{Commit, Expect, Store, StoreError, note_commit_step},
+    store::{Commit, Expect, PartitionKey, Position, Store, StoreError, note_commit_step},
 };
 
 /// How often a writer without work looks whether it could do some.
@@ -137,7 +138,7 @@ impl Worker {
         let store = Arc::clone(&self.parts.store);
         let locking = Instant::now();
         let locked = {
-            let steps: Vec<Expect> = proposals.iter().filter_map(|p| Some(p.consumed?.expects())).collect();
+            let steps = first_steps(&proposals);
             let expects: Vec<&Expect> = proposals.iter().flat_map(|p| &p.expects).chain(&steps).collect();
             let keys: Vec<_> = proposals.iter().filter_map(|p| p.key.map(|(system, key, _)| (system, key))).collect();
             match store.writable() {
@@ -226,6 +227,15 @@ impl Worker {
         self.parts.newest.send_replace(Arc::clone(&committed));
         Ok(committed)
     }
+}
+
+/// What the store is asked of the partitions that the proposals go on in. One that goes on where another of the batch leads
+/// to holds only if that one becomes part of it, which is known then without the store.
+fn first_steps(proposals: &[Proposal]) -> Vec<Expect> {
+    let mut led: HashMap<PartitionKey, Position> = HashMap::default();
+    let steps = proposals.iter().filter_map(|proposal| proposal.consumed);
+    let first = steps.filter(|step| led.insert(step.partition, step.to) != Some(step.from));
+    first.map(|step| step.expects()).collect()
 }
 
 /// How many entries of each kind; few kinds, so a list.
