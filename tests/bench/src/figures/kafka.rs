@@ -22,7 +22,7 @@ const THROUGH: (f64, f64) = (0.0, 1.0);
 /// Hub CPU that a record from Kafka to Kafka may cost.
 const THROUGH_US_MAX: f64 = 60.0;
 /// How often it is looked how far the hub is: each look costs it a page of metrics.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The hub's side of a round.
