@@ -132,7 +132,7 @@ limits! {
     queue_total_max: count = 8_192 in 1..=1_000_000, "Decisions of all systems that wait for a commit.";
     batch_entries_max: count = 512 in 1..=65_536, "Entries in one commit.";
     batch_bytes_max: bytes = 4_194_304 in 65_536..=268_435_456, "Bytes of one commit. One decision may be larger.";
-    batch_wait_ms_max: ms = 4 in 0..=100, "From one commit's begin to the next's while many call: how long more of them are awaited.";
+    batch_wait_ms_max: ms = 2 in 0..=100, "From one commit's begin to the next's while many call: how long more of them are awaited.";
     clock_behind_ms_max: ms = 5_000 in 100..=600_000, "How far the clock may be behind the ledger's head; beyond it the hub does not serve.";
     clock_jump_s_max: s = 60 in 10..=604_800, "How far the clock may jump ahead of the time that has passed; beyond it the hub does not serve.";
     // Deliveries

@@ -185,7 +185,7 @@ impl Default for Bounds {
         Self {
             batch_entries_max: 512,
             batch_bytes_max: 4 << 20,
-            batch_wait_max: Duration::from_millis(4),
+            batch_wait_max: Duration::from_millis(2),
             queue_per_system_max: 1024,
             queue_max: 8192,
             clock_behind_max: Duration::from_secs(5),
