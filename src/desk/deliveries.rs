@@ -170,7 +170,7 @@ impl Desk {
                 Proposal { expects, entries, deliveries: ends.iter().map(settle).collect(), ..Proposal::default() };
             match self.sequencer.propose(proposal).await {
                 Ok(_) => return Ok(()),
-                Err(SequencerError::Stale) => self.drop_cancelled(&mut ends, &mut sealed).await?,
+                Err(SequencerError::Stale) if !sealed.is_empty() => self.drop_cancelled(&mut ends, &mut sealed).await?,
                 Err(error) => return Err(error.into()),
             }
         }

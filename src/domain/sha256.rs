@@ -54,6 +54,7 @@ pub fn sha256(data: &[u8]) -> [u8; HASH_BYTES] {
     let mut last = [[0; BLOCK_BYTES]; 2];
     last.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
     compress256(&mut state, pad(&mut last, rest.len(), data.len()));
+    wipe(last.as_flattened_mut());
     bytes(&state)
 }
 
@@ -174,6 +175,7 @@ impl HmacKey {
         last[0][..HASH_BYTES].copy_from_slice(inner);
         let mut state = self.outer;
         compress256(&mut state, pad(&mut last, HASH_BYTES, BLOCK_BYTES + HASH_BYTES));
+        wipe(last.as_flattened_mut());
         bytes(&state)
     }
 }
@@ -267,13 +269,19 @@ impl Batch {
             hashes.extend_from_slice(&bytes(&state));
             start = end;
         }
-        self.blocks.clear();
+        self.wipe();
     }
 
     /// Forgets what was added since the last hash.
     pub fn clear(&mut self) {
-        self.blocks.clear();
+        self.wipe();
         self.ends.clear();
+    }
+
+    /// What is gathered are a person's values: the buffer stays, and they do not.
+    fn wipe(&mut self) {
+        wipe(&mut self.blocks);
+        self.blocks.clear();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The only writer of the ledger: it drains its queue into group commits, so that one sync and one signature serve many
+//! The only writer of the ledger: it drains its queue into group commits, so that a few syncs and one signature serve many
 //! calls, and everything that changes has one total order. What the calls mean is not its matter.
 //!
 //! A [`Proposal`] says what to write and what must still hold. Nothing is decided here: a proposal whose expectations

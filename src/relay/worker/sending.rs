@@ -13,6 +13,8 @@ use crate::{
 
 /// Deliveries in one claim at most: small enough that a claim and what follows it overlap.
 const CLAIM_MAX: usize = 512;
+/// Deliveries that are kept as they were read until they go, a person's record each; those beyond are read again.
+const FRESH_MAX: usize = 2 * CLAIM_MAX;
 /// Deliveries that are open and not yet handed over, in batches.
 const OPEN_BATCHES_MAX: usize = 4;
 
@@ -63,7 +65,7 @@ impl Worker {
             let Some(delivery) = DeliveryRef::of(&item.entry) else { continue };
             let index = delivery.index;
             // Those that have to wait for their turn are read again then.
-            if self.book.hold(delivery) && self.book.goes_soon(index) {
+            if self.book.hold(delivery) && self.book.goes_soon(index) && self.fresh.len() < FRESH_MAX {
                 self.fresh.insert(index, Box::new(item));
             }
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use ahash::{HashMap, HashSet, HashSetExt as _};
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes};
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::OwnedWriteBatch;
 use tokio::sync::MutexGuard;
 
 use super::{
@@ -137,8 +137,7 @@ impl Inner {
         let people = self.people.prepare(&commit.subjects)?;
 
         let expected = 8 + commit.tiles.len() + 3 * commit.subjects.len() + commit.deliveries.len();
-        let mut batch =
-            OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), expected).durability(Some(PersistMode::SyncData));
+        let mut batch = self.keyspaces.synced_batch(expected);
         let mut rows = None;
         if !commit.entries.is_empty() {
             let first = before.size.to_be_bytes();

@@ -112,7 +112,7 @@ impl Deliveries {
 
     /// Forgets up to `limit` dead letters from before `moment`. Under the lock of the head.
     pub(super) fn forget_dead(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
-        let mut batch = OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), limit.min(256));
+        let mut batch = self.keyspaces.synced_batch(limit.min(256));
         let mut count = 0;
         for row in self.keyspaces.outbox.prefix([DEAD]) {
             let key = row.key().map_err(read)?;

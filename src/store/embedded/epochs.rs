@@ -7,8 +7,6 @@
 
 use std::collections::BTreeSet;
 
-use fjall::{OwnedWriteBatch, PersistMode};
-
 use super::{EmbeddedStore, Inner, StoreError, keyspaces::fatal};
 use crate::{
     domain::{agency::AgencyKey, time::Moment},
@@ -96,7 +94,7 @@ impl Inner {
         self.hook.after_erase()?;
         // If we crash before this, the next run finds the hour again, with keys that are erased already.
         let gone = self.resealed.under(&epochs);
-        let mut batch = OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), gone.len() + 1);
+        let mut batch = self.keyspaces.synced_batch(gone.len() + 1);
         gone.iter().for_each(|index| self.resealed.remove(&mut batch, *index));
         self.slots.remove(&mut batch, owner);
         batch.commit().map_err(fatal)?;
@@ -142,8 +140,7 @@ impl Inner {
 
     /// Seals payloads again under `epoch`, durably. Under the lock of the head.
     fn reseal(&self, page: &[PendingDelivery], epoch: &Slot) -> Result<(), StoreError> {
-        let mut batch = OwnedWriteBatch::with_capacity(self.keyspaces.db.clone(), page.len() + 1)
-            .durability(Some(PersistMode::SyncData));
+        let mut batch = self.keyspaces.synced_batch(page.len() + 1);
         let mut indices = Vec::with_capacity(page.len());
         for item in page {
             let (index, routing) = (item.entry.index, &item.entry.routing);

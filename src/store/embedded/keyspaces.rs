@@ -7,7 +7,7 @@ use std::{
 };
 
 use fjall::{
-    Database, Keyspace, KeyspaceCreateOptions,
+    Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode,
     config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, RestartIntervalPolicy},
 };
 
@@ -50,7 +50,7 @@ const WORKERS: usize = 3;
 const BACKGROUND_NICE: i32 = 5;
 
 /// Rows that are written once, in the order of their keys: tables never overlap, so compaction moves them without
-/// rewriting. Nearly every row fills a block of its own, and look-ups are for keys that exist, so no filters.
+/// rewriting. Look-ups are for keys that exist, so no filters.
 fn appended(memtable_bytes: u64) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(memtable_bytes)
@@ -106,6 +106,13 @@ impl Keyspaces {
         sync_folder(&folder.join("keyspaces"))
             .map_err(|e| StoreError::Fatal(format!("the store's folders cannot be synced: {e}")))?;
         Ok(opened)
+    }
+}
+
+impl Keyspaces {
+    /// An empty batch. Synced, as each is: only a journal's last may be torn by a crash (`journal.rs`).
+    pub(super) fn synced_batch(&self, capacity: usize) -> OwnedWriteBatch {
+        OwnedWriteBatch::with_capacity(self.db.clone(), capacity).durability(Some(PersistMode::SyncData))
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use ahash::{HashMap, HashMapExt as _};
 use bytes::{BufMut, Bytes};
-use fjall::{OwnedWriteBatch, PersistMode};
+use fjall::OwnedWriteBatch;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -137,8 +137,7 @@ impl KnownCalls {
         if start >= end {
             return Ok(0);
         }
-        // Synced, like every batch: only a journal's last may be torn by a crash (`journal.rs`).
-        let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
+        let mut batch = self.keyspaces.synced_batch(limit.min(256));
         let mut removed = 0;
         for row in self.keyspaces.known.range(start.to_be_bytes()..end.to_be_bytes()).take(limit) {
             let (key, run) = row.into_inner().map_err(read)?;

@@ -85,9 +85,11 @@ impl EmbeddedStore {
         let database = options.path.join(DATABASE);
         // Without this marker the LSM would make a new database.
         if !database.join("version").exists() {
-            let why =
-                if Self::exists(&options.path) { INTERRUPTED } else { "the folder holds no store: create one first" };
-            return Err(StoreError::Foreign(why.to_owned()));
+            return Err(if Self::exists(&options.path) {
+                without_database(&options.path)
+            } else {
+                StoreError::Foreign("the folder holds no store: create one first".to_owned())
+            });
         }
         let keyspaces = Keyspaces::open_again(&database, options.memory.block_bytes)?;
         check_identity(&keyspaces, &options)?;
@@ -132,6 +134,15 @@ impl EmbeddedStore {
     }
 }
 
+/// There is no database, or nothing in it. A creation makes no volume; so where there is one, there was a ledger.
+fn without_database(folder: &Path) -> StoreError {
+    if [COMMITS, INDEX].iter().all(|volumes| VolumeReader::new(&folder.join(volumes)).is_empty()) {
+        StoreError::Foreign(INTERRUPTED.to_owned())
+    } else {
+        StoreError::Corrupt("the database is missing, but there are volumes: bring it back, and remove nothing".into())
+    }
+}
+
 /// Format u8 · environment and origin, each with its length u16 · the sealed check of the key.
 fn encode_identity(options: &EmbeddedOptions) -> Vec<u8> {
     let mut row = vec![FORMAT];
@@ -147,7 +158,7 @@ fn encode_identity(options: &EmbeddedOptions) -> Vec<u8> {
 fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<(), StoreError> {
     let foreign = |why: &str| Err(StoreError::Foreign(why.to_owned()));
     let Some(row) = keyspaces.meta.get(IDENTITY).map_err(read)? else {
-        return foreign(INTERRUPTED);
+        return Err(without_database(&options.path));
     };
     let mut reader = Reader::new(&row);
     let format = reader.u8().map_err(corrupt("meta"))?;
@@ -209,7 +220,7 @@ fn check_tail(keyspaces: &Keyspaces, volumes: &VolumeReader, head: &Head, origin
         let (first, (commit, payloads)) = commit_places(row)?;
         written = written.max(payloads.unwrap_or(commit).end());
         let (at, count) = commit_head(&volumes.read(&commit)?).map_err(corrupt("commits"))?;
-        if first + u64::from(count) != end || at > time || (checked == 0 && at != time) {
+        if first.checked_add(count.into()) != Some(end) || at > time || (checked == 0 && at != time) {
             return Err(gap());
         }
         (end, time) = (first, at);

@@ -1,5 +1,10 @@
 //! Volumes: files to which what is large and never changes is appended, once, and synced. The LSM's rows say where each
-//! part lies, so what no row speaks of does not exist: a crash may leave it behind, and opening cuts it off.
+//! part lies, so what no row speaks of does not exist: a crash may leave it behind, and opening cuts it off. As there is
+//! one writer, that is one block at most; more says that the LSM is older than the volumes, and nothing is touched.
+//!
+//! ```text
+//! block   b"WBLK" · 0 u32 · length of the block u64 · its parts · zeros up to the next 4,096 bytes
+//! ```
 //!
 //! An LSM writes everything twice, into its journal and into a table, each time through fresh pages of the page cache;
 //! and while it syncs a table, the syncs of commits wait. What goes past the page cache (`O_DIRECT`, where the file system
@@ -32,6 +37,11 @@ pub(super) const VOLUME_BYTES_MAX: u64 = if cfg!(test) { 64 << 10 } else { 1 << 
 const ALIGN: usize = 4096;
 /// Written at once, in bytes: the disk takes what comes from a commit in between while a chunk of the index is written.
 const PIECE_BYTES: usize = 256 << 10;
+/// What a block begins with, and how long that is with its length.
+const MAGIC: [u8; 8] = *b"WBLK\0\0\0\0";
+const HEAD_BYTES: usize = 16;
+/// Of a block that is torn at its front, nothing says how long it was: this much may be left of it.
+const TORN_BYTES_MAX: u64 = if cfg!(test) { 16 << 10 } else { 64 << 20 };
 /// Volumes that are held open for reading.
 const OPEN_MAX: usize = 64;
 const EXTENSION: &str = "vol";
@@ -63,7 +73,10 @@ impl Extent {
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self { volume: reader.u32()?, offset: reader.u64()?, bytes: reader.u32()?, checksum: reader.u64()? })
+        let extent =
+            Self { volume: reader.u32()?, offset: reader.u64()?, bytes: reader.u32()?, checksum: reader.u64()? };
+        // No file is longer, so that nothing that is reckoned from it overflows.
+        if extent.offset > i64::MAX as u64 { Err(Malformed) } else { Ok(extent) }
     }
 
     /// Where the block that ends with this part ends.
@@ -90,9 +103,9 @@ pub(super) struct Block {
 impl Block {
     /// An empty block. `capacity` is what its parts will take, in bytes: with more it has to be copied.
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        let mut bytes: Vec<u8> = Vec::with_capacity(ALIGN + capacity.next_multiple_of(ALIGN));
+        let mut bytes: Vec<u8> = Vec::with_capacity(ALIGN + (HEAD_BYTES + capacity).next_multiple_of(ALIGN));
         let start = bytes.as_ptr().align_offset(ALIGN);
-        bytes.resize(start, 0);
+        bytes.resize(start + HEAD_BYTES, 0);
         Self { bytes, start, parts: Vec::with_capacity(2) }
     }
 
@@ -109,12 +122,16 @@ impl Block {
         self.bytes.resize(self.start + length, 0);
         if self.bytes.as_ptr().align_offset(ALIGN) != self.start {
             let mut moved = Self::with_capacity(length);
+            moved.bytes.truncate(moved.start);
             moved.bytes.extend_from_slice(&self.bytes[self.start..]);
             for part in &mut self.parts {
                 *part = part.start - self.start + moved.start..part.end - self.start + moved.start;
             }
             (self.bytes, self.start) = (moved.bytes, moved.start);
         }
+        let head = &mut self.bytes[self.start..self.start + HEAD_BYTES];
+        head[..MAGIC.len()].copy_from_slice(&MAGIC);
+        head[MAGIC.len()..].copy_from_slice(&(length as u64).to_be_bytes());
     }
 
     fn body(&self) -> &[u8] {
@@ -128,7 +145,7 @@ impl Block {
     }
 
     /// What a block takes in memory beside its parts, at most.
-    pub(super) const OVERHEAD_BYTES: usize = 2 * ALIGN;
+    pub(super) const OVERHEAD_BYTES: usize = HEAD_BYTES + 2 * ALIGN;
 }
 
 /// Volumes in a folder of their own, with one writer.
@@ -166,17 +183,13 @@ impl Volumes {
     /// and goes.
     pub(super) fn open(folder: &Path, end: End) -> Result<Self, StoreError> {
         let failed = |e: io::Error| StoreError::Read(format!("the volumes cannot be opened: {e}"));
-        for item in fs::read_dir(folder).map_err(failed)? {
-            let path = item.map_err(failed)?.path();
-            match number_of(&path) {
-                Some(number) if number > end.volume || end.offset == 0 => fs::remove_file(&path).map_err(failed)?,
-                Some(number) if number == end.volume => cut(&path, end.offset).map_err(failed)?,
-                _ => {}
-            }
+        let reader = VolumeReader::new(folder);
+        reader.check(end)?;
+        if let Some((path, length)) = reader.left_behind(end)? {
+            if length == 0 { fs::remove_file(&path) } else { cut(&path, length) }.map_err(failed)?;
+            sync_folder(folder).map_err(failed)?;
         }
-        let volumes = Self { reader: VolumeReader::new(folder), end: Mutex::new(Writing { end, file: None }) };
-        volumes.reader.check(end)?;
-        Ok(volumes)
+        Ok(Self { reader, end: Mutex::new(Writing { end, file: None }) })
     }
 
     /// Where `block` will lie, and each of its parts. It must be written before anything else is planned.
@@ -208,25 +221,28 @@ impl Volumes {
     }
 
     fn append(&self, writing: &mut Writing, Planned { at, .. }: &Planned, body: &[u8]) -> io::Result<()> {
-        if at.volume != writing.end.volume {
-            writing.file = None;
-        }
-        let file = match &mut writing.file {
+        let path = self.reader.path(at.volume);
+        let mut file = match writing.file.take().filter(|_| at.volume == writing.end.volume) {
             Some(file) => file,
-            none => {
-                let file = open_past_cache(&self.reader.path(at.volume))?;
+            None => {
+                let file = open_past_cache(&path)?;
                 if at.offset == 0 {
                     sync_folder(&self.reader.folder)?;
                 }
-                none.insert(file)
+                file
             }
         };
-        let mut offset = at.offset;
-        for piece in body.chunks(PIECE_BYTES) {
-            file.write_all_at(piece, offset)?;
-            offset += piece.len() as u64;
+        match write_pieces(&file, at.offset, body) {
+            // Some file systems take the flag and then no write.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                file = for_writing().open(&path)?;
+                write_pieces(&file, at.offset, body)?;
+            }
+            written => written?,
         }
-        file.sync_data()
+        file.sync_data()?;
+        writing.file = Some(file);
+        Ok(())
     }
 
     /// Reads what was written.
@@ -243,11 +259,14 @@ impl VolumeReader {
 
     /// The part at `extent`.
     pub(super) fn read(&self, extent: &Extent) -> Result<Bytes, StoreError> {
+        let file = self.file(extent.volume)?;
+        let failed = |e: io::Error| StoreError::Read(format!("volume {} cannot be read: {e}", extent.volume));
+        // Before memory is taken for what a damaged row may say.
+        if file.metadata().map_err(failed)?.len() < extent.offset + u64::from(extent.bytes) {
+            return Err(StoreError::Corrupt(format!("volume {} is too short", extent.volume)));
+        }
         let mut bytes = vec![0; extent.bytes as usize];
-        self.file(extent.volume)?.read_exact_at(&mut bytes, extent.offset).map_err(|e| match e.kind() {
-            io::ErrorKind::UnexpectedEof => StoreError::Corrupt(format!("volume {} is too short", extent.volume)),
-            _ => StoreError::Read(format!("volume {} cannot be read: {e}", extent.volume)),
-        })?;
+        file.read_exact_at(&mut bytes, extent.offset).map_err(failed)?;
         if xxh3_64(&bytes) != extent.checksum {
             return Err(StoreError::Corrupt(format!("volume {} is damaged", extent.volume)));
         }
@@ -274,6 +293,40 @@ impl VolumeReader {
         Ok(())
     }
 
+    /// The volume that holds a block of which nothing speaks, and how long it was before. Refuses if there is more.
+    fn left_behind(&self, end: End) -> Result<Option<(PathBuf, u64)>, StoreError> {
+        let failed = |e: io::Error| StoreError::Read(format!("the volumes cannot be opened: {e}"));
+        let mut found = None;
+        for item in fs::read_dir(&*self.folder).map_err(failed)? {
+            let path = item.map_err(failed)?.path();
+            let Some(number) = number_of(&path).filter(|number| *number >= end.volume) else { continue };
+            let before = if number == end.volume { end.offset } else { 0 };
+            let file = File::open(&path).map_err(failed)?;
+            let left = file.metadata().map_err(failed)?.len().saturating_sub(before);
+            if left == 0 && before > 0 {
+                continue;
+            }
+            let mut head = [0; HEAD_BYTES];
+            let read = file.read_exact_at(&mut head, before).is_ok();
+            let block = head.strip_prefix(&MAGIC).filter(|_| read).and_then(|length| length.try_into().ok());
+            let next = number <= end.volume.saturating_add(1);
+            if !next || left > block.map_or(TORN_BYTES_MAX, u64::from_be_bytes) || found.is_some() {
+                return Err(StoreError::Corrupt(format!(
+                    "volume {number} goes on where the database ends: the database is older than its volumes. Nothing was \
+                     changed; bring db, commits, index and keys of one moment back"
+                )));
+            }
+            found = Some((path, before));
+        }
+        Ok(found)
+    }
+
+    /// Whether there is any volume.
+    pub(super) fn is_empty(&self) -> bool {
+        let items = fs::read_dir(&*self.folder).into_iter().flatten();
+        !items.flatten().any(|item| number_of(&item.path()).is_some())
+    }
+
     fn file(&self, volume: u32) -> Result<Arc<File>, StoreError> {
         self.files.get_or_insert_with(&volume, || match File::open(self.path(volume)) {
             Ok(file) => Ok(Arc::new(file)),
@@ -297,19 +350,28 @@ fn number_of(path: &Path) -> Option<u32> {
 /// Takes off what lies behind `length`.
 fn cut(path: &Path, length: u64) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
-    if file.metadata()?.len() <= length {
-        return Ok(());
-    }
     file.set_len(length)?;
     file.sync_all()
 }
 
+fn write_pieces(file: &File, mut offset: u64, body: &[u8]) -> io::Result<()> {
+    for piece in body.chunks(PIECE_BYTES) {
+        file.write_all_at(piece, offset)?;
+        offset += piece.len() as u64;
+    }
+    Ok(())
+}
+
+fn for_writing() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options
+}
+
 /// Opens a volume for writing, past the page cache where the file system lets one.
 fn open_past_cache(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).mode(0o600);
-    match options.clone().custom_flags(PAST_CACHE).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => options.open(path),
+    match for_writing().custom_flags(PAST_CACHE).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => for_writing().open(path),
         opened => opened,
     }
 }

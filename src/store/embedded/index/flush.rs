@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, thread::JoinHandle};
 
-use fjall::PersistMode;
 use parking_lot::{Condvar, Mutex};
 
 use super::{
@@ -113,8 +112,7 @@ impl Index {
         let (planned, extents) = self.volumes.plan(&mut block)?;
         self.volumes.write(&planned, &block)?;
         drop(block);
-        // Synced: only a journal's last batch may be torn by a crash (`journal.rs`).
-        let mut batch = self.keyspaces.db.batch().durability(Some(PersistMode::SyncData));
+        let mut batch = self.keyspaces.synced_batch(keys.len() + 1);
         for (key, extent) in keys.into_iter().zip(&extents) {
             let mut row = Vec::with_capacity(Extent::BYTES);
             extent.encode(&mut row);

@@ -1,5 +1,5 @@
 //! The index: where terms and recipients occur. Derived: the newest entries in memory, older ones flushed by chunk into
-//! volumes, and all of it can be built again from `commits`. What is searched stays a keyed hash.
+//! volumes. All of it follows from `commits`. What is searched stays a keyed hash.
 //!
 //! | question | file |
 //! |---|---|
@@ -76,6 +76,9 @@ impl Index {
         let newest = flushed.saturating_sub(1)..flushed;
         for row in keyspaces.index.range(newest.start.to_be_bytes()..newest.end.to_be_bytes()) {
             end = end.max(extent(&row.value().map_err(read)?)?.end());
+        }
+        if flushed > u64::MAX / CHUNK_ENTRIES || (flushed > 0 && end == End::default()) {
+            return Err(StoreError::Corrupt("the newest chunk of the index is missing".to_owned()));
         }
         let volumes = Volumes::open(folder, end)?;
         let growing = Segment::new(flushed * CHUNK_ENTRIES);

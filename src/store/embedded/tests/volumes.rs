@@ -9,6 +9,8 @@ use super::super::volumes::{Block, End, Extent, VOLUME_BYTES_MAX, Volumes};
 use crate::store::StoreError;
 
 const SECTOR: u64 = 4096;
+/// What a block takes beside its parts.
+const HEAD: u64 = 16;
 
 /// Volumes in a folder of their own.
 fn new() -> (TempDir, Volumes) {
@@ -83,11 +85,11 @@ fn parts_are_read_back_whatever_their_lengths_and_however_much_room_was_asked_fo
 #[test]
 fn a_volume_is_full_when_the_next_block_would_make_it_longer_than_the_limit() {
     let (parent, volumes) = new();
-    one(&volumes, 1, VOLUME_BYTES_MAX - SECTOR);
-    one(&volumes, 2, SECTOR);
+    one(&volumes, 1, VOLUME_BYTES_MAX - SECTOR - HEAD);
+    one(&volumes, 2, SECTOR - HEAD);
     assert_eq!(names(&folder(&parent)), [("00000000.vol".into(), VOLUME_BYTES_MAX)], "just full");
-    one(&volumes, 3, VOLUME_BYTES_MAX - SECTOR);
-    one(&volumes, 4, SECTOR + 1);
+    one(&volumes, 3, VOLUME_BYTES_MAX - SECTOR - HEAD);
+    one(&volumes, 4, SECTOR - HEAD + 1);
     let two = [("00000001.vol".into(), VOLUME_BYTES_MAX - SECTOR), ("00000002.vol".into(), 2 * SECTOR)];
     assert_eq!(names(&folder(&parent))[1..], two, "a byte too much");
     let huge = one(&volumes, 5, 2 * VOLUME_BYTES_MAX);
@@ -96,22 +98,46 @@ fn a_volume_is_full_when_the_next_block_would_make_it_longer_than_the_limit() {
 }
 
 #[test]
-fn what_nothing_speaks_of_is_cut_off_and_its_place_is_used_again() {
+fn the_block_that_nothing_speaks_of_is_cut_off_and_its_place_is_used_again() {
+    let (parent, mut volumes) = new();
+    let mut kept = one(&volumes, 1, 100);
+    for (length, before) in [(5000, 1), (VOLUME_BYTES_MAX, 1), (50, 1)] {
+        one(&volumes, 2, length);
+        drop(volumes);
+        volumes = Volumes::open(&folder(&parent), kept.end()).unwrap();
+        assert_eq!(names(&folder(&parent)), [("00000000.vol".into(), before * SECTOR)], "{length} bytes");
+        assert_eq!(volumes.reader().read(&kept).unwrap(), vec![1; 100]);
+    }
+    let again = one(&volumes, 4, 50);
+    assert_eq!(names(&folder(&parent)), [("00000000.vol".into(), 2 * SECTOR)]);
+    assert_eq!(volumes.reader().read(&again).unwrap(), vec![4; 50]);
+    // Torn at its front, it says nothing of its length.
+    kept = again;
+    drop(volumes);
+    let file = folder(&parent).join("00000000.vol");
+    let whole = fs::read(&file).unwrap();
+    for (torn, opens) in [(1, true), (SECTOR, true), (16 << 10, true), ((16 << 10) + 1, false)] {
+        fs::write(&file, [&whole[..], &vec![0; usize::try_from(torn).unwrap()]].concat()).unwrap();
+        assert_eq!(Volumes::open(&folder(&parent), kept.end()).is_ok(), opens, "{torn} bytes");
+    }
+}
+
+#[test]
+fn more_than_one_such_block_is_not_touched() {
     let (parent, volumes) = new();
     let kept = one(&volumes, 1, 100);
-    one(&volumes, 2, 5000);
-    one(&volumes, 3, VOLUME_BYTES_MAX);
-    assert_eq!(names(&folder(&parent)).len(), 2);
+    one(&volumes, 2, 100);
+    let second = one(&volumes, 3, 100);
+    one(&volumes, 4, VOLUME_BYTES_MAX);
     drop(volumes);
-    let volumes = Volumes::open(&folder(&parent), kept.end()).unwrap();
-    assert_eq!(names(&folder(&parent)), [("00000000.vol".into(), SECTOR)]);
-    let again = one(&volumes, 4, 50);
-    assert_eq!(volumes.reader().read(&kept).unwrap(), vec![1; 100]);
-    assert_eq!(volumes.reader().read(&again).unwrap(), vec![4; 50]);
-    assert_eq!(names(&folder(&parent)), [("00000000.vol".into(), 2 * SECTOR)]);
-    drop(volumes);
-    Volumes::open(&folder(&parent), End::default()).unwrap();
-    assert!(names(&folder(&parent)).is_empty(), "of an empty ledger nothing speaks at all");
+    let left = names(&folder(&parent));
+    for end in [kept.end(), End::default()] {
+        let opened = Volumes::open(&folder(&parent), end).map(|_| ());
+        assert!(matches!(opened, Err(StoreError::Corrupt(_))), "{opened:?}");
+        assert_eq!(names(&folder(&parent)), left);
+    }
+    Volumes::open(&folder(&parent), second.end()).unwrap();
+    assert_eq!(names(&folder(&parent)).len(), 1, "the last alone goes");
 }
 
 #[test]
@@ -126,7 +152,7 @@ fn damage_is_seen() {
     let opened = || Volumes::open(&folder(&parent), later.end());
     for at in [0, 99] {
         let mut damaged = whole.clone();
-        damaged[at] ^= 1;
+        damaged[16 + at] ^= 1;
         fs::write(&file, &damaged).unwrap();
         let volumes = opened().unwrap();
         assert!(corrupt(volumes.reader().read(&extent)), "byte {at}");

@@ -115,6 +115,30 @@ async fn a_store_of_which_rows_are_missing_does_not_open_and_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_older_than_its_volumes_or_missing_is_refused() {
+    let mut scene = Scene::new();
+    scene.commit_terms(&[1]).await;
+    scene.close();
+    let (database, older) = (scene.folder.path().join("db"), scene.folder.path().join("older"));
+    super::faults::copy_folder(&database, &older);
+    scene.reopen();
+    for _ in 0..2 {
+        scene.commit_terms(&[2]).await;
+    }
+    scene.close();
+    let volume = fs::read(scene.folder.path().join("commits/00000000.vol")).unwrap();
+    fs::remove_dir_all(&database).unwrap();
+    for (what, is) in [("missing", false), ("older", true)] {
+        if is {
+            fs::rename(&older, &database).unwrap();
+        }
+        let opened = EmbeddedStore::open(scene.options.clone()).map(|_| ());
+        assert!(matches!(&opened, Err(StoreError::Corrupt(_))), "{what}: {opened:?}");
+        assert_eq!(fs::read(scene.folder.path().join("commits/00000000.vol")).unwrap(), volume, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_store_without_its_slot_file_does_not_open() {
     let mut scene = Scene::new();
     scene.close();
