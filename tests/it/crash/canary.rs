@@ -94,7 +94,7 @@ async fn no_personal_value_is_left_in_logs_metrics_errors_entries_file_names_or_
 
 /// Looks through every file of the hub and its name. Returns the bytes of those that hold entries.
 fn stored(folder: &Path, canary: &Canary) -> Vec<u8> {
-    let mut journals = Vec::new();
+    let mut volumes = Vec::new();
     for file in walkdir::WalkDir::new(folder) {
         let file = file.unwrap();
         let name = file.path().display().to_string();
@@ -103,11 +103,11 @@ fn stored(folder: &Path, canary: &Canary) -> Vec<u8> {
         let Ok(mut bytes) = fs::read(file.path()) else { continue };
         bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
         canary.assert_absent(&name, &String::from_utf8_lossy(&bytes));
-        if file.path().extension().is_some_and(|extension| extension == "jnl") {
-            journals.extend(bytes);
+        if file.path().extension().is_some_and(|extension| extension == "vol") {
+            volumes.extend(bytes);
         }
     }
-    journals
+    volumes
 }
 
 async fn metrics(scene: &Scene) -> String {

@@ -1,5 +1,5 @@
-//! The power goes while a store is created: at each sync of it. What is left is a store, none, or what says itself that it is
-//! to be removed.
+//! The power goes while a store is created: at each sync of it. What is left is a store, none, or what says itself that
+//! it is to be removed.
 
 use std::{fs, path::Path};
 
@@ -34,7 +34,8 @@ fn starts(folder: &Path, at: &str) {
                 assert!(why.contains("creation was interrupted"), "{at}: {why}");
                 for left in ["db", "commits", "index", "keys/slots"] {
                     let left = options.path.join(left);
-                    let _ = if left.is_dir() { fs::remove_dir_all(left) } else { fs::remove_file(left) }; // not all are there
+                    // Not all of them are there.
+                    let _ = if left.is_dir() { fs::remove_dir_all(left) } else { fs::remove_file(left) };
                 }
             }
             Err(error) => panic!("{at}: {error}"),
