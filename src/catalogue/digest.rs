@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use serde_json::{Map, Value, json};
 
-use crate::domain::{agreement::Agreement, record::RecordTypeId, sha256::sha256};
+use crate::domain::{agreement::Agreement, record::RecordTypeId};
 
 use super::{
     agencies::{AgencyDraft, Quotas, role_word},
@@ -30,7 +30,9 @@ pub struct InvalidDigest;
 impl Digest {
     /// The digest of a JSON value's canonical form.
     pub fn of_json(value: &Value) -> Self {
-        Self(sha256(&canonical(value)))
+        let bytes = canonical(value);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
+        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 }
 

@@ -9,10 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::{
-        environment::Environment,
-        sha256::{head, sha256},
-    },
+    domain::environment::Environment,
     ledger::{CheckpointError, NoteError, Origin, SignerKey},
     tls::{Existing, FileError, write_private},
     vault::MasterKey,
@@ -81,7 +78,7 @@ impl LedgerIdentity {
     /// Makes a new ledger's identity from 32 random bytes and writes it; an existing file is kept and is an error.
     pub fn create(path: &Path, hub: &str, environment: Environment, seed: &[u8; 32]) -> Result<Self, KeyFileError> {
         // The ledger's id is public, so it must not come from the secret itself.
-        let id = hex::encode(head::<8>(&sha256(seed)));
+        let id = hex::encode(&aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, seed).as_ref()[..8]);
         let origin = Origin::new(hub, environment.as_str(), &id)?;
         let signer = SignerKey::from_seed(origin.as_str(), seed)?;
         let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| NoteError::SignerKey)?;

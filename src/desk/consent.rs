@@ -24,7 +24,6 @@ use crate::{
         canonical,
         facts::{FACTS_MAX, Fact, FactScope, Facts},
         refusal::{Refusal, RefusalCode},
-        sha256::sha256,
         subject::{Identifier, IdentifierHash},
         time::Moment,
         transfer::TransferId,
@@ -320,7 +319,7 @@ fn grant_statement(grant: &Grant<'_>) -> Statement {
         text.push('}');
     });
     if !call.evidence.is_empty() {
-        let digest = sha256(&call.evidence);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &call.evidence);
         statement.with(Attribute::Evidence, |text| {
             text.push_str("{\"media_type\":");
             canonical::write_string(text, &call.evidence_media_type);

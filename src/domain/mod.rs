@@ -8,7 +8,6 @@
 //! | may it? | [`agreement`], [`facts`], [`refusal`] |
 //! | what became of it? | [`transfer`] |
 //! | when? | [`time`] |
-//! | under which hash? | [`sha256`] |
 
 pub mod agency;
 pub mod agreement;
@@ -20,7 +19,6 @@ pub mod field;
 pub mod idempotency;
 pub mod record;
 pub mod refusal;
-pub mod sha256;
 pub mod subject;
 pub mod time;
 pub mod transfer;

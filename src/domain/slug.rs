@@ -6,8 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use super::sha256::{head, sha256};
-
 /// The longest name of an agency, system, purpose, agreement or record type part, in bytes.
 pub const SLUG_BYTES_MAX: usize = 64;
 
@@ -35,7 +33,10 @@ pub(crate) struct Interned {
 
 impl Interned {
     pub(crate) fn new(text: &str) -> Arc<Self> {
-        Arc::new(Self { text: text.into(), key: u64::from_be_bytes(head(&sha256(text.as_bytes()))) })
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let mut head = [0; 8];
+        head.copy_from_slice(&digest.as_ref()[..8]);
+        Arc::new(Self { text: text.into(), key: u64::from_be_bytes(head) })
     }
 
     pub(crate) fn text(&self) -> &str {

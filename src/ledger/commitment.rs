@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 use super::hash::{Hash, sha256};
 use super::name::Name;
 use super::salts::{SALT_BYTES, Salts, Secret};
-use crate::domain::sha256::Batch;
 
 /// The most items that one entry commits to. HKDF-Expand-SHA256 ends at 255 * 32 bytes, which is 510 salts.
 pub const MAX_ITEMS: usize = 500;
@@ -42,20 +41,21 @@ pub enum CommitmentError {
     Mismatch(usize),
 }
 
-/// What a commitment is the SHA-256 of: salt || u16 length || name || u32 length || value. Name and value must have been
-/// checked to fit their lengths.
-fn put_item(buffer: &mut Vec<u8>, salt: &[u8; SALT_BYTES], name: Name<'_>, value: &[u8]) {
+/// One commitment: SHA-256(salt || u16 length || name || u32 length || value). `buffer` is scratch, and is left filled.
+/// Name and value must have been checked to fit their lengths.
+pub(super) fn commit_one(buffer: &mut Vec<u8>, salt: &[u8; SALT_BYTES], name: Name<'_>, value: &[u8]) -> Hash {
+    buffer.clear();
     buffer.extend_from_slice(salt);
     name.put(buffer);
     buffer.extend_from_slice(&(value.len() as u32).to_be_bytes());
     buffer.extend_from_slice(value);
+    sha256(buffer)
 }
 
 /// The commitment of one item whose salt is known.
 pub fn commit_value(salt: &[u8; SALT_BYTES], name: Name<'_>, value: &[u8]) -> Hash {
     let mut buffer = Zeroizing::new(Vec::with_capacity(SALT_BYTES + 64 + value.len()));
-    put_item(&mut buffer, salt, name, value);
-    sha256(&buffer)
+    commit_one(&mut buffer, salt, name, value)
 }
 
 pub(super) fn check_item(position: usize, name: Name<'_>, value: &[u8]) -> Result<(), CommitmentError> {
@@ -122,13 +122,13 @@ impl fmt::Debug for Commitments {
 /// Makes the commitments of one entry after another in buffers of its own, which are wiped when it goes.
 pub struct Committer {
     salts: Salts,
-    items: Batch,
+    item: Zeroizing<Vec<u8>>,
     list: Commitments,
 }
 
 impl Default for Committer {
     fn default() -> Self {
-        Self { salts: Salts::empty(), items: Batch::default(), list: Commitments(vec![0; COUNT_BYTES]) }
+        Self { salts: Salts::empty(), item: Zeroizing::default(), list: Commitments(vec![0; COUNT_BYTES]) }
     }
 }
 
@@ -147,7 +147,6 @@ impl Committer {
     {
         let made = self.make_list(secret, items.into_iter());
         if made.is_err() {
-            self.items.clear();
             self.list.0.truncate(COUNT_BYTES);
             self.list.0.fill(0);
         }
@@ -172,9 +171,9 @@ impl Committer {
                 return Err(CommitmentError::Order(position));
             }
             previous = Some(name);
-            self.items.add(list, |buffer| put_item(buffer, salt, name, value));
+            let commitment = commit_one(&mut self.item, salt, name, value);
+            list.extend_from_slice(commitment.as_bytes());
         }
-        self.items.finish(list);
         Ok(())
     }
 

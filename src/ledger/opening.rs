@@ -2,7 +2,7 @@
 //! `commitment.rs`.
 use std::fmt;
 
-use super::commitment::{CommitmentError, Commitments, MAX_ITEMS, check_item, commit_value};
+use super::commitment::{CommitmentError, Commitments, MAX_ITEMS, check_item, commit_one};
 use super::name::Name;
 use super::salts::{SALT_BYTES, Salts, Secret};
 
@@ -57,7 +57,8 @@ pub fn verify_opening(commitments: &Commitments, opening: &Opening) -> Result<()
     let commitment = commitments.get(position).ok_or(CommitmentError::Position(position))?;
     let name = Name::parse(&opening.name).ok_or(CommitmentError::Name(position))?;
     check_item(position, name, opening.value.as_bytes())?;
-    if commit_value(&opening.salt, name, opening.value.as_bytes()) == commitment {
+    let mut buffer = Vec::with_capacity(SALT_BYTES + 6 + opening.name.len() + opening.value.len());
+    if commit_one(&mut buffer, &opening.salt, name, opening.value.as_bytes()) == commitment {
         Ok(())
     } else {
         Err(CommitmentError::Mismatch(position))

@@ -1,10 +1,10 @@
 //! The secret of an entry and the salts that come from it. Not what is salted: `commitment.rs`.
 use std::fmt;
 
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk};
 use zeroize::Zeroizing;
 
 use super::commitment::{CommitmentError, MAX_ITEMS};
-use crate::domain::sha256::expand;
 
 /// Length of a salt, in bytes.
 pub const SALT_BYTES: usize = 16;
@@ -36,6 +36,15 @@ impl fmt::Debug for Secret {
 /// All salts of one entry.
 pub struct Salts(Zeroizing<Vec<u8>>);
 
+/// The length asked of HKDF-Expand, in bytes.
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
+    }
+}
+
 impl Salts {
     /// The salts of the first `count` items. (HKDF-Expand makes a prefix alike for any count.)
     pub fn derive(secret: &Secret, count: usize) -> Result<Self, CommitmentError> {
@@ -57,8 +66,14 @@ impl Salts {
         if count > MAX_ITEMS {
             return Err(CommitmentError::TooMany(count));
         }
-        self.0.resize(count * SALT_BYTES, 0);
-        expand(secret.expose(), &[INFO], &mut self.0);
+        let length = count * SALT_BYTES;
+        self.0.resize(length, 0);
+        if count > 0 {
+            Prk::new_less_safe(HKDF_SHA256, secret.expose())
+                .expand(&[INFO], Length(length))
+                .and_then(|okm| okm.fill(&mut self.0))
+                .map_err(|_| CommitmentError::TooMany(count))?;
+        }
         Ok(())
     }
 

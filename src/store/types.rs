@@ -11,7 +11,6 @@ use crate::{
         agency::AgencyKey,
         facts::Facts,
         idempotency::{EventTail, IdempotencyKey},
-        sha256::{Sha256, head},
         subject::{IdentifierHash, SubjectId},
         time::Moment,
         transfer::{DeliveryState, TransferId},
@@ -152,11 +151,13 @@ pub struct PartitionKey {
 impl PartitionKey {
     /// The key of a topic's partition in a cluster.
     pub fn new(cluster: &str, topic: &str, partition: u32) -> Self {
-        let mut names = Sha256::new();
-        names.update(&(cluster.len() as u64).to_be_bytes());
-        names.update(cluster.as_bytes());
-        names.update(topic.as_bytes());
-        Self { topic: u64::from_be_bytes(head(&names.finish())), partition }
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        context.update(&(cluster.len() as u64).to_be_bytes());
+        context.update(cluster.as_bytes());
+        context.update(topic.as_bytes());
+        let mut head = [0; 8];
+        head.copy_from_slice(&context.finish().as_ref()[..8]);
+        Self { topic: u64::from_be_bytes(head), partition }
     }
 }
 

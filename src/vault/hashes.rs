@@ -1,10 +1,10 @@
 //! Keyed hashes: what the store may show of a name, a number or a content without showing it.
 
+use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
+
 use super::MasterKey;
-use crate::domain::{
-    sha256::{HASH_BYTES, HmacKey, head},
-    subject::{Identifier, IdentifierHash},
-};
+use crate::domain::subject::{Identifier, IdentifierHash};
 
 /// The keyed hash of a call's content, by which a reused idempotency key is told from a repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +43,9 @@ pub enum TermKind {
 /// The three keyed hashes of a hub.
 #[derive(Clone)]
 pub struct Hasher {
-    identifiers: HmacKey,
-    terms: HmacKey,
-    contents: HmacKey,
+    identifiers: hmac::Key,
+    terms: hmac::Key,
+    contents: hmac::Key,
 }
 
 impl std::fmt::Debug for Hasher {
@@ -56,34 +56,63 @@ impl std::fmt::Debug for Hasher {
 
 impl Hasher {
     pub(super) fn new(master: &MasterKey) -> Self {
-        let key = |label| HmacKey::new(&*master.derive(label));
+        let key = |label| hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(label));
         Self { identifiers: key("identifiers"), terms: key("terms"), contents: key("contents") }
     }
 
     /// Under which an identifier is looked up.
     pub fn identifier(&self, identifier: &Identifier) -> IdentifierHash {
-        let parts = [identifier.scheme().as_bytes(), identifier.value().as_bytes()];
-        IdentifierHash(head(&of_parts(&self.identifiers, &[], &parts)))
+        IdentifierHash(head(&tag(&self.identifiers, &[identifier.scheme().as_bytes(), identifier.value().as_bytes()])))
     }
 
     /// Under which entries about `parts` are searched.
     pub fn term(&self, kind: TermKind, parts: &[&[u8]]) -> Term {
-        Term(u64::from_be_bytes(head(&of_parts(&self.terms, &[kind as u8], parts))))
+        let mut context = hmac::Context::with_key(&self.terms);
+        context.update(&[kind as u8]);
+        update(&mut context, parts);
+        Term(u64::from_be_bytes(head(&context.sign())))
     }
 
     /// The keyed hash of a call's content.
     pub fn content(&self, parts: &[&[u8]]) -> ContentHash {
-        ContentHash(head(&of_parts(&self.contents, &[], parts)))
+        ContentHash(head(&tag(&self.contents, parts)))
     }
 }
 
-fn of_parts(key: &HmacKey, kind: &[u8], parts: &[&[u8]]) -> [u8; HASH_BYTES] {
-    let mut hmac = key.begin();
-    hmac.update(kind);
+fn tag(key: &hmac::Key, parts: &[&[u8]]) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
+    update(&mut context, parts);
+    context.sign()
+}
+
+/// Bytes that are gathered before they are hashed: a call for each of many short parts would cost more than the hash.
+const GATHERED_MAX: usize = 512;
+
+/// Length-prefixed, so that no two lists of parts hash the same bytes.
+fn update(context: &mut hmac::Context, parts: &[&[u8]]) {
+    let mut gathered = Zeroizing::new([0; GATHERED_MAX]);
+    let mut filled = 0;
+    let mut add = |bytes: &[u8]| {
+        if filled + bytes.len() > GATHERED_MAX {
+            context.update(&gathered[..filled]);
+            filled = 0;
+        }
+        if bytes.len() > GATHERED_MAX {
+            context.update(bytes);
+        } else {
+            gathered[filled..filled + bytes.len()].copy_from_slice(bytes);
+            filled += bytes.len();
+        }
+    };
     for part in parts {
-        // Length-prefixed, so that no two lists of parts hash the same bytes.
-        hmac.update(&(part.len() as u64).to_be_bytes());
-        hmac.update(part);
+        add(&(part.len() as u64).to_be_bytes());
+        add(part);
     }
-    hmac.finish()
+    context.update(&gathered[..filled]);
+}
+
+fn head<const N: usize>(tag: &hmac::Tag) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&tag.as_ref()[..N]);
+    out
 }

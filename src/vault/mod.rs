@@ -17,9 +17,9 @@ mod seal;
 
 use std::fmt;
 
+use aws_lc_rs::hkdf;
 use zeroize::Zeroizing;
 
-use crate::domain::sha256;
 pub use hashes::{ContentHash, Hasher, Term, TermKind};
 pub use random::{Random, SystemRandom};
 pub use seal::{OpenError, ROW_OVERHEAD_BYTES, SlotKey, TAG_BYTES, WRAPPED_BYTES, open, payload_key, seal, trail_key};
@@ -35,7 +35,7 @@ impl MasterKey {
 
     /// The key derived for one use, named by `label`.
     pub(crate) fn derive(&self, label: &str) -> Zeroizing<[u8; 32]> {
-        expand(&self.0, &[b"waybill/v1/", label.as_bytes()])
+        expand(&prk(&self.0), &[b"waybill/v1/", label.as_bytes()])
     }
 
     /// The key that wraps slot keys.
@@ -60,11 +60,17 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// HKDF-Expand-SHA256 (RFC 5869 §2.3) of a random key to one other.
-fn expand(key: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-    let mut expanded = Zeroizing::new([0; 32]);
-    sha256::expand(key, info, &mut *expanded);
-    expanded
+fn prk(key: &[u8; 32]) -> hkdf::Prk {
+    hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, key)
+}
+
+/// HKDF-Expand-SHA256 (RFC 5869 §2.3) to one key.
+fn expand(prk: &hkdf::Prk, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    prk.expand(info, hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(&mut *key))
+        .expect("32 bytes are within the 8,160 that HKDF-Expand-SHA256 can give");
+    key
 }
 
 #[cfg(test)]

@@ -2,16 +2,14 @@
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
+};
 use zeroize::Zeroizing;
 
-use super::expand;
-use crate::domain::{
-    agency::AgencyId,
-    sha256::{HmacKey, head},
-    subject::Pseudonym,
-    transfer::TransferId,
-};
+use super::{expand, prk};
+use crate::domain::{agency::AgencyId, subject::Pseudonym, transfer::TransferId};
 
 /// Nonce, thirty-two bytes, tag.
 pub const WRAPPED_BYTES: usize = NONCE_LEN + 32 + MAX_TAG_LEN;
@@ -41,7 +39,8 @@ impl fmt::Debug for SlotKey {
 impl SlotKey {
     /// One thirty-two-byte secret serves three uses, each under a label of its own.
     pub fn new(bytes: &[u8; 32]) -> Self {
-        let (wrapping, naming) = (expand(bytes, &[b"wrap"]), expand(bytes, &[b"name"]));
+        let own = prk(bytes);
+        let (wrapping, naming) = (expand(&own, &[b"wrap"]), expand(&own, &[b"name"]));
         Self { wrapping, deriving: Zeroizing::new(*bytes), naming }
     }
 
@@ -96,10 +95,11 @@ impl SlotKey {
 
     /// How `recipient` knows the subject whose key this is.
     pub fn pseudonym(&self, recipient: &AgencyId) -> Pseudonym {
-        let key = HmacKey::new(&*self.naming);
-        let mut hmac = key.begin();
-        hmac.update(recipient.as_str().as_bytes());
-        Pseudonym(head(&hmac.finish()))
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*self.naming);
+        let tag = hmac::sign(&key, recipient.as_str().as_bytes());
+        let mut out = [0; 16];
+        out.copy_from_slice(&tag.as_ref()[..16]);
+        Pseudonym(out)
     }
 }
 
@@ -109,13 +109,13 @@ fn aead(key: &[u8; 32]) -> LessSafeKey {
 
 /// The key of one payload: it opens only with the subject's slot, the hour's epoch and this transfer's id.
 pub fn payload_key(slot: &SlotKey, epoch: &SlotKey, transfer: TransferId) -> Zeroizing<[u8; 32]> {
-    let epoch_part = expand(&epoch.deriving, &[b"payload", transfer.as_bytes()]);
-    expand(&slot.deriving, &[b"payload", transfer.as_bytes(), &*epoch_part])
+    let epoch_part = expand(&prk(&epoch.deriving), &[b"payload", transfer.as_bytes()]);
+    expand(&prk(&slot.deriving), &[b"payload", transfer.as_bytes(), &*epoch_part])
 }
 
 /// The key of an entry's sealed trail, from the entry's secret.
 pub fn trail_key(secret: &[u8; 32]) -> Zeroizing<[u8; 32]> {
-    expand(secret, &[b"waybill/v1/trail"])
+    expand(&prk(secret), &[b"waybill/v1/trail"])
 }
 
 /// How much longer sealed bytes are than plain ones.

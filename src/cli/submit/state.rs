@@ -12,15 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     cli::exit::Failure,
-    domain::{
-        sha256::{Sha256, head},
-        time::{Clock as _, Moment, SystemClock},
-    },
+    domain::time::{Clock as _, Moment, SystemClock},
 };
 
 const FORMAT: &str = "waybill-submit/1";
@@ -214,12 +212,14 @@ fn write_line(file: &mut File, line: &impl Serialize) -> io::Result<()> {
 
 /// The first 16 bytes of SHA-256 over the parts, each after its length.
 fn hash(parts: &[&[u8]]) -> [u8; 16] {
-    let mut hash = Sha256::new();
+    let mut context = Context::new(&SHA256);
     for part in parts {
-        hash.update(&(part.len() as u64).to_be_bytes());
-        hash.update(part);
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
     }
-    head(&hash.finish())
+    let mut head = [0; 16];
+    head.copy_from_slice(&context.finish().as_ref()[..16]);
+    head
 }
 
 #[cfg(test)]
