@@ -18,7 +18,7 @@ use super::{
     people::PeopleChanges,
     random::random,
     rows::{CommitRows, capacity, encode_commit, encode_payloads, has_payloads},
-    volumes::{Block, Planned},
+    volumes::{Block, Extent, Planned},
 };
 use crate::{
     domain::{agency::AgencyKey, idempotency::IdempotencyKey, time::Moment},
@@ -148,7 +148,7 @@ impl Inner {
                 block.part(|row| encode_payloads(row, &commit.entries));
             }
             let (planned, extents) = self.volumes.plan(&mut block)?;
-            batch.insert(&self.keyspaces.commits, first, CommitRows::place_row(&extents));
+            batch.insert(&self.keyspaces.commits, first, Extent::row(&extents));
             rows = Some((block, planned));
             for (id, tile) in &commit.tiles {
                 let key = tile_key(*id).ok_or(StoreError::Invalid("a tile lies beyond any ledger"))?;

@@ -11,8 +11,8 @@ use super::{
     history::{commit_places, tile_key},
     keyspaces::{Keyspaces, fatal},
     open::{COMMITS, DATABASE, read_head},
-    rows::{CommitRows, entries_of},
-    volumes::VolumeReader,
+    rows::entries_of,
+    volumes::{Extent, VolumeReader},
 };
 use crate::{
     ledger::{FullTile, ReadError, TileId, TileReader},
@@ -81,8 +81,7 @@ impl LedgerCopy {
         let mut changed = bytes.to_vec();
         changed[at] ^= 1;
         let extents: Vec<_> = std::iter::once(self.volumes.falsify(&commit, &changed)?).chain(payloads).collect();
-        let place = CommitRows::place_row(&extents);
-        self.keyspaces.commits.insert(first.to_be_bytes(), place).map_err(fatal)?;
+        self.keyspaces.commits.insert(first.to_be_bytes(), Extent::row(&extents)).map_err(fatal)?;
         self.keyspaces.db.persist(fjall::PersistMode::SyncData).map_err(fatal)
     }
 }

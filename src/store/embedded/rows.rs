@@ -57,13 +57,6 @@ impl CommitRows {
         Ok((commit, payloads))
     }
 
-    /// The LSM's row that says where they lie: the extents of the commit and, if there are any, of the payloads.
-    pub(super) fn place_row(extents: &[Extent]) -> Vec<u8> {
-        let mut row = Vec::with_capacity(extents.len() * Extent::BYTES);
-        extents.iter().for_each(|extent| extent.encode(&mut row));
-        row
-    }
-
     /// What they take in memory.
     pub(super) fn bytes(&self) -> usize {
         Block::OVERHEAD_BYTES + self.commit.len() + self.payloads.as_ref().map_or(0, Bytes::len)

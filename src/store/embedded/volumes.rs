@@ -64,12 +64,16 @@ impl Extent {
     /// Length of its encoding.
     pub(super) const BYTES: usize = 24;
 
-    /// volume u32 · offset u64 · bytes u32 · checksum u64.
-    pub(super) fn encode(&self, row: &mut Vec<u8>) {
-        row.put_u32(self.volume);
-        row.put_u64(self.offset);
-        row.put_u32(self.bytes);
-        row.put_u64(self.checksum);
+    /// The LSM's row of where parts lie, one after the other: volume u32 · offset u64 · bytes u32 · checksum u64.
+    pub(super) fn row(extents: &[Self]) -> Vec<u8> {
+        let mut row = Vec::with_capacity(extents.len() * Self::BYTES);
+        for Self { volume, offset, bytes, checksum } in extents {
+            row.put_u32(*volume);
+            row.put_u64(*offset);
+            row.put_u32(*bytes);
+            row.put_u64(*checksum);
+        }
+        row
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {

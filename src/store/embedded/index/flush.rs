@@ -113,10 +113,8 @@ impl Index {
         self.volumes.write(&planned, &block)?;
         drop(block);
         let mut batch = self.keyspaces.synced_batch(keys.len() + 1);
-        for (key, extent) in keys.into_iter().zip(&extents) {
-            let mut row = Vec::with_capacity(Extent::BYTES);
-            extent.encode(&mut row);
-            batch.insert(&self.keyspaces.index, key, row);
+        for (key, extent) in keys.into_iter().zip(extents) {
+            batch.insert(&self.keyspaces.index, key, Extent::row(&[extent]));
         }
         batch.insert(&self.keyspaces.meta, FLUSHED, (chunk + 1).to_be_bytes());
         batch.commit().map_err(fatal)?;

@@ -66,8 +66,7 @@ fn parts_are_read_back_whatever_their_lengths_and_however_much_room_was_asked_fo
     }
     for (extent, part) in &written {
         assert_eq!(volumes.reader().read(extent).unwrap(), part);
-        let mut row = Vec::new();
-        extent.encode(&mut row);
+        let row = Extent::row(&[*extent]);
         assert_eq!(row.len(), Extent::BYTES);
         let read = Extent::decode(&mut super::super::codec::Reader::new(&row)).ok();
         assert_eq!(read, Some(*extent));
