@@ -91,8 +91,7 @@ enum Command {
     Man(shell::Man),
 }
 
-/// The program: does what the command line says. Starts the runtime here, since what is asynchronous is compiled where it
-/// is first polled, and the library is compiled in parts at once.
+/// The program: does what the command line says, on a runtime of its own.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match tokio::runtime::Runtime::new() {
