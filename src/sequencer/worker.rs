@@ -81,7 +81,7 @@ impl Worker {
                     let (begun, company) = (Instant::now(), batch.len());
                     let able = self.commit_batch(batch).await;
                     if company >= COMPANY && able.is_ok() {
-                        self.await_more(begun).await;
+                        self.await_more(begun);
                     }
                     able
                 }
@@ -100,11 +100,12 @@ impl Worker {
         self.watch.entry_time(&*self.parts.clock, newest).map(drop).map_err(SequencerError::Clock)
     }
 
-    /// Waits for company for the commit after the one that was `begun`.
-    async fn await_more(&self, begun: Instant) {
+    /// Waits for company for the commit after the one that was `begun`. The thread sleeps, which is the writer's own: the
+    /// runtime's timer counts whole milliseconds, and would make one or two more of this.
+    fn await_more(&self, begun: Instant) {
         let Bounds { batch_entries_max, batch_wait_max, .. } = self.parts.bounds;
         if self.parts.queue.waiting() < batch_entries_max {
-            tokio::time::sleep_until((begun + batch_wait_max).into()).await;
+            std::thread::sleep(batch_wait_max.saturating_sub(begun.elapsed()));
         }
     }
 

@@ -28,6 +28,8 @@ use tonic::{
 };
 use tower::{Layer, Service};
 
+use super::gathered::Gathered;
+
 /// Serves one connection until its peer leaves, it has been idle for too long, or `stopping`; calls under way end first.
 pub(super) async fn serve<IO>(
     server: Server,
@@ -40,7 +42,7 @@ where
     IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let (calls, ended) = (Arc::new(Calls::new()), CancellationToken::new());
-    let io = Told { io, _gone: ended.clone().drop_guard() };
+    let io = Told { io: Gathered::new(io), _gone: ended.clone().drop_guard() };
     let counted = Arc::clone(&calls);
     let over = async move {
         tokio::select! {

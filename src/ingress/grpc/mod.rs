@@ -2,7 +2,7 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | how is it served, within which bounds | `server.rs`, `limits.rs`, `health.rs` |
+//! | how is it served, within which bounds | `server.rs`, `connection.rs`, `gathered.rs`, `limits.rs`, `health.rs` |
 //! | who calls | `peer.rs` |
 //! | which gRPC code | `status.rs` |
 //! | what does a message mean | `read.rs`, what can be wrong with it `faults.rs`; answers are written by `write.rs` |
@@ -15,6 +15,7 @@ mod connection;
 mod consent;
 mod exchange;
 mod faults;
+mod gathered;
 mod health;
 mod ledger;
 mod limits;
