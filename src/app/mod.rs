@@ -195,6 +195,7 @@ impl Hub {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     start_logging(&config.log);
+    telemetry::log_panics();
     telemetry::start_metrics(&config.metrics)?;
     let (mut hangup, mut terminate, mut interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -1,6 +1,6 @@
 //! Logs and metrics. Neither names a person: no layer below puts anything about one into an event or a label.
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, panic::PanicHookInfo};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -22,8 +22,42 @@ pub fn start_logging(log: &Log) {
     }
 }
 
+/// From now on a panic says in the log where it happened, and nothing else: its own text may quote what was being read.
+pub(super) fn log_panics() {
+    std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at, "a panic: what panicked has ended, and the rest goes on");
+    }));
+}
+
 /// Serves Prometheus metrics in plain HTTP; the configuration has seen to it that this is loopback, or wanted.
 pub(super) fn start_metrics(metrics: &Metrics) -> anyhow::Result<()> {
     let builder = PrometheusBuilder::new().with_http_listener(metrics.listen);
     builder.install().with_context(|| format!("metrics on {}", metrics.listen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells the test that it is the process that panics.
+    const PANICS: &str = "WAYBILL_TEST_PANICS";
+
+    /// Plays both parts: the process that panics, and the one that reads what it logged.
+    #[test]
+    fn a_panic_says_where_it_was_and_not_what_it_says() {
+        if std::env::var_os(PANICS).is_some() {
+            start_logging(&Log::default());
+            log_panics();
+            let panicked = std::thread::spawn(|| panic!("the name of {}", "a person")).join();
+            return assert!(panicked.is_err());
+        }
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "app::telemetry::tests::a_panic_says_where_it_was_and_not_what_it_says", "--nocapture"]);
+        let ran = again.env(PANICS, "1").output().unwrap();
+        let logged = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{logged}");
+        assert!(logged.contains("a panic") && logged.contains("telemetry.rs:"), "{logged}");
+        assert!(!logged.contains("a person"), "{logged}");
+    }
 }

@@ -87,6 +87,16 @@ impl Begun {
         }
     }
 
+    /// It ends without anything of it being recorded now. What was refused before, or can never be recorded, must not hold
+    /// up what follows in its log; for a caller who waits, the second is the hub's fault like any other.
+    pub(super) fn ended(self, error: CallError) -> Prepared {
+        match (error, self.consuming) {
+            (CallError::Unrecordable(why), None) => Prepared::Done(Err(CallError::Fault(why.into()))),
+            (error @ (CallError::Refused(_) | CallError::Unrecordable(_)), _) => self.known(Err(error)),
+            (error, _) => Prepared::Done(Err(error)),
+        }
+    }
+
     /// Has it proposed, with the step in its log, if it is one.
     pub(super) fn propose(self, pending: Pending, mut proposal: Proposal) -> Prepared {
         match self.consuming {

@@ -11,10 +11,11 @@
 //!
 //! The window bounds what has been taken and whose outcome has not yet been collected: a caller that does not collect
 //! is not read any further. Nothing here waits for a caller while it holds places in the queue, so no caller can stop
-//! it.
+//! it. A submission that makes the hub panic is alone in that: those beside it have their outcomes.
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    pin::pin,
     sync::Arc,
 };
 
@@ -25,6 +26,7 @@ use tokio::{
 
 use super::{
     CallError, Consuming, Desk, ReceiptDetail, SubmitOutcome,
+    call::caught,
     quota::Admitted,
     submit::{Arrival, Call, Prepared},
 };
@@ -308,7 +310,8 @@ impl Driver {
             if matches!(answer, Err(SequencerError::Stale)) {
                 self.stale.push(call.about());
             }
-            match self.desk.conclude(*call, answer).await {
+            let concluded = caught(pin!(self.desk.conclude(*call, answer))).await;
+            match concluded.unwrap_or_else(|| Prepared::Done(Err(CallError::Fault("a call's end panicked".into())))) {
                 Prepared::Done(result) => done.push((number, result)),
                 Prepared::Proposal(call, proposal) => {
                     self.again.insert(turn, Ready { number, call, proposal });

@@ -4,11 +4,11 @@
 //! A submission is *prepared* (everything up to its commit, so that many can be prepared at once), proposed to the
 //! sequencer, and *concluded* from its answer: an outcome, or a proposal again when what it was decided on has changed.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use super::{
     CallError, Consuming, Desk, Receipt, ReceiptDetail,
-    call::Stop,
+    call::{Stop, contained},
     content,
     decide::{Decision, Part},
     meters::{Stage, Timer},
@@ -185,9 +185,10 @@ impl Desk {
         let mut begun =
             Begun { catalogue, admitted, timer, trace, detail, attempts: 0, consuming, event: None, unreadable };
         let opened = match arrival {
-            Arrival::Submission(submission) => self.open(&mut begun, peer, submission).await,
+            Arrival::Submission(submission) => contained(pin!(self.open(&mut begun, peer, submission))).await,
             Arrival::Malformed(malformed) => {
-                Err(self.malformed(&begun.catalogue, peer, malformed, &mut begun.trace).await)
+                let stop = self.malformed(&begun.catalogue, peer, malformed, &mut begun.trace);
+                contained(pin!(async { Err(stop.await) })).await
             }
         };
         match opened {
@@ -226,7 +227,8 @@ impl Desk {
             let error = CallError::Unavailable("the person's facts keep changing; try again".into());
             return Prepared::Done(Err(error));
         }
-        match self.try_decide(&mut begun, from).await {
+        let decided = contained(pin!(self.try_decide(&mut begun, from))).await;
+        match decided {
             Ok((from, Decision { parts, entries, person })) => {
                 let proposal = Proposal {
                     system: begun.trace.key.map(|(system, ..)| system),
@@ -270,8 +272,7 @@ impl Desk {
                 return Prepared::Done(Err(begun.past()));
             }
             Stop::Refusal(refusal) => refusal,
-            Stop::Error(error) if matches!(error, CallError::Refused(_)) => return begun.known(Err(error)),
-            Stop::Error(error) => return Prepared::Done(Err(error)),
+            Stop::Error(error) => return begun.ended(error),
         };
         while let Err(error) = begun.admitted.refusal() {
             match error {
@@ -282,9 +283,10 @@ impl Desk {
                 error => return begun.known(Err(error)),
             }
         }
-        match self.seal_refusal(&begun.trace, &refusal).await {
+        let sealed = contained(pin!(self.seal_refusal(&begun.trace, &refusal))).await;
+        match sealed {
             Ok((sealed, proposal)) => begun.propose(Pending::Refusal { refusal, sealed }, proposal),
-            Err(error) => Prepared::Done(Err(error)),
+            Err(error) => begun.ended(error),
         }
     }
 

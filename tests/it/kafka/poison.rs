@@ -1,5 +1,5 @@
-//! A record that the hub can never record does not hold up what follows it: it is a dead letter, and stays one when its
-//! outcome is asked for again.
+//! A record that the hub can never record, or that makes it panic, does not hold up what follows it: it is a dead letter,
+//! and stays one when its outcome is asked for again.
 
 mod picky;
 
@@ -28,7 +28,7 @@ use waybill::{
     vault::MasterKey,
 };
 
-use self::picky::Picky;
+use self::picky::{How, PANIC, Picky};
 use super::scene::{Event, Scene};
 use crate::crash::core;
 
@@ -38,7 +38,7 @@ const IN: &str = "waybill.in.identity";
 const NEVER: usize = 2;
 
 /// A desk on a store that never takes one person.
-async fn desk(folder: &Path, catalogue: Catalogue) -> Arc<Desk> {
+async fn desk(folder: &Path, catalogue: Catalogue, how: How) -> Arc<Desk> {
     let master = Arc::new(MasterKey::new([2; 32]));
     let never = core::people().citizen(NEVER).unwrap().national_number().unwrap().to_owned();
     let never = master.hasher().identifier(&Identifier::new("national-number", &never).unwrap());
@@ -46,7 +46,7 @@ async fn desk(folder: &Path, catalogue: Catalogue) -> Arc<Desk> {
     options.reserve_bytes = 0;
     std::fs::create_dir_all(&options.path).unwrap();
     EmbeddedStore::create(&options).unwrap();
-    let store: Arc<dyn Store> = Arc::new(Picky { store: EmbeddedStore::open(options).unwrap(), never });
+    let store: Arc<dyn Store> = Arc::new(Picky { store: EmbeddedStore::open(options).unwrap(), never, how });
     let Surroundings { clock, random, .. } = Surroundings::default();
     let signer = SignerKey::from_seed(ORIGIN, &[1; 32]).unwrap();
     let signing = Signing { origin: ORIGIN.parse::<Origin>().unwrap(), signer };
@@ -67,10 +67,22 @@ async fn desk(folder: &Path, catalogue: Catalogue) -> Arc<Desk> {
     desk
 }
 
+fn catalogue() -> Catalogue {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Catalogue::load(&root.join("deploy/demo/catalogue"), &root.join("schemas")).unwrap()
+}
+
+fn registry() -> PeerName {
+    PeerName::System(SystemId::new("identity/registry").unwrap())
+}
+
 /// Three events, the second of which is about whom the store never takes.
-fn events(desk: &Desk) -> Vec<Submission> {
+fn events(desk: &Desk, how: How) -> Vec<Submission> {
     let event = |citizen: usize| {
         let mut submission = core::address(citizen, 1);
+        if (citizen, how) == (NEVER, How::Refused) {
+            submission.payload = "{".into();
+        }
         submission.key = desk.event_key(&[b"event", &[citizen as u8]], SystemClock.now());
         submission
     };
@@ -92,17 +104,13 @@ fn assert_only_the_second_is_dead(outcomes: &[NumberedOutcome]) {
     assert!(matches!(outcomes[1].1, Err(CallError::Unrecordable(_))), "{:?}", outcomes[1]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_can_never_be_recorded_is_gone_past_and_stays_so() {
+async fn is_gone_past_and_stays_so(how: How) {
     let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let catalogue = Catalogue::load(&root.join("deploy/demo/catalogue"), &root.join("schemas")).unwrap();
-    let desk = desk(folder.path(), catalogue).await;
+    let desk = desk(folder.path(), catalogue(), how).await;
     let partition = PartitionKey::new("cluster", IN, 0);
     let mut at = desk.take_partition(partition).await.unwrap();
-    let peer = PeerName::System(SystemId::new("identity/registry").unwrap());
-    let (series, mut told) = desk.series(peer, 10);
-    let events = events(&desk);
+    let (series, mut told) = desk.series(registry(), 10);
+    let events = events(&desk, how);
     let steps = (0..).zip(events.clone()).map(|(number, event)| {
         let (from, to) = (at, Position { next: number + 1, ..at });
         at = to;
@@ -125,10 +133,47 @@ async fn what_can_never_be_recorded_is_gone_past_and_stays_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_be_recorded_is_gone_past_and_stays_so() {
+    is_gone_past_and_stays_so(How::Invalid).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_the_hub_panic_is_gone_past_and_stays_so() {
+    is_gone_past_and_stays_so(How::LookedFor).await;
+    is_gone_past_and_stays_so(How::Refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_the_hub_panic_in_a_stream_fails_alone_and_says_nothing_of_the_person() {
+    for how in [How::LookedFor, How::Refused] {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = desk(folder.path(), catalogue(), how).await;
+        let (series, mut told) = desk.series(registry(), 10);
+        let sent = (0..).zip(events(&desk, how).into_iter().map(Arrival::from)).collect();
+        series.send(sent, ReceiptDetail::Index).await.unwrap();
+        let outcomes = outcomes(&mut told, 3).await;
+        let [(_, Ok(first)), (_, Err(CallError::Fault(fault))), (_, Ok(last))] = &outcomes[..] else {
+            panic!("{how:?}: {outcomes:?}")
+        };
+        assert!(first.recipients[0].receipt.index < last.recipients[0].receipt.index, "in the order sent");
+        assert!(!fault.contains(PANIC), "{fault}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_can_never_be_recorded_is_a_dead_letter_and_what_follows_is_told() {
+    is_a_dead_letter(How::Invalid).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_makes_the_hub_panic_is_a_dead_letter_and_what_follows_is_told() {
+    is_a_dead_letter(How::LookedFor).await;
+}
+
+async fn is_a_dead_letter(how: How) {
     let scene = Scene::new().await;
     let folder = tempfile::tempdir().unwrap();
-    let desk = desk(folder.path(), scene.hub.place.catalogue().unwrap()).await;
+    let desk = desk(folder.path(), scene.hub.place.catalogue().unwrap(), how).await;
     let producer = scene.producer();
     for (citizen, id) in [(1, "first"), (NEVER, "never"), (3, "last")] {
         let mut event = Event::of(&core::people().citizen(citizen).unwrap().moved_record(1), id);

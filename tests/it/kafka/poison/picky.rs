@@ -1,5 +1,5 @@
-//! A store that never takes one person: it stands for whatever breaks the store's contract. All else is the embedded
-//! store's.
+//! A store that never takes one person: it stands for whatever breaks the store's contract, or makes the hub panic. All
+//! else is the embedded store's.
 
 use std::sync::Arc;
 
@@ -22,11 +22,32 @@ use waybill::{
 pub struct Picky {
     pub store: EmbeddedStore,
     pub never: IdentifierHash,
+    pub how: How,
 }
+
+/// What becomes of whoever comes with a record of this person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// The commit is refused.
+    Invalid,
+    /// Looking for the person panics.
+    LookedFor,
+    /// Sealing the refusal of anybody's record that nobody can read panics.
+    Refused,
+}
+
+impl Picky {
+    fn panic_if(&self, how: How, about: bool) {
+        assert!(self.how != how || !about, "the test never decides this person, {PANIC}");
+    }
+}
+
+/// What the panic says of the person.
+pub const PANIC: &str = "whose name stands here";
 
 struct PickyGuard<'g> {
     guard: Box<dyn Guard + 'g>,
-    never: IdentifierHash,
+    never: Option<IdentifierHash>,
 }
 
 #[async_trait]
@@ -42,7 +63,7 @@ impl Guard for PickyGuard<'_> {
     }
     fn check(&self, subjects: &[SubjectChange], deliveries: &[DeliveryChange], size: u64) -> Result<(), StoreError> {
         let never = |change: &SubjectChange| match change {
-            SubjectChange::Link { identifiers, .. } => identifiers.contains(&self.never),
+            SubjectChange::Link { identifiers, .. } => self.never.is_some_and(|never| identifiers.contains(&never)),
             SubjectChange::Facts { .. } => false,
         };
         if subjects.iter().any(never) {
@@ -63,18 +84,20 @@ impl Store for Picky {
         keys: &[(SystemKey, IdempotencyKey)],
     ) -> Result<Box<dyn Guard + 'a>, StoreError> {
         let guard = self.store.lock_head(expects, keys).await?;
-        Ok(Box::new(PickyGuard { guard, never: self.never }))
+        Ok(Box::new(PickyGuard { guard, never: (self.how == How::Invalid).then_some(self.never) }))
     }
     async fn head(&self) -> Result<Head, StoreError> {
         self.store.head().await
     }
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError> {
+        self.panic_if(How::LookedFor, identifiers.contains(&self.never));
         self.store.find_subject(identifiers).await
     }
     async fn subject(&self, id: SubjectId) -> Result<Option<Arc<Subject>>, StoreError> {
         self.store.subject(id).await
     }
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
+        self.panic_if(How::Refused, owner == Owner::Hub && wants.iter().any(|(agency, _)| *agency != AgencyKey(0)));
         self.store.slots(owner, wants).await
     }
     async fn slot_key(&self, number: SlotNumber) -> Result<Option<Arc<SlotKey>>, StoreError> {
