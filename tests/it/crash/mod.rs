@@ -8,6 +8,7 @@ pub mod core;
 mod creation;
 mod disk;
 mod faults;
+mod hour;
 mod kill;
 mod load;
 mod paths;

@@ -97,15 +97,15 @@ impl From<CallError> for Stopped {
 }
 
 /// A system that takes deliveries.
-struct Recipient {
+pub struct Recipient {
     peer: Peer<'static>,
     agency: &'static str,
     system: &'static str,
 }
 
-const TAX: Recipient =
+pub const TAX: Recipient =
     Recipient { peer: Peer::San("urn:waybill:system:tax:registry"), agency: "tax", system: "tax/registry" };
-const CLAIMS: Recipient =
+pub const CLAIMS: Recipient =
     Recipient { peer: Peer::San("urn:waybill:system:benefit:claims"), agency: "benefit", system: "benefit/claims" };
 
 impl Story {
@@ -149,8 +149,7 @@ impl Story {
         teller.deliver(&CLAIMS, to("benefit", &letter), claims).await?;
         note(Vec::new());
         let letter = to("benefit", &letter);
-        let replayed = desk.replay(OPERATOR, replay, &letter.to_string(), context()).await?;
-        note(vec![replayed.index]);
+        note(vec![self::replay(teller.core, replay, letter).await?]);
         teller.deliver(&CLAIMS, letter, claims).await?;
         note(Vec::new());
         Ok(())
@@ -193,8 +192,13 @@ fn indices(outcome: &SubmitOutcome) -> Vec<u64> {
 }
 
 /// The transfer to that agency.
-fn to(agency: &str, outcome: &SubmitOutcome) -> TransferId {
+pub fn to(agency: &str, outcome: &SubmitOutcome) -> TransferId {
     outcome.recipients.iter().find(|one| one.recipient == agency).unwrap().id
+}
+
+/// An operator has a dead letter handed over again; the entry that says so.
+pub async fn replay(core: &Core, key: &str, letter: TransferId) -> Result<u64, CallError> {
+    Ok(core.desk.replay(OPERATOR, key, &letter.to_string(), context()).await?.index)
 }
 
 /// Gives up what fails once.
@@ -206,7 +210,7 @@ pub fn relay(core: &Core) -> Arc<Registry> {
 
 impl Teller<'_> {
     /// The recipient takes what comes and answers it, until `transfer` has ended.
-    async fn deliver(
+    pub async fn deliver(
         &self,
         to: &Recipient,
         transfer: TransferId,
