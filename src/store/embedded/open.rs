@@ -1,5 +1,5 @@
 //! Creating and opening a store: whose it is, whether it is whole, and what memory is built from. Nothing is created by
-//! opening.
+//! opening, but a search index that is gone (`index/build.rs`).
 
 use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
@@ -14,7 +14,7 @@ use super::{
     deliveries::Deliveries,
     health::Health,
     history::{History, commit_places},
-    index::{FLUSHED, Flusher, Index},
+    index::{Flusher, Index},
     keyspaces::{Keyspaces, fatal, read, sync_folder},
     known::KnownCalls,
     people::People,
@@ -107,7 +107,7 @@ impl EmbeddedStore {
         let rows_key: Arc<SlotKey> = options.master_key.rows().into();
         let recent_bytes = options.memory.recent_bytes;
         let history = History::new(keyspaces.clone(), volumes.reader().clone(), Arc::clone(&rows_key), recent_bytes);
-        let index = Arc::new(build_index(&keyspaces, &options.path.join(INDEX), &history, &head)?);
+        let index = Arc::new(Index::build(&keyspaces, &options.path.join(INDEX), &history, &head)?);
         let health = Arc::new(Health::default());
         let flusher = Flusher::start(Arc::clone(&index), Arc::clone(&health))?;
         Ok(Self {
@@ -233,21 +233,4 @@ fn check_tail(keyspaces: &Keyspaces, volumes: &VolumeReader, head: &Head, origin
     }
     check_checkpoint(&head.checkpoint, origin, head.size)?;
     Ok(written)
-}
-
-/// The index as it was flushed, and its tail from the commits since.
-fn build_index(keyspaces: &Keyspaces, folder: &Path, history: &History, head: &Head) -> Result<Index, StoreError> {
-    let flushed = keyspaces.meta.get(FLUSHED).map_err(read)?;
-    let flushed = flushed.map_or(Ok(0), |row| Reader::new(&row).u64()).map_err(corrupt("meta"))?;
-    let index = Index::open(keyspaces.clone(), folder, flushed)?;
-    let mut next = index.tail_first();
-    if next > head.size {
-        return Err(StoreError::Corrupt("the index reaches beyond the head".to_owned()));
-    }
-    while next < head.size {
-        let commit = history.containing(next)?;
-        index.append(&commit.entries[(next - commit.first) as usize..]);
-        next = commit.end();
-    }
-    Ok(index)
 }

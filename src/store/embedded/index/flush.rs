@@ -17,7 +17,7 @@ use crate::store::embedded::{
 /// The row of `meta` that says how many chunks are flushed.
 pub(in crate::store::embedded) const FLUSHED: &str = "index-chunks";
 /// Chunks that may wait for the thread before a commit waits for it: bounds the memory of the tail.
-const WAITING_MAX: usize = 4;
+pub(super) const WAITING_MAX: usize = 4;
 
 /// The thread that flushes, and how it is woken and stopped.
 pub(in crate::store::embedded) struct Flusher {
@@ -100,7 +100,7 @@ impl Index {
     ///
     /// If we crash before the batch is synced, the position still points before the chunk: it is built again from
     /// `commits`, and what was written of it is cut off.
-    fn flush_chunk(&self) -> Result<(), StoreError> {
+    pub(super) fn flush_chunk(&self) -> Result<(), StoreError> {
         let (chunk, segments): (u64, Vec<_>) = {
             let tail = self.tail.read();
             (tail.flushed, tail.full.iter().take(CHUNK_SEGMENTS).cloned().collect())

@@ -6,7 +6,9 @@
 //! | how is the newest part searched? | `segment.rs` |
 //! | what are the rows of the rest? | `chunk.rs` |
 //! | who writes them, and when? | `flush.rs` |
+//! | what is there when a store opens? | `build.rs` |
 
+mod build;
 mod chunk;
 mod flush;
 mod segment;
@@ -26,11 +28,14 @@ use self::{
 };
 use super::{
     StoreError,
-    codec::{Reader, corrupt},
+    codec::{Malformed, Reader, corrupt},
     keyspaces::{Keyspaces, read},
     volumes::{End, Extent, Volumes},
 };
 use crate::{domain::agency::AgencyKey, store::NewEntry, vault::Term};
+
+/// What its rows are called where they are not readable; `damaged` says whose they are.
+const ITS_OWN: &str = "it";
 
 /// The index.
 pub(super) struct Index {
@@ -71,14 +76,14 @@ pub(super) struct Range<'a> {
 
 impl Index {
     /// An index of which `flushed` chunks are stored, in volumes in `folder`; the entries after them must be appended.
-    pub(super) fn open(keyspaces: Keyspaces, folder: &Path, flushed: u64) -> Result<Self, StoreError> {
+    fn open(keyspaces: Keyspaces, folder: &Path, flushed: u64) -> Result<Self, StoreError> {
         let mut end = End::default();
         let newest = flushed.saturating_sub(1)..flushed;
         for row in keyspaces.index.range(newest.start.to_be_bytes()..newest.end.to_be_bytes()) {
             end = end.max(extent(&row.value().map_err(read)?)?.end());
         }
         if flushed > u64::MAX / CHUNK_ENTRIES || (flushed > 0 && end == End::default()) {
-            return Err(StoreError::Corrupt("the newest chunk of the index is missing".to_owned()));
+            return Err(StoreError::Corrupt("its newest chunk is missing".to_owned()));
         }
         let volumes = Volumes::open(folder, end)?;
         let growing = Segment::new(flushed * CHUNK_ENTRIES);
@@ -88,7 +93,7 @@ impl Index {
     /// The part under `key`.
     fn part(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let Some(row) = self.keyspaces.index.get(key).map_err(read)? else { return Ok(None) };
-        self.volumes.reader().read(&extent(&row)?).map(Some)
+        extent(&row).and_then(|extent| self.volumes.reader().read(&extent)).map(Some).map_err(damaged)
     }
 
     /// The first entry that is not stored in a chunk.
@@ -144,7 +149,7 @@ impl Index {
         let mut matches: Option<Vec<u64>> = None;
         for term in terms {
             let Some(page) = self.part(&page_key(chunk, *term))? else { return Ok(Vec::new()) };
-            let postings = term_postings(chunk, *term, &page).map_err(corrupt("index"))?;
+            let postings = term_postings(chunk, *term, &page).map_err(malformed)?;
             let left = match matches {
                 None => postings,
                 Some(before) => before.into_iter().filter(|index| postings.binary_search(index).is_ok()).collect(),
@@ -197,7 +202,7 @@ impl Index {
         while chunk * CHUNK_ENTRIES < tail_first.min(until) && found.len() < limit {
             if let Some(part) = self.part(&deliveries_key(chunk, recipient))? {
                 let postings = delivery_postings(chunk, &part, &(from..until), limit - found.len());
-                found.extend(postings.map_err(corrupt("index"))?);
+                found.extend(postings.map_err(malformed)?);
             }
             chunk += 1;
         }
@@ -208,5 +213,20 @@ impl Index {
 }
 
 fn extent(row: &[u8]) -> Result<Extent, StoreError> {
-    Extent::decode(&mut Reader::new(row)).map_err(corrupt("index"))
+    Extent::decode(&mut Reader::new(row)).map_err(corrupt(ITS_OWN))
+}
+
+/// Says of damage that it is the index's, and what to do: nothing is lost with it.
+fn damaged(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(why) => StoreError::Corrupt(format!(
+            "the search index: {why}. All of it follows from the commits: stop the hub, remove the folder index and nothing \
+             else, and start the hub, which builds it again"
+        )),
+        other => other,
+    }
+}
+
+fn malformed(what: Malformed) -> StoreError {
+    damaged(corrupt(ITS_OWN)(what))
 }
