@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use super::core::Core;
 use crate::{
     catalogue::Catalogue,
-    config::Config,
+    config::{Config, Limits},
     domain::agreement::Direction,
-    drivers::kafka::{KafkaOut, KafkaOutParts, Recipient},
+    drivers::kafka::{KafkaOut, KafkaOutLimits, KafkaOutParts, Recipient},
     ingress::kafka::{Conflict, KafkaIngress, KafkaParts},
     kafka::{Connection, KafkaHook},
     relay::Registry,
@@ -37,9 +37,7 @@ impl KafkaEnds {
             connection: connection.clone(),
             hub: hub.clone(),
             recipients: Box::new(move || recipients(&desk.catalogue())),
-            in_flight_max: limits.kafka_in_flight_max,
-            answer_within: limits.kafka_answer_s_max,
-            record_bytes_max: limits.record_bytes_max,
+            limits: kafka_out_limits(limits),
         });
         let way_in = KafkaIngress::start(KafkaParts {
             desk: Arc::clone(&core.desk),
@@ -67,6 +65,15 @@ impl KafkaEnds {
             way_in.stop(within).await;
             way_out.stop(within).await;
         }
+    }
+}
+
+/// The bounds of the way out, from the table of limits.
+pub fn kafka_out_limits(limits: &Limits) -> KafkaOutLimits {
+    KafkaOutLimits {
+        in_flight_max: limits.kafka_in_flight_max,
+        answer_within: limits.kafka_answer_s_max,
+        record_bytes_max: limits.record_bytes_max,
     }
 }
 

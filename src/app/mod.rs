@@ -17,6 +17,7 @@ pub use self::{
     chores::retire_payloads,
     core::{Core, Surroundings, desk_limits, sequencer_bounds, store_options},
     exercise::{falsify_copy, verify_data},
+    kafka::kafka_out_limits,
     telemetry::start_logging,
 };
 use crate::{

@@ -13,6 +13,7 @@ use waybill::{
 use waybill_proto::v1::{self, request_response::Answer};
 
 use crate::{
+    crash::scene::until,
     rules::calls::{Call, Recipient, provide_always},
     scene::{Scene, context, detail},
 };
@@ -197,4 +198,45 @@ async fn a_dead_letter_can_be_replayed_until_its_term_is_over_and_then_nobody_ca
     let listed = scene.operator("hub/operator").await.list_dead_letters(list).await.unwrap().into_inner();
     assert!(listed.dead_letters.is_empty(), "{listed:?}");
     assert_eq!(replay(other).fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");
+}
+
+/// How many dead letters of benefit's are listed.
+async fn listed(scene: &Scene) -> usize {
+    let list = v1::ListDeadLettersRequest { recipient: "benefit".into(), ..v1::ListDeadLettersRequest::default() };
+    scene.operator("hub/operator").await.list_dead_letters(list).await.unwrap().into_inner().dead_letters.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hub_forgets_a_dead_letter_after_the_term_that_is_configured_and_not_before() {
+    let (term, backoff) = (Duration::from_hours(2), Duration::from_millis(1));
+    let limits = Limits { delivery_attempts_max: 1, backoff_ms_min: backoff, ..Limits::default() };
+    let scene = Scene::with_limits(Limits { dead_letter_s_max: term, backoff_ms_max: backoff, ..limits }).await;
+    // Entries have the time in whole seconds, and the term begins with one.
+    scene.clock.advance(Duration::from_millis(1_000 - scene.now().0 % 1_000));
+    let [index, _] = pushed(&scene, 0).await;
+    let (mut benefit, _) = Recipient::with_credit(&scene, CLAIMS, 8).await;
+    let delivery = benefit.next().await;
+    benefit.reject(&delivery, v1::RejectionReason::TryAgain).await;
+    settled(&scene, CLAIMS, &delivery.transfer_id, v1::DeliveryState::DeadLettered).await;
+    drop(benefit);
+    let first = epoch_of(&scene, index).await;
+
+    // What the hub does every minute, it does as it starts. The clock stands still otherwise.
+    scene.clock.advance(term);
+    let scene = scene.restart().await;
+    until("the hour has ended", async || !has_key(&scene, first).await).await;
+    assert_eq!(listed(&scene).await, 1, "its term is not over");
+    let second = epoch_of(&scene, index).await;
+    assert!(has_key(&scene, second).await, "it could be replayed");
+
+    scene.clock.advance(Duration::from_millis(1));
+    let scene = scene.restart().await;
+    until("the dead letter is forgotten", async || listed(&scene).await == 0).await;
+    // Its content goes with the hour in which it was sealed last.
+    scene.clock.advance(2 * HOUR);
+    let scene = scene.restart().await;
+    until("that hour has ended", async || !has_key(&scene, second).await).await;
+    let (idempotency_key, transfer_id, reason) = (scene.key(), delivery.transfer_id, "a test".to_owned());
+    let replay = Call::Replay(v1::ReplayDeadLetterRequest { idempotency_key, transfer_id, reason });
+    assert_eq!(replay.fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");
 }

@@ -14,9 +14,9 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tonic::{Status, transport::Channel};
 use waybill::{
-    app::{Core, Hub, Surroundings},
+    app::{Core, Hub},
     cli::demo::population::{Citizen, Population, Record},
-    config::{Config, LedgerIdentity, Limits, MasterKeyFile},
+    config::{LedgerIdentity, Limits, MasterKeyFile},
     domain::{
         environment::Environment,
         facts::{Fact, Facts},
@@ -40,29 +40,11 @@ use waybill_proto::v1::{
 };
 
 mod read;
+mod start;
 
 pub use read::{absence_in, detail, refusal_in, said, try_refusal_in};
 
 const MASTER: [u8; 32] = [2; 32];
-const CONFIG: &str = r#"
-environment = "test"
-hub = "hub.test"
-[paths]
-data = "data"
-catalogue = "catalogue"
-schemas = "schemas"
-[grpc]
-listen = "127.0.0.1:0"
-[tls]
-certificate = "hub.pem"
-key = "hub.key.pem"
-client_ca = "ca.pem"
-[keys]
-master = "master.key"
-ledger = "ledger.key"
-[store]
-reserve_bytes = 0
-"#;
 
 /// What a scene has beside the demo's catalogue and the default limits.
 #[derive(Default)]
@@ -80,6 +62,7 @@ pub struct Scene {
     pub clock: Arc<ManualClock>,
     pub people: Population,
     pub verifier: VerifierKey,
+    limits: Limits,
     ca: Authority,
     channels: Mutex<HashMap<String, Channel>>,
     folder: TempDir,
@@ -116,13 +99,10 @@ impl Scene {
         let identity =
             LedgerIdentity::create(&place.join("ledger.key"), "hub.test", Environment::Test, &[1; 32]).unwrap();
         let verifier: VerifierKey = identity.verifier_key().parse().unwrap();
-        let mut config = Config::parse(CONFIG, "the scene's", place).unwrap();
-        config.limits = setup.limits;
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let surroundings = Surroundings { clock: clock.clone(), ..Surroundings::default() };
-        let hub = Hub::start(config, surroundings).await.unwrap();
+        let hub = start::start(place, &setup.limits, &clock).await.unwrap();
         let people = Population::generate(1, 500);
-        Self { hub, clock, people, verifier, ca, channels: Mutex::default(), folder }
+        Self { hub, limits: setup.limits, clock, people, verifier, ca, channels: Mutex::default(), folder }
     }
 
     pub fn core(&self) -> &Core {

@@ -71,12 +71,27 @@ pub struct KafkaOutParts {
     pub hub: String,
     /// Who receives on Kafka now.
     pub recipients: Box<dyn Fn() -> Vec<Recipient> + Send + Sync>,
+    /// Bounds.
+    pub limits: KafkaOutLimits,
+}
+
+/// Bounds of the way out; defaults and documentation are in the table of limits.
+#[derive(Debug, Clone, Copy)]
+pub struct KafkaOutLimits {
     /// Deliveries to one recipient that are not reported or answered.
     pub in_flight_max: usize,
     /// How long that may take.
     pub answer_within: Duration,
     /// A record's JSON, in bytes.
     pub record_bytes_max: usize,
+}
+
+impl KafkaOutLimits {
+    /// What a link to this system's topic can do.
+    pub const fn terms(&self, system: SystemId) -> LinkTerms {
+        let Self { in_flight_max, answer_within, .. } = *self;
+        LinkTerms { system, credit: in_flight_max, order: OrderRule::Pipelined, report_within: answer_within }
+    }
 }
 
 /// The running way out.
@@ -173,14 +188,9 @@ impl Link {
     async fn serve(&self, topic: &str) -> Result<(), KafkaError> {
         self.probe(topic).await?;
         let parts = &self.parts;
-        let bytes_max = parts.record_bytes_max + AROUND_RECORD_BYTES_MAX;
+        let bytes_max = parts.limits.record_bytes_max + AROUND_RECORD_BYTES_MAX;
         let producer: Producer<Sent> = Producer::new(&parts.connection, "waybill-out", bytes_max)?;
-        let terms = LinkTerms {
-            system: self.recipient.system.clone(),
-            credit: parts.in_flight_max,
-            order: OrderRule::Pipelined,
-            report_within: parts.answer_within,
-        };
+        let terms = parts.limits.terms(self.recipient.system.clone());
         let Ok(mut port) = parts.relay.connect(&self.recipient.agency, &terms) else {
             let Stopping = Stopping;
             return Ok(());

@@ -4,3 +4,5 @@ mod ends;
 mod over_grpc;
 mod scene;
 mod told;
+
+pub use scene::Scene;

@@ -1,16 +1,27 @@
 //! How long a recipient may take, how often it is tried and with what pauses: each bound set in the configuration. Time
 //! itself is the subject, so what is short is asserted against what would be far longer.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use waybill::config::Limits;
+use waybill::{
+    app::kafka_out_limits,
+    config::{Config, Limits},
+    domain::agency::{AgencyId, SystemId},
+};
 use waybill_proto::v1;
 
 use super::calls::Recipient;
-use crate::scene::{Scene, context};
+use crate::{
+    deliveries,
+    scene::{Scene, context},
+};
 
 const CLAIMS: &str = "benefit/claims";
 const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A recipient with one delivery before it.
 async fn delivered(limits: Limits) -> (Scene, Recipient, v1::Delivery) {
@@ -83,4 +94,26 @@ async fn a_recipient_may_take_as_long_as_the_limit_says_before_it_gets_a_deliver
     assert!(came >= within && came < Limits::default().delivery_ms_max, "{came:?}");
     benefit.acknowledge(&delivery).await;
     assert_eq!(ended(&scene, &delivery).await, v1::DeliveryState::Acknowledged, "within the time");
+}
+
+/// A minute at the least, so the time is the runtime's own, which goes on to the next timer when nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_answered_on_kafka_comes_again_after_the_time_that_the_limit_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sample = std::fs::read_to_string(root.join("deploy/waybill.toml")).unwrap();
+    for seconds in [60, 3_600] {
+        let text = sample.replace("kafka_answer_s_max = 86_400", &format!("kafka_answer_s_max = {seconds}"));
+        let config = Config::parse(&text, "the sample", root).unwrap();
+        let terms = kafka_out_limits(&config.limits).terms(SystemId::new(CLAIMS).unwrap());
+        let scene = deliveries::Scene::new().await;
+        scene.move_citizen(0, 1).await;
+        let mut link = scene.relay.connect(&AgencyId::new("benefit").unwrap(), &terms).unwrap();
+        let first = link.next().await.unwrap();
+        let (begun, within) = (tokio::time::Instant::now(), Duration::from_secs(seconds));
+        let early = tokio::time::timeout(within.saturating_sub(10 * MS), link.next()).await;
+        assert!(early.is_err(), "{:?} before its time", begun.elapsed());
+        let again = link.next().await.unwrap();
+        assert_eq!((again[0].content.id, again[0].attempt), (first[0].content.id, 2));
+        assert!(begun.elapsed() < within + 10 * SECOND, "{:?} and not {within:?}", begun.elapsed());
+    }
 }
