@@ -100,8 +100,11 @@ impl Worker {
         self.watch.entry_time(&*self.parts.clock, newest).map(drop).map_err(SequencerError::Clock)
     }
 
-    /// Waits for company for the commit after the one that was `begun`. The thread sleeps, which is the writer's own: the
-    /// runtime's timer counts whole milliseconds, and would make one or two more of this.
+    /// Waits for company for the commit after the one that was `begun`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread is the writer's own; the runtime's timer counts whole milliseconds, and would wait up to two more"
+    )]
     fn await_more(&self, begun: Instant) {
         let Bounds { batch_entries_max, batch_wait_max, .. } = self.parts.bounds;
         if self.parts.queue.waiting() < batch_entries_max {
