@@ -78,6 +78,7 @@ async fn again_and_again(
         match tokio::task::spawn_blocking(move || step()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "{failed}"),
+            Err(ended) if ended.is_panic() => tracing::error!("{failed}: that panicked"),
             Err(_) => return,
         }
     }

@@ -26,7 +26,9 @@ pub fn start_logging(log: &Log) {
 pub(super) fn log_panics() {
     std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(at, "a panic: what panicked has ended, and the rest goes on");
+        let thread = std::thread::current();
+        metrics::counter!("waybill_panics_total").increment(1);
+        tracing::error!(at, thread = thread.name(), "a panic: a fault of the hub; please report it with this place");
     }));
 }
 

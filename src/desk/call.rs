@@ -1,8 +1,6 @@
 //! How a call ends when it does not succeed.
 
-use std::{panic::AssertUnwindSafe, pin::Pin, time::Duration};
-
-use futures_util::FutureExt as _;
+use std::time::Duration;
 
 use super::receipts::Receipt;
 use crate::{
@@ -55,23 +53,6 @@ pub(super) enum Stop {
     Refusal(Refusal),
     /// It cannot be decided.
     Error(CallError),
-}
-
-/// Does a part of one call; `None` if that panicked. The panic is then this call's matter alone: no lock is poisoned by
-/// it, and what a thread keeps for later calls is begun anew by each. The process's hook logs where it was; the panic's own
-/// text may say what the record says, and is dropped. The part is pinned where it is: it would be large to move.
-pub(super) async fn caught<F: Future>(part: Pin<&mut F>) -> Option<F::Output> {
-    AssertUnwindSafe(part).catch_unwind().await.ok()
-}
-
-/// Does a part of one call's decision. What panics in it would do so again, so the hub can never record it.
-pub(super) async fn contained<T, E, F>(part: Pin<&mut F>) -> Result<T, E>
-where
-    E: From<CallError>,
-    F: Future<Output = Result<T, E>>,
-{
-    let panicked = || CallError::Unrecordable("deciding it panicked; the hub's log says where");
-    caught(part).await.unwrap_or_else(|| Err(panicked().into()))
 }
 
 impl From<Refusal> for Stop {

@@ -91,6 +91,7 @@ impl Begun {
     /// up what follows in its log; for a caller who waits, the second is the hub's fault like any other.
     pub(super) fn ended(self, error: CallError) -> Prepared {
         match (error, self.consuming) {
+            (CallError::Unrecordable(_), Some(Consuming::Past)) => Prepared::Done(Err(self.past())),
             (CallError::Unrecordable(why), None) => Prepared::Done(Err(CallError::Fault(why.into()))),
             (error @ (CallError::Refused(_) | CallError::Unrecordable(_)), _) => self.known(Err(error)),
             (error, _) => Prepared::Done(Err(error)),

@@ -18,6 +18,7 @@
 //! | prove an entry to somebody | `receipts.rs` |
 //! | prove an entry's place to anybody | `proofs.rs` |
 //! | who may call how often | `quota.rs` |
+//! | contain what panics | `panics.rs` |
 
 mod answer;
 mod audit;
@@ -34,6 +35,7 @@ mod held;
 mod meters;
 mod newcomers;
 mod operate;
+mod panics;
 mod proofs;
 mod providers;
 mod quota;
@@ -144,6 +146,7 @@ pub struct Desk {
     /// One publication at a time, so that the catalogue in force is that of the last entry.
     publishing: tokio::sync::Mutex<()>,
     meters: meters::Meters,
+    panics: panics::Panics,
 }
 
 impl std::fmt::Debug for Desk {
@@ -175,6 +178,7 @@ impl Desk {
             held: Arc::default(),
             publishing: tokio::sync::Mutex::default(),
             meters: meters::Meters::new(),
+            panics: panics::Panics::default(),
         }
     }
 

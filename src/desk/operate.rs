@@ -125,10 +125,11 @@ impl Desk {
         trace.key = Some((system, key, content));
         let by = By { system: caller.system, key: (system, key, content) };
         let loaded = tokio::task::spawn_blocking(move || load()).await;
-        let published = match loaded.map_err(|error| CallError::Fault(error.to_string()))? {
-            Ok(catalogue) => self.put_in_force(Arc::new(catalogue), Some(&by)).await,
-            Err(problems) => Err(NotPublished::Refused(problems)),
-        };
+        let published =
+            match loaded.map_err(|_| CallError::Fault("the catalogue could not be loaded: that panicked".into()))? {
+                Ok(catalogue) => self.put_in_force(Arc::new(catalogue), Some(&by)).await,
+                Err(problems) => Err(NotPublished::Refused(problems)),
+            };
         match published {
             Ok(published) => Ok(published),
             Err(NotPublished::Error(error)) => Err(error.into()),

@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{
     CallError, Consuming, Desk, ReceiptDetail, SubmitOutcome,
-    call::caught,
+    panics::caught,
     quota::Admitted,
     submit::{Arrival, Call, Prepared},
 };
@@ -268,12 +268,10 @@ impl Driver {
     }
 
     fn prepared(&mut self, numbers: Vec<u64>, prepared: Result<Vec<(u64, Prepared)>, JoinError>) {
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                let fault = CallError::Fault(format!("a submission could not be prepared: {error}"));
-                return self.tell(numbers.into_iter().map(|number| (number, Err(fault.clone()))).collect());
-            }
+        // Not why it has ended: what a panic says may be personal.
+        let Ok(prepared) = prepared else {
+            let fault = CallError::Fault("the task that prepared a submission has ended".into());
+            return self.tell(numbers.into_iter().map(|number| (number, Err(fault.clone()))).collect());
         };
         let mut done = Vec::new();
         for (number, prepared) in prepared {

@@ -8,7 +8,7 @@ use std::{pin::pin, sync::Arc};
 
 use super::{
     CallError, Consuming, Desk, Receipt, ReceiptDetail,
-    call::{Stop, contained},
+    call::Stop,
     content,
     decide::{Decision, Part},
     meters::{Stage, Timer},
@@ -185,10 +185,10 @@ impl Desk {
         let mut begun =
             Begun { catalogue, admitted, timer, trace, detail, attempts: 0, consuming, event: None, unreadable };
         let opened = match arrival {
-            Arrival::Submission(submission) => contained(pin!(self.open(&mut begun, peer, submission))).await,
+            Arrival::Submission(submission) => self.panics.contain(pin!(self.open(&mut begun, peer, submission))).await,
             Arrival::Malformed(malformed) => {
                 let stop = self.malformed(&begun.catalogue, peer, malformed, &mut begun.trace);
-                contained(pin!(async { Err(stop.await) })).await
+                self.panics.contain(pin!(async { Err(stop.await) })).await
             }
         };
         match opened {
@@ -227,9 +227,10 @@ impl Desk {
             let error = CallError::Unavailable("the person's facts keep changing; try again".into());
             return Prepared::Done(Err(error));
         }
-        let decided = contained(pin!(self.try_decide(&mut begun, from))).await;
+        let decided = self.panics.contain(pin!(self.try_decide(&mut begun, from))).await;
         match decided {
             Ok((from, Decision { parts, entries, person })) => {
+                self.panics.over();
                 let proposal = Proposal {
                     system: begun.trace.key.map(|(system, ..)| system),
                     key: begun.trace.key,
@@ -283,9 +284,12 @@ impl Desk {
                 error => return begun.known(Err(error)),
             }
         }
-        let sealed = contained(pin!(self.seal_refusal(&begun.trace, &refusal))).await;
+        let sealed = self.panics.contain(pin!(self.seal_refusal(&begun.trace, &refusal))).await;
         match sealed {
-            Ok((sealed, proposal)) => begun.propose(Pending::Refusal { refusal, sealed }, proposal),
+            Ok((sealed, proposal)) => {
+                self.panics.over();
+                begun.propose(Pending::Refusal { refusal, sealed }, proposal)
+            }
             Err(error) => begun.ended(error),
         }
     }

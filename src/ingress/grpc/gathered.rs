@@ -1,8 +1,8 @@
 //! A connection that gathers what is written to it. Answers become ready by the dozen, each with a task of its own; HTTP/2
 //! would write every one as it comes: one TLS record and one system call each.
 //!
-//! What is written waits in a buffer. The first flush lets everything else that is ready to run go first, once; whatever
-//! that has written goes out with it. No timer: where nothing else is ready, the flush goes on at once.
+//! What is written waits in a buffer. A flush lets other tasks run first, once; what they have written goes out with it.
+//! No timer: where nothing else is ready, the flush goes on at once.
 
 use std::{
     io,
@@ -68,8 +68,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Gathered<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Gathered<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.waiting.len() >= GATHERED_BYTES_MAX {
+        if self.waiting.len() + bytes.len() > GATHERED_BYTES_MAX {
             ready!(self.drain(cx))?;
+        }
+        if bytes.len() >= GATHERED_BYTES_MAX {
+            return Pin::new(&mut self.io).poll_write(cx, bytes);
         }
         self.waiting.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
@@ -102,7 +105,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Gathered<IO> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use futures_util::{FutureExt as _, future, task::noop_waker_ref};
     use parking_lot::Mutex;
@@ -176,7 +179,7 @@ mod tests {
         let mut io = Gathered::new(peer.clone());
         io.write_all(b"alone").await.unwrap();
         // Nobody else runs here: without its own wake this would never end.
-        io.flush().await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), io.flush()).await.unwrap().unwrap();
         assert_eq!(peer.writes(), [b"alone"]);
     }
 
@@ -197,10 +200,12 @@ mod tests {
         let all: Vec<u8> = (0..5 * GATHERED_BYTES_MAX).map(|place| (place % 251) as u8).collect();
         for piece in all.chunks(3000) {
             io.write_all(piece).await.unwrap();
-            assert!(io.waiting.len() < GATHERED_BYTES_MAX + 3000, "it does not grow with what is written");
+            assert!(io.waiting.len() <= GATHERED_BYTES_MAX, "it does not grow with what is written");
         }
+        io.write_all(&all).await.unwrap();
+        assert!(io.waiting.is_empty(), "more than it gathers goes straight on, after what waits");
         io.flush().await.unwrap();
-        assert_eq!(peer.writes().concat(), all);
+        assert_eq!(peer.writes().concat(), [&all[..], &all].concat());
     }
 
     #[tokio::test]

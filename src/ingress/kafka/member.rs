@@ -4,6 +4,7 @@
 //! Back-pressure: a partition whose records wait for its task is paused, and the library fetches no more of it.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     assignment::{ANSWER_MAX, Consumer, Context, inbound},
-    attributes::Attributes,
+    attributes::{Attributes, unreadable},
     partition::{Arrived, Incoming},
     read::{EventName, ReadEvent, Reading},
     stranger,
@@ -202,8 +203,13 @@ impl Member {
         let record_bytes_max = self.shared.record_bytes_max;
         let reading = Reading { agency: &topic.agency, kafka, record_bytes_max, key: &key };
         let value = message.payload().unwrap_or_default();
-        let event = reading.fits(value.len()).and_then(|()| Attributes::read(message.headers(), value));
-        let (event, arrival) = match event.and_then(|attributes| reading.event(attributes)) {
+        let read = || {
+            reading.fits(value.len())?;
+            reading.event(Attributes::read(message.headers(), value)?)
+        };
+        // What makes the hub panic while it is read is one more event that nobody can read: it must not end the member.
+        let read = std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(unreadable("", "format")));
+        let (event, arrival) = match read {
             Ok(ReadEvent { name, submission }) => (Ok(name), Arrival::Submission(submission)),
             Err(why) => {
                 let (partition, place) = (message.partition().to_be_bytes(), offset.to_be_bytes());

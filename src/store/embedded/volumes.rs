@@ -286,7 +286,7 @@ impl VolumeReader {
     }
 
     /// Whether everything up to `end` can be there.
-    fn check(&self, end: End) -> Result<(), StoreError> {
+    pub(super) fn check(&self, end: End) -> Result<(), StoreError> {
         if end.offset == 0 {
             return Ok(());
         }
@@ -323,6 +323,11 @@ impl VolumeReader {
             found = Some((path, before));
         }
         Ok(found)
+    }
+
+    /// Where they are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Whether there is any volume.

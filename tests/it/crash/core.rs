@@ -4,7 +4,7 @@
 use std::{path::Path, sync::Arc};
 
 use waybill::{
-    app::{Core, Surroundings},
+    app::{Core, Surroundings, verify_data},
     catalogue::Catalogue,
     cli::demo::population::{Population, Record},
     config::Limits,
@@ -19,6 +19,8 @@ use waybill::{
     store::embedded::EmbeddedOptions,
     vault::MasterKey,
 };
+
+use super::scene::copy_folder;
 
 pub const IDENTITY: Peer<'static> = Peer::San("urn:waybill:system:identity:registry");
 const ORIGIN: &str = "hub.test/test/1";
@@ -84,4 +86,14 @@ pub fn submission(record: &Record) -> Submission {
         only: vec![],
         traceparent: String::new(),
     }
+}
+
+/// Stops the core, whose data lies in `folder`: the ledger verifies up to its newest entry.
+pub async fn ends_whole(core: &Core, folder: &Path, at: &str) {
+    core.sequencer.drain().await;
+    let copy = folder.join("copy");
+    copy_folder(&folder.join("data"), &copy);
+    let report = verify_data(&copy, &[verifier()], |_| ()).unwrap();
+    assert!(report.fault.is_none(), "{at}: {report:?}");
+    assert_eq!(report.size, core.sequencer.newest().snapshot.size(), "{at}");
 }

@@ -15,7 +15,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use waybill::{
-    app::{Core, verify_data},
+    app::Core,
     desk::SearchCall,
     exchange::submission::Peer,
     store::{
@@ -27,7 +27,6 @@ use waybill::{
 use super::{
     core::{self, context, key},
     disk::{Disk, Synced, run_on},
-    scene::copy_folder,
     story::{
         Answered, COMMITS_MIN, ENTRIES, HAND_OVERS, HandedOver, Story, Teller, WITH_ENTRIES_MIN, WITH_SLOTS_MIN, relay,
     },
@@ -160,12 +159,7 @@ async fn tell_again(story: &Story, folder: &Path, answered: &[Answered], at: &st
     assert_eq!(entries(&repeated), again, "{at}");
     assert_eq!(counts(&core).await, BTreeMap::from(ENTRIES), "{at}");
     relay.drain().await;
-    core.sequencer.drain().await;
-    let copy = folder.join("copy");
-    copy_folder(&folder.join("data"), &copy);
-    let report = verify_data(&copy, &[core::verifier()], |_| ()).unwrap();
-    assert!(report.fault.is_none(), "{at}: {report:?}");
-    assert_eq!(report.size, core.sequencer.newest().snapshot.size(), "{at}");
+    core::ends_whole(&core, folder, at).await;
 }
 
 fn entries(answered: &[Answered]) -> Vec<Vec<u64>> {

@@ -7,7 +7,7 @@ use std::{cell::RefCell, fs, path::Path, time::Duration};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use waybill::{
-    app::{Core, retire_payloads, verify_data},
+    app::{Core, retire_payloads},
     desk::{ReceiptDetail, SubmitOutcome},
     domain::{
         time::{Clock as _, Moment, SystemClock},
@@ -20,7 +20,6 @@ use waybill::{
 use super::{
     core,
     disk::{Disk, Synced, run_on},
-    scene::copy_folder,
     story::{CLAIMS, Recipient, TAX, Teller, relay, replay, to},
 };
 
@@ -137,12 +136,7 @@ async fn the_hour_ends_all_the_same(folder: &Path, left: &Left, at: &str) {
     are_received(&core, &CLAIMS, &left.open[1], at).await;
     replay(&core, &core::key(), TransferId(left.dead)).await.unwrap();
     are_received(&core, &CLAIMS, &[left.dead], at).await;
-    core.sequencer.drain().await;
-    let copy = folder.join("copy");
-    copy_folder(&folder.join("data"), &copy);
-    let report = verify_data(&copy, &[core::verifier()], |_| ()).unwrap();
-    assert!(report.fault.is_none(), "{at}: {report:?}");
-    assert_eq!(report.size, core.sequencer.newest().snapshot.size(), "{at}");
+    core::ends_whole(&core, folder, at).await;
 }
 
 /// Plays both parts: without a folder it starts itself with one.

@@ -104,26 +104,38 @@ fn assert_only_the_second_is_dead(outcomes: &[NumberedOutcome]) {
     assert!(matches!(outcomes[1].1, Err(CallError::Unrecordable(_))), "{:?}", outcomes[1]);
 }
 
+/// Consumes events as the next of a partition; their outcomes, in order.
+async fn consume(
+    desk: &Arc<Desk>,
+    (partition, mut at): (PartitionKey, Position),
+    events: impl IntoIterator<Item = Submission>,
+) -> Vec<NumberedOutcome> {
+    let (series, mut told) = desk.series(registry(), 10);
+    let step = |event| {
+        let (from, to) = (at, Position { next: at.next + 1, ..at });
+        at = to;
+        Consumable {
+            number: from.next,
+            arrival: Arrival::Submission(event),
+            consuming: Consuming::Step(Consumed { partition, from, to }),
+        }
+    };
+    let steps: Vec<_> = events.into_iter().map(step).collect();
+    let count = steps.len();
+    series.consume(steps, ReceiptDetail::Index).await.unwrap();
+    outcomes(&mut told, count).await
+}
+
 async fn is_gone_past_and_stays_so(how: How) {
     let folder = tempfile::tempdir().unwrap();
     let desk = desk(folder.path(), catalogue(), how).await;
     let partition = PartitionKey::new("cluster", IN, 0);
-    let mut at = desk.take_partition(partition).await.unwrap();
-    let (series, mut told) = desk.series(registry(), 10);
+    let at = desk.take_partition(partition).await.unwrap();
     let events = events(&desk, how);
-    let steps = (0..).zip(events.clone()).map(|(number, event)| {
-        let (from, to) = (at, Position { next: number + 1, ..at });
-        at = to;
-        Consumable {
-            number,
-            arrival: Arrival::Submission(event),
-            consuming: Consuming::Step(Consumed { partition, from, to }),
-        }
-    });
-    series.consume(steps.collect(), ReceiptDetail::Index).await.unwrap();
-    assert_only_the_second_is_dead(&outcomes(&mut told, 3).await);
+    assert_only_the_second_is_dead(&consume(&desk, (partition, at), events.clone()).await);
     assert_eq!(desk.take_partition(partition).await.unwrap().next, 3, "its partition has gone past all of them");
 
+    let (series, mut told) = desk.series(registry(), 10);
     let again = (0..).zip(events).map(|(number, event)| {
         let arrival = Arrival::Submission(event);
         Consumable { number, arrival, consuming: Consuming::Past }
@@ -141,6 +153,32 @@ async fn what_can_never_be_recorded_is_gone_past_and_stays_so() {
 async fn what_makes_the_hub_panic_is_gone_past_and_stays_so() {
     is_gone_past_and_stays_so(How::LookedFor).await;
     is_gone_past_and_stays_so(How::Refused).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_one_decision_after_the_other_panics_no_record_is_given_up_for_it() {
+    const GIVEN_UP: u64 = 3;
+    let folder = tempfile::tempdir().unwrap();
+    let desk = desk(folder.path(), catalogue(), How::LookedFor).await;
+    let partition = PartitionKey::new("cluster", IN, 0);
+    let event = |number: u64| {
+        let key = desk.event_key(&[b"event", &number.to_be_bytes()], SystemClock.now());
+        Submission { key, ..core::address(NEVER, 1) }
+    };
+    let at = desk.take_partition(partition).await.unwrap();
+    let consumed = consume(&desk, (partition, at), (0..GIVEN_UP + 2).map(event)).await;
+    for (number, outcome) in &consumed {
+        let given_up = matches!(outcome, Err(CallError::Unrecordable(_)));
+        assert_eq!(given_up, *number < GIVEN_UP, "{number}: {outcome:?}");
+    }
+    let at = desk.take_partition(partition).await.unwrap();
+    assert_eq!(at.next, GIVEN_UP, "the others wait in the log");
+
+    // Once something is decided, it is the record's fault again.
+    let peer = registry();
+    desk.submit(peer.peer(), core::address(1, 1), ReceiptDetail::Index).await.unwrap();
+    let again = consume(&desk, (partition, at), [event(GIVEN_UP)]).await;
+    assert!(matches!(again[..], [(GIVEN_UP, Err(CallError::Unrecordable(_)))]), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

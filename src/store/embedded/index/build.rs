@@ -34,8 +34,8 @@ impl Index {
             begin_again(keyspaces, folder)?;
         }
         let flushed = keyspaces.meta.get(FLUSHED).map_err(read)?;
-        let flushed = flushed.map_or(Ok(0), |row| Reader::new(&row).u64()).map_err(malformed)?;
-        let index = Self::open(keyspaces.clone(), folder, flushed).map_err(damaged)?;
+        let flushed = flushed.map_or(Ok(0), |row| Reader::new(&row).u64()).map_err(malformed(folder))?;
+        let index = Self::open(keyspaces.clone(), folder, flushed)?;
         index.catch_up(history, head)?;
         Ok(index)
     }
@@ -45,7 +45,8 @@ impl Index {
     fn catch_up(&self, history: &History, head: &Head) -> Result<(), StoreError> {
         let mut next = self.tail_first();
         if next > head.size {
-            return Err(damaged(StoreError::Corrupt("it reaches beyond the newest entry".to_owned())));
+            let beyond = StoreError::Corrupt("it reaches beyond the newest entry".to_owned());
+            return Err(damaged(self.folder())(beyond));
         }
         let (mut told, mut is_long) = (Instant::now(), false);
         while next < head.size {

@@ -30,7 +30,7 @@ use super::{
     StoreError,
     codec::{Malformed, Reader, corrupt},
     keyspaces::{Keyspaces, read},
-    volumes::{End, Extent, Volumes},
+    volumes::{End, Extent, VolumeReader, Volumes},
 };
 use crate::{domain::agency::AgencyKey, store::NewEntry, vault::Term};
 
@@ -80,11 +80,13 @@ impl Index {
         let mut end = End::default();
         let newest = flushed.saturating_sub(1)..flushed;
         for row in keyspaces.index.range(newest.start.to_be_bytes()..newest.end.to_be_bytes()) {
-            end = end.max(extent(&row.value().map_err(read)?)?.end());
+            end = end.max(extent(&row.value().map_err(read)?).map_err(damaged(folder))?.end());
         }
         if flushed > u64::MAX / CHUNK_ENTRIES || (flushed > 0 && end == End::default()) {
-            return Err(StoreError::Corrupt("its newest chunk is missing".to_owned()));
+            return Err(damaged(folder)(StoreError::Corrupt("its newest chunk is missing".to_owned())));
         }
+        VolumeReader::new(folder).check(end).map_err(damaged(folder))?;
+        // Volumes that go on where the database ends say that the database is an old one, which is not the index's fault.
         let volumes = Volumes::open(folder, end)?;
         let growing = Segment::new(flushed * CHUNK_ENTRIES);
         Ok(Self { keyspaces, volumes, tail: RwLock::new(Tail { flushed, full: VecDeque::new(), growing }) })
@@ -93,7 +95,11 @@ impl Index {
     /// The part under `key`.
     fn part(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let Some(row) = self.keyspaces.index.get(key).map_err(read)? else { return Ok(None) };
-        extent(&row).and_then(|extent| self.volumes.reader().read(&extent)).map(Some).map_err(damaged)
+        extent(&row).and_then(|extent| self.volumes.reader().read(&extent)).map(Some).map_err(damaged(self.folder()))
+    }
+
+    fn folder(&self) -> &Path {
+        self.volumes.reader().folder()
     }
 
     /// The first entry that is not stored in a chunk.
@@ -149,7 +155,7 @@ impl Index {
         let mut matches: Option<Vec<u64>> = None;
         for term in terms {
             let Some(page) = self.part(&page_key(chunk, *term))? else { return Ok(Vec::new()) };
-            let postings = term_postings(chunk, *term, &page).map_err(malformed)?;
+            let postings = term_postings(chunk, *term, &page).map_err(malformed(self.folder()))?;
             let left = match matches {
                 None => postings,
                 Some(before) => before.into_iter().filter(|index| postings.binary_search(index).is_ok()).collect(),
@@ -202,7 +208,7 @@ impl Index {
         while chunk * CHUNK_ENTRIES < tail_first.min(until) && found.len() < limit {
             if let Some(part) = self.part(&deliveries_key(chunk, recipient))? {
                 let postings = delivery_postings(chunk, &part, &(from..until), limit - found.len());
-                found.extend(postings.map_err(malformed)?);
+                found.extend(postings.map_err(malformed(self.folder()))?);
             }
             chunk += 1;
         }
@@ -216,17 +222,18 @@ fn extent(row: &[u8]) -> Result<Extent, StoreError> {
     Extent::decode(&mut Reader::new(row)).map_err(corrupt(ITS_OWN))
 }
 
-/// Says of damage that it is the index's, and what to do: nothing is lost with it.
-fn damaged(error: StoreError) -> StoreError {
-    match error {
+/// Says of damage that it is the index's in `folder`, and what to do: nothing is lost with it.
+fn damaged(folder: &Path) -> impl Fn(StoreError) -> StoreError {
+    move |error| match error {
         StoreError::Corrupt(why) => StoreError::Corrupt(format!(
-            "the search index: {why}. All of it follows from the commits: stop the hub, remove the folder index and nothing \
-             else, and start the hub, which builds it again"
+            "the search index: {why}. All of it follows from the commits: stop the hub, remove the folder {} and nothing \
+             else, and start the hub, which builds it again",
+            folder.display()
         )),
         other => other,
     }
 }
 
-fn malformed(what: Malformed) -> StoreError {
-    damaged(corrupt(ITS_OWN)(what))
+fn malformed(folder: &Path) -> impl Fn(Malformed) -> StoreError {
+    move |what| damaged(folder)(corrupt(ITS_OWN)(what))
 }

@@ -17,7 +17,7 @@ use crate::{
 /// More than may wait to be flushed, and a part of one.
 const CHUNKS: u64 = 7;
 const ENTRIES: u64 = CHUNKS * CHUNK_ENTRIES + CHUNK_ENTRIES / 2;
-const WHAT_TO_DO: &str = "remove the folder index";
+const WHAT_TO_DO: &str = "remove the folder /";
 
 /// A ledger of which whole chunks are flushed.
 async fn flushed() -> Scene {
@@ -115,6 +115,21 @@ async fn a_truncated_volume_says_what_to_do_and_is_left_as_it_is() {
     says_what_to_do(opens(&scene));
     assert_eq!(fs::read(&volume).unwrap(), &whole[..whole.len() - 1]);
     is_built_again(scene).await;
+}
+
+#[tokio::test]
+async fn volumes_that_go_on_where_the_database_ends_are_not_called_damage_of_the_index() {
+    let mut scene = flushed().await;
+    scene.close();
+    let volume = folder(&scene).join("00000000.vol");
+    let whole = fs::read(&volume).unwrap();
+    fs::write(&volume, [&whole[..], &whole].concat()).unwrap();
+    match opens(&scene).map(drop) {
+        Err(StoreError::Corrupt(why)) => {
+            assert!(why.contains("the database is older") && !why.contains("remove"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
