@@ -202,10 +202,14 @@ mod tests {
             io.write_all(piece).await.unwrap();
             assert!(io.waiting.len() <= GATHERED_BYTES_MAX, "it does not grow with what is written");
         }
+        io.flush().await.unwrap();
+        assert_eq!(peer.writes().concat(), all);
+
+        peer.0.lock().most = None;
+        io.write_all(b"small").await.unwrap();
         io.write_all(&all).await.unwrap();
         assert!(io.waiting.is_empty(), "more than it gathers goes straight on, after what waits");
-        io.flush().await.unwrap();
-        assert_eq!(peer.writes().concat(), [&all[..], &all].concat());
+        assert_eq!(peer.writes().concat(), [&all[..], b"small", &all].concat());
     }
 
     #[tokio::test]
