@@ -17,11 +17,11 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
 use tokio_stream::StreamExt as _;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tonic::{
     service::Routes,
     transport::{Server, server::Connected},
@@ -42,7 +42,7 @@ where
     IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
     let (calls, ended) = (Arc::new(Calls::new()), CancellationToken::new());
-    let io = Told { io: Gathered::new(io), _gone: ended.clone().drop_guard() };
+    let io = Gathered::new(io, ended.clone().drop_guard());
     let counted = Arc::clone(&calls);
     let over = async move {
         tokio::select! {
@@ -56,52 +56,6 @@ where
     };
     let only = tokio_stream::once(Ok::<_, io::Error>(io)).chain(tokio_stream::pending());
     server.layer(CountCalls(counted)).serve_with_incoming_shutdown(routes, only, over).await
-}
-
-/// A connection that tells of its end by being dropped.
-struct Told<IO> {
-    io: IO,
-    _gone: DropGuard,
-}
-
-impl<IO: Connected> Connected for Told<IO> {
-    type ConnectInfo = IO::ConnectInfo;
-
-    fn connect_info(&self) -> IO::ConnectInfo {
-        self.io.connect_info()
-    }
-}
-
-impl<IO: AsyncRead + Unpin> AsyncRead for Told<IO> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
-    }
-}
-
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Told<IO> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
 }
 
 /// The open calls of one connection.

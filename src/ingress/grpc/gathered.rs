@@ -1,5 +1,5 @@
-//! A connection that gathers what is written to it. Answers become ready by the dozen, each with a task of its own; HTTP/2
-//! would write every one as it comes: one TLS record and one system call each.
+//! A connection that gathers what is written to it, and tells of its end by being dropped. Answers become ready by the
+//! dozen, each with a task of its own; HTTP/2 would write every one as it comes: one TLS record and one system call each.
 //!
 //! What is written waits in a buffer. A flush lets other tasks run first, once; what they have written goes out with it.
 //! No timer: where nothing else is ready, the flush goes on at once.
@@ -12,10 +12,11 @@ use std::{
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::DropGuard;
 use tonic::transport::server::Connected;
 
 /// Bytes that go out without waiting for more: as many as HTTP/2 gathers, and a TLS record holds.
-pub(super) const GATHERED_BYTES_MAX: usize = 16 << 10;
+const GATHERED_BYTES_MAX: usize = 16 << 10;
 
 /// Gathers what is written to `IO` until it is flushed.
 #[derive(Debug)]
@@ -24,11 +25,13 @@ pub(super) struct Gathered<IO> {
     waiting: BytesMut,
     /// Whether the flush under way has let others go first.
     waited: bool,
+    _gone: DropGuard,
 }
 
 impl<IO> Gathered<IO> {
-    pub(super) fn new(io: IO) -> Self {
-        Self { io, waiting: BytesMut::new(), waited: false }
+    /// `gone` is told when the connection has ended.
+    pub(super) fn new(io: IO, gone: DropGuard) -> Self {
+        Self { io, waiting: BytesMut::new(), waited: false, _gone: gone }
     }
 }
 
@@ -110,6 +113,7 @@ mod tests {
     use futures_util::{FutureExt as _, future, task::noop_waker_ref};
     use parking_lot::Mutex;
     use tokio::io::AsyncWriteExt as _;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -154,10 +158,14 @@ mod tests {
         }
     }
 
+    fn gathered(peer: Peer) -> Gathered<Peer> {
+        Gathered::new(peer, CancellationToken::new().drop_guard())
+    }
+
     #[tokio::test]
     async fn what_was_written_while_others_went_first_goes_out_in_one_write() {
         let peer = Peer::default();
-        let mut io = Gathered::new(peer.clone());
+        let mut io = gathered(peer.clone());
         io.write_all(b"one ").await.unwrap();
         assert!(io.flush().now_or_never().is_none(), "others go first");
         assert!(peer.writes().is_empty());
@@ -176,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn a_flush_that_lets_others_go_first_is_woken_by_itself() {
         let peer = Peer::default();
-        let mut io = Gathered::new(peer.clone());
+        let mut io = gathered(peer.clone());
         io.write_all(b"alone").await.unwrap();
         // Nobody else runs here: without its own wake this would never end.
         tokio::time::timeout(Duration::from_secs(10), io.flush()).await.unwrap().unwrap();
@@ -186,7 +194,7 @@ mod tests {
     #[tokio::test]
     async fn as_much_as_fills_a_record_goes_out_at_once_and_one_byte_less_waits() {
         for (bytes, waits) in [(GATHERED_BYTES_MAX - 1, true), (GATHERED_BYTES_MAX, false)] {
-            let mut io = Gathered::new(Peer::default());
+            let mut io = gathered(Peer::default());
             io.write_all(&vec![7; bytes]).await.unwrap();
             assert_eq!(io.flush().now_or_never().is_none(), waits, "{bytes}");
         }
@@ -196,7 +204,7 @@ mod tests {
     async fn however_little_the_peer_takes_at_once_all_bytes_arrive_in_order() {
         let peer = Peer::default();
         peer.0.lock().most = Some(1000);
-        let mut io = Gathered::new(peer.clone());
+        let mut io = gathered(peer.clone());
         let all: Vec<u8> = (0..5 * GATHERED_BYTES_MAX).map(|place| (place % 251) as u8).collect();
         for piece in all.chunks(3000) {
             io.write_all(piece).await.unwrap();
@@ -216,7 +224,7 @@ mod tests {
     async fn what_waits_goes_out_before_the_end_and_a_closed_peer_is_ended_without_it() {
         for closed in [false, true] {
             let peer = Peer::default();
-            let mut io = Gathered::new(peer.clone());
+            let mut io = gathered(peer.clone());
             io.write_all(b"last").await.unwrap();
             peer.0.lock().closed = closed;
             let shut = future::poll_fn(|_| Pin::new(&mut io).poll_shutdown(&mut Context::from_waker(noop_waker_ref())));
@@ -229,7 +237,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_peer_does_not_take_is_an_error_of_the_flush() {
         let peer = Peer::default();
-        let mut io = Gathered::new(peer.clone());
+        let mut io = gathered(peer.clone());
         io.write_all(b"lost").await.unwrap();
         peer.0.lock().closed = true;
         assert_eq!(io.flush().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
