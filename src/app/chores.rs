@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     desk::Desk,
-    domain::time::{Clock, Moment, SystemClock},
+    domain::time::Moment,
+    sequencer::Sequencer,
     store::{StoreError, embedded::EmbeddedStore},
 };
 
@@ -18,10 +19,17 @@ const EVERY: Duration = Duration::from_mins(1);
 /// decided again. So a payload is gone 71 minutes after its acknowledgement at the latest.
 const EPOCH_GRACE: Duration = Duration::from_mins(10);
 
-/// Forgets calls whose keys are older than the window; a repeat of them is refused as too old.
-pub(super) async fn forget_calls(store: EmbeddedStore, window: Duration, stopping: CancellationToken) {
+/// Forgets calls whose keys are older than the window; a repeat of them is refused as too old. Nothing while the clock is
+/// not to be trusted, as the sequencer says.
+pub(super) async fn forget_calls(
+    store: EmbeddedStore,
+    sequencer: Sequencer,
+    window: Duration,
+    stopping: CancellationToken,
+) {
     let forget = move || {
-        let since = SystemClock.now().before(window);
+        let Ok(now) = sequencer.time() else { return Ok(()) };
+        let since = now.before(window);
         while store.forget_before(since, ROWS)? == ROWS {
             std::thread::yield_now();
         }
@@ -30,15 +38,18 @@ pub(super) async fn forget_calls(store: EmbeddedStore, window: Duration, stoppin
     again_and_again(forget, "old calls are not forgotten", stopping).await;
 }
 
-/// Destroys payloads that have had their time: see [`retire_payloads`].
+/// Destroys payloads that have had their time: see [`retire_payloads`]. Nothing while the clock is not to be trusted.
 pub(super) async fn retire(
     store: EmbeddedStore,
     desk: Arc<Desk>,
-    clock: Arc<dyn Clock>,
+    sequencer: Sequencer,
     term: Duration,
     stopping: CancellationToken,
 ) {
-    let retire = move || retire_payloads(&store, &desk, clock.now(), term).map(drop);
+    let retire = move || match sequencer.time() {
+        Ok(now) => retire_payloads(&store, &desk, now, term).map(drop),
+        Err(_) => Ok(()),
+    };
     again_and_again(retire, "payloads are kept longer than they should be", stopping).await;
 }
 

@@ -90,7 +90,6 @@ impl Hub {
         let mut options = store_options(&config, origin.as_str(), master);
         options.hook = Arc::clone(&surroundings.commits);
         let random = Arc::clone(&surroundings.random);
-        let clock = Arc::clone(&surroundings.clock);
         let hook = Arc::clone(&surroundings.kafka);
         let core = Core::start(options, Signing { origin, signer }, catalogue, &config.limits, surroundings).await?;
         let relay = Registry::new(Arc::clone(&core.desk), relay_limits(&config.limits), random);
@@ -114,13 +113,14 @@ impl Hub {
             tokio::spawn(Arc::clone(&tls).watch_expiry()),
             tokio::spawn(chores::forget_calls(
                 core.store.clone(),
+                core.sequencer.clone(),
                 config.limits.idempotency_back_s_max,
                 stopping.clone(),
             )),
             tokio::spawn(chores::retire(
                 core.store.clone(),
                 Arc::clone(&core.desk),
-                clock,
+                core.sequencer.clone(),
                 config.limits.dead_letter_s_max,
                 stopping.clone(),
             )),
@@ -196,7 +196,6 @@ impl Hub {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     start_logging(&config.log);
-    telemetry::log_panics();
     telemetry::start_metrics(&config.metrics)?;
     let (mut hangup, mut terminate, mut interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -221,6 +220,7 @@ fn tls_state(config: &Config) -> anyhow::Result<Arc<TlsState>> {
         key: config.tls.key.clone(),
         client_ca: config.tls.client_ca.clone(),
         crls: config.tls.crls.clone(),
+        refuse_development_ca: config.environment == Environment::Production,
     };
     let limits = TlsLimits {
         handshakes_max: config.limits.handshakes_max,
@@ -229,13 +229,9 @@ fn tls_state(config: &Config) -> anyhow::Result<Arc<TlsState>> {
         connections_max: config.limits.connections_max,
         connections_per_system_max: config.limits.connections_per_system_max,
     };
-    let state = TlsState::load(files, limits, system_clock()).context(
+    TlsState::load(files, limits, system_clock()).context(
         "[tls] of the configuration (`waybill keys ca` and `waybill keys server` make certificates for trials)",
-    )?;
-    if config.environment == Environment::Production && state.current().uses_development_ca() {
-        bail!("environment = production refuses the certificates of a development CA");
-    }
-    Ok(state)
+    )
 }
 
 /// The bounds of the gRPC listener, from the table of limits.

@@ -200,6 +200,7 @@ pub struct Sequencer {
     queue: Arc<queue::Queue>,
     newest: watch::Receiver<Arc<Committed>>,
     condition: watch::Receiver<Condition>,
+    clock: Arc<clock::ClockWatch>,
 }
 
 /// Who signs, and under which name.
@@ -222,12 +223,13 @@ impl Sequencer {
     ) -> Result<Self, OpenError> {
         let (edge, committed) = tree::open(&*store, &signing).await?;
         let queue = Arc::new(queue::Queue::new(bounds));
+        let clock = Arc::new(clock::ClockWatch::start(clock, bounds.clock_behind_max, bounds.clock_jump_max));
         let (newest_out, newest) = watch::channel(Arc::new(committed));
         let (condition_out, condition) = watch::channel(Condition::Serving);
         let worker = worker::Worker::new(worker::Parts {
             store,
             signing,
-            clock,
+            watch: Arc::clone(&clock),
             bounds,
             queue: Arc::clone(&queue),
             edge,
@@ -242,7 +244,7 @@ impl Sequencer {
             .name("sequencer".into())
             .spawn(move || runtime.block_on(worker.run()))
             .map_err(|error| OpenError::Thread(error.to_string()))?;
-        Ok(Self { queue, newest, condition })
+        Ok(Self { queue, newest, condition, clock })
     }
 
     /// Commits `proposal`; waits for a place in the queue, so that back-pressure reaches the caller.
@@ -276,6 +278,13 @@ impl Sequencer {
     /// Tells whether it commits.
     pub fn condition(&self) -> watch::Receiver<Condition> {
         self.condition.clone()
+    }
+
+    /// The time that an entry would have now; an error while the clock can't be trusted with one. What has had its time is
+    /// destroyed by no other clock.
+    pub fn time(&self) -> Result<Moment, ClockFault> {
+        let newest = self.newest.borrow().time;
+        self.clock.entry_time(newest)
     }
 
     /// Takes nothing more, commits what waits, and stops.

@@ -17,7 +17,6 @@ use super::{
     tree,
 };
 use crate::{
-    domain::time::Clock,
     ledger::{Edge, Kind},
     store::{Commit, Expect, PartitionKey, Position, Store, StoreError, note_commit_step},
 };
@@ -28,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) struct Parts {
     pub store: Arc<dyn Store>,
     pub signing: Signing,
-    pub clock: Arc<dyn Clock>,
+    pub watch: Arc<ClockWatch>,
     pub bounds: Bounds,
     pub queue: Arc<Queue>,
     pub edge: Edge,
@@ -38,7 +37,6 @@ pub(super) struct Parts {
 
 pub(super) struct Worker {
     parts: Parts,
-    watch: ClockWatch,
 }
 
 /// From so many proposals in a batch on, more are taken to be on their way. A commit costs nearly the same for one as for
@@ -50,9 +48,8 @@ pub(super) const COMPANY: usize = 8;
 type Undecided = (Reply, Decided);
 
 impl Worker {
-    pub(super) fn new(parts: Parts) -> Self {
-        let watch = ClockWatch::start(&*parts.clock, parts.bounds.clock_behind_max, parts.bounds.clock_jump_max);
-        Self { parts, watch }
+    pub(super) const fn new(parts: Parts) -> Self {
+        Self { parts }
     }
 
     /// Runs until the queue is closed and drained, or the store has failed for good.
@@ -97,7 +94,7 @@ impl Worker {
     fn look(&self) -> Result<(), SequencerError> {
         self.parts.store.writable().map_err(|error| SequencerError::Unavailable(Arc::new(error)))?;
         let newest = self.parts.newest.borrow().time;
-        self.watch.entry_time(&*self.parts.clock, newest).map(drop).map_err(SequencerError::Clock)
+        self.parts.watch.entry_time(newest).map(drop).map_err(SequencerError::Clock)
     }
 
     /// Waits for company for the commit after the one that was `begun`.
@@ -156,7 +153,7 @@ impl Worker {
         };
         note_commit_step("lock", locking);
         let deciding = Instant::now();
-        let time = match self.watch.entry_time(&*self.parts.clock, guard.head().time) {
+        let time = match self.parts.watch.entry_time(guard.head().time) {
             Ok(time) => time,
             Err(fault) => return refuse_all(answers, replies, &SequencerError::Clock(fault)),
         };

@@ -23,6 +23,8 @@ pub struct TlsFiles {
     pub client_ca: PathBuf,
     /// Revocation lists: none, or exactly one for each certificate in `client_ca`.
     pub crls: Vec<PathBuf>,
+    /// Whether a development CA, and what it issued, is refused: in production.
+    pub refuse_development_ca: bool,
 }
 
 /// Why the files can't be used. The configuration in use stays.
@@ -79,6 +81,14 @@ pub enum LoadError {
         /// Which certificate of it, from 1.
         index: usize,
     },
+    /// A development CA, or a certificate that one issued, where none may be.
+    #[error("{path}: certificate {index} is a development CA's, which environment = production refuses")]
+    DevelopmentCa {
+        /// Which file.
+        path: PathBuf,
+        /// Which certificate of it, from 1.
+        index: usize,
+    },
     /// A revocation list, or the set of them, is not usable.
     #[error("{path}: revocation list: {source}")]
     Revocation {
@@ -104,7 +114,6 @@ pub(super) struct Checked {
     pub(super) crls: Vec<CertificateRevocationListDer<'static>>,
     pub(super) not_after: UnixTime,
     pub(super) crl_due: Option<UnixTime>,
-    pub(super) development_ca: bool,
 }
 
 impl TlsFiles {
@@ -116,14 +125,20 @@ impl TlsFiles {
         check_validity(&self.client_ca, &anchors, now)?;
         let roots = Arc::new(trust(&self.client_ca, &anchors)?);
         let (crls, crl_due) = self.load_crls(&anchors, now)?;
-        let development_ca = chain.iter().chain(&anchors).any(is_development_ca);
+        if self.refuse_development_ca {
+            for (path, certificates) in [(&self.certificate, &chain), (&self.client_ca, &anchors)] {
+                if let Some(at) = certificates.iter().position(is_development_ca) {
+                    return Err(LoadError::DevelopmentCa { path: path.clone(), index: at + 1 });
+                }
+            }
+        }
         let key = read_key(&self.key)?;
         let own = CertifiedKey::from_der(chain, key, &provider()).map_err(|source| LoadError::Key {
             key: self.key.clone(),
             certificate: self.certificate.clone(),
             source,
         })?;
-        Ok(Checked { own: Arc::new(own), roots, crls, not_after, crl_due, development_ca })
+        Ok(Checked { own: Arc::new(own), roots, crls, not_after, crl_due })
     }
 
     #[allow(clippy::type_complexity, reason = "the lists, and when the first is due")]

@@ -26,7 +26,6 @@ pub struct ServerTls {
     verifier: Arc<PeerVerifier>,
     not_after: UnixTime,
     crl_due: Option<UnixTime>,
-    development_ca: bool,
 }
 
 impl ServerTls {
@@ -34,8 +33,7 @@ impl ServerTls {
         let checked = files.load(clock())?;
         let (config, verifier) = server_config(&checked, clock)
             .map_err(|reason| LoadError::Refused { path: files.client_ca.clone(), reason })?;
-        let (not_after, crl_due, development_ca) = (checked.not_after, checked.crl_due, checked.development_ca);
-        Ok(Self { generation, config, verifier, not_after, crl_due, development_ca })
+        Ok(Self { generation, config, verifier, not_after: checked.not_after, crl_due: checked.crl_due })
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
@@ -55,11 +53,6 @@ impl ServerTls {
     /// When the first of the revocation lists should have been replaced; `None` without lists.
     pub fn crl_due(&self) -> Option<UnixTime> {
         self.crl_due
-    }
-
-    /// Whether a development CA is trusted, or issued the hub's own certificate. Production must refuse to start.
-    pub fn uses_development_ca(&self) -> bool {
-        self.development_ca
     }
 }
 

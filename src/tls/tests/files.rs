@@ -1,7 +1,12 @@
 //! A set of files that can't be used is refused as a whole, with the file and the reason.
 
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
 use super::scene::{DAY, START, Scene, at, for_a_day, new_ca};
 use crate::tls::authority::Validity;
+use crate::tls::{Clock, Existing, LoadError, TlsFiles, TlsLimits, TlsState, write_public};
 
 /// The reload's error, after the scene's files have been changed.
 fn refusal(change: impl FnOnce(&Scene)) -> String {
@@ -95,4 +100,47 @@ fn there_is_one_revocation_list_for_each_trust_anchor_or_none_at_all() {
     let lists = [&scene.ca, &other].map(|ca| ca.revoke(None, &[], Validity::starting(at(START), 2 * DAY)).unwrap());
     scene.put("crl.pem", &lists.concat());
     scene.state.reload().unwrap();
+}
+
+#[test]
+fn production_takes_no_development_ca_neither_at_first_nor_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let put = |name: &str, text: &str| write_public(&path(name), text.as_bytes(), Existing::Replace).unwrap();
+    let own = |names: Vec<String>, is_ca| {
+        let mut params = CertificateParams::new(names).unwrap();
+        params.is_ca = is_ca;
+        let key = KeyPair::generate().unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    let (real, _) = own(Vec::new(), IsCa::Ca(BasicConstraints::Unconstrained));
+    let (hub, key) = own(vec!["localhost".into()], IsCa::NoCa);
+    let development = new_ca("trial");
+    let issued = development.issue_server(&["localhost"], for_a_day()).unwrap();
+    let files = TlsFiles {
+        certificate: path("hub.pem"),
+        key: path("hub.key.pem"),
+        client_ca: path("ca.pem"),
+        crls: Vec::new(),
+        refuse_development_ca: true,
+    };
+    put("ca.pem", &real);
+    put("hub.pem", &hub);
+    put("hub.key.pem", &key);
+    let clock: Clock = Arc::new(|| at(START));
+    let load = || TlsState::load(files.clone(), TlsLimits::default(), Arc::clone(&clock));
+    let state = load().unwrap();
+
+    put("ca.pem", &format!("{real}{}", development.certificate_pem()));
+    let refused = |error: &LoadError, name: &str, at: usize| matches!(error, LoadError::DevelopmentCa { path: of, index } if *of == path(name) && *index == at);
+    assert!(refused(&state.reload().unwrap_err(), "ca.pem", 2));
+    assert_eq!(state.current().generation(), 1, "what was in use stays");
+    assert!(refused(&load().unwrap_err(), "ca.pem", 2));
+
+    put("ca.pem", &real);
+    put("hub.pem", &issued.certificate_pem);
+    put("hub.key.pem", &issued.key_pem);
+    assert!(refused(&state.reload().unwrap_err(), "hub.pem", 1));
+    let files = TlsFiles { refuse_development_ca: false, ..files.clone() };
+    TlsState::load(files, TlsLimits::default(), Arc::clone(&clock)).unwrap();
 }

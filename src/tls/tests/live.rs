@@ -231,7 +231,6 @@ async fn dropping_the_stream_of_connections_stops_the_listener() {
 async fn what_the_hub_runs_on_can_be_asked() {
     let scene = Scene::new();
     let current = scene.state.current();
-    assert!(current.uses_development_ca());
     assert_eq!(current.not_after(), at(START + DAY.as_secs()));
     assert_eq!(current.crl_due(), Some(at(START + DAY.as_secs())));
 }

@@ -137,6 +137,7 @@ fn files(folder: &TempDir) -> TlsFiles {
         key: path("hub.key.pem"),
         client_ca: path("ca.pem"),
         crls: vec![path("crl.pem")],
+        refuse_development_ca: false,
     }
 }
 

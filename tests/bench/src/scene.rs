@@ -154,7 +154,8 @@ impl Scene {
     /// The certificates of the servers.
     pub fn server(&self) -> TlsFiles {
         let file = |name: &str| self.folder.join("keys").join(name);
-        TlsFiles { certificate: file("hub.pem"), key: file("hub.key.pem"), client_ca: file("ca.pem"), crls: Vec::new() }
+        let (certificate, key, client_ca) = (file("hub.pem"), file("hub.key.pem"), file("ca.pem"));
+        TlsFiles { certificate, key, client_ca, crls: Vec::new(), refuse_development_ca: false }
     }
 }
 

@@ -54,7 +54,8 @@ impl Hub {
         ca.save(folder.path()).unwrap();
         let (certificate, key) =
             ca.issue_server(&["localhost"], validity).unwrap().save(folder.path(), "hub", Existing::Replace).unwrap();
-        let files = TlsFiles { certificate, key, client_ca: folder.path().join("ca.pem"), crls: Vec::new() };
+        let client_ca = folder.path().join("ca.pem");
+        let files = TlsFiles { certificate, key, client_ca, crls: Vec::new(), refuse_development_ca: false };
         let state = TlsState::load(files, TlsLimits::default(), system_clock()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());

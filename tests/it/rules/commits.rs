@@ -187,8 +187,12 @@ async fn nothing_is_recorded_while_the_clock_is_further_off_than_the_limits_say(
         scene.clock.set(moment);
         let size = scene.size();
         match push(&scene, citizens.next().unwrap()).await.unwrap() {
-            Ok(_) => true,
+            Ok(_) => {
+                assert!(scene.core().sequencer.time().is_ok(), "and what has had its time goes");
+                true
+            }
             Err(status) => {
+                assert!(scene.core().sequencer.time().is_err(), "nor is anything destroyed by this clock");
                 assert_eq!((status.code(), scene.size()), (Code::Unavailable, size), "{status:?}");
                 let mut condition = scene.core().sequencer.condition();
                 condition.wait_for(|now| matches!(now, Condition::Waiting(_))).await.unwrap();
