@@ -126,6 +126,7 @@ impl Inner {
             from = page.next;
             take(page.items)?;
         }
+        self.hook.before_dead_letters()?;
         let mut from = late.from;
         loop {
             let dead = self.deliveries.dead(recipient, from, PAGE)?;
@@ -134,6 +135,13 @@ impl Inner {
             let kept = dead.iter().filter(|(.., since)| *since >= late.dead_since);
             let indices: Vec<u64> = kept.map(|(index, ..)| *index).collect();
             take(self.load(&self.deliveries.outbox(recipient), &indices)?)?;
+        }
+        // Wherever they are: one that was replayed in between was not pending yet, and then no dead letter any more.
+        let outbox = self.deliveries.outbox(recipient);
+        let replayed: Vec<u64> =
+            outbox.open_from(0).iter().filter(|open| open.replayed).map(|open| open.index).collect();
+        for page in replayed.chunks(PAGE) {
+            take(self.load(&outbox, page)?)?;
         }
         Ok(count)
     }

@@ -28,6 +28,11 @@ pub trait CommitHook: Send + Sync + 'static {
         Ok(())
     }
 
+    /// When an epoch ends, between looking for what is pending and for dead letters; others commit meanwhile.
+    fn before_dead_letters(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// After the key of an epoch was overwritten, before the rows that speak of it go.
     fn after_erase(&self) -> Result<(), StoreError> {
         Ok(())

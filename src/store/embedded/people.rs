@@ -73,12 +73,15 @@ impl People {
             (state.snapshot.clone(), state.epoch)
         };
         let mut points_to: Option<SubjectId> = None;
-        let mut unlinked = Vec::new();
+        let (mut linked, mut unlinked) = (Vec::new(), Vec::new());
         for hash in identifiers {
             match (self.pointed_in(&snapshot, *hash)?, points_to) {
                 (None, _) => unlinked.push(*hash),
                 (Some(id), Some(other)) if id != other => return Ok(Found::Several),
-                (Some(id), _) => points_to = Some(id),
+                (Some(id), _) => {
+                    points_to = Some(id);
+                    linked.push(*hash);
+                }
             }
         }
         let Some(id) = points_to else { return Ok(Found::Nobody) };
@@ -88,8 +91,8 @@ impl People {
         let state = self.state.read();
         if state.epoch == epoch {
             self.subjects.insert(id, Arc::clone(&subject));
-            for hash in identifiers.iter().filter(|hash| !unlinked.contains(hash)) {
-                self.identifiers.insert(*hash, id);
+            for hash in linked {
+                self.identifiers.insert(hash, id);
             }
         }
         Ok(Found::One { subject, unlinked })

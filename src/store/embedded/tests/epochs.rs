@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::scene::{BENEFIT, NOON, Scene, TAX, entry, subject, transfer};
+use super::scene::{BENEFIT, Builder, NOON, Scene, TAX, entry, subject, transfer};
 use crate::{
     domain::{agency::AgencyKey, time::Moment, transfer::DeliveryState},
     store::{
@@ -23,9 +23,11 @@ enum Step {
     AfterErase,
 }
 
-/// Fails once at a step.
+/// Fails once at a step; or lets something happen while the hour ends, after so many looks.
 #[derive(Default)]
-struct Failing(Mutex<Option<Step>>);
+struct Failing(Mutex<Option<Step>>, Mutex<Option<(usize, Happens)>>);
+
+type Happens = Box<dyn FnOnce() + Send>;
 
 impl Failing {
     fn reach(&self, step: Step) -> Result<(), StoreError> {
@@ -45,6 +47,18 @@ impl CommitHook for Failing {
     }
     fn after_batch(&self) -> Result<(), StoreError> {
         self.reach(Step::AfterBatch)
+    }
+    fn before_dead_letters(&self) -> Result<(), StoreError> {
+        let mut meanwhile = self.1.lock();
+        match meanwhile.take() {
+            Some((0, happens)) => {
+                drop(meanwhile);
+                happens();
+            }
+            Some((looks, happens)) => *meanwhile = Some((looks - 1, happens)),
+            None => {}
+        }
+        Ok(())
     }
     fn after_erase(&self) -> Result<(), StoreError> {
         self.reach(Step::AfterErase)
@@ -166,4 +180,25 @@ async fn what_was_sealed_under_a_key_that_is_gone_is_not_committed() {
     assert!(scene.store().lock_head(&[&expect], &[]).await.unwrap().holds(&expect));
     retire(scene.store(), NOON).await.unwrap();
     assert!(!scene.store().lock_head(&[&expect], &[]).await.unwrap().holds(&expect));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_is_replayed_while_its_hour_ends_still_opens() {
+    // Two recipients are looked at, one after the other.
+    for looks in [0, 1] {
+        let hook = Arc::new(Failing::default());
+        let (scene, epoch) = scene(Arc::clone(&hook)).await;
+        let (store, runtime) = (scene.store().clone(), tokio::runtime::Handle::current());
+        let replay = async move {
+            let guard = store.lock_head(&[], &[]).await.unwrap();
+            let commit = Builder::after(guard.head()).replay(BENEFIT, 2).done();
+            guard.commit(commit).await.unwrap();
+        };
+        *hook.1.lock() = Some((looks, Box::new(move || runtime.block_on(replay))));
+        retire(scene.store(), NOON).await.unwrap();
+        assert!(hook.1.lock().is_none(), "it was replayed");
+        assert!(scene.store().slot_key(epoch).await.unwrap().is_none());
+        let both = [Some("record 1".to_owned()), Some("record 2".to_owned())];
+        assert_eq!(waiting(scene.store(), BENEFIT).await, both, "after {looks} looks");
+    }
 }
