@@ -2,11 +2,11 @@
 //! `evidence.rs`.
 
 use super::{
-    Audience, CallError, Desk, Evidence, Receipt, Refused,
+    Audience, CallError, Desk, Evidence, Receipt,
     call::Stop,
     decide::transfer_statement,
     providers::{Answer, Answered, NoRecord, ProvideLink},
-    refuse::{Trace, told},
+    refuse::Trace,
     request::Permission,
     sealing::About,
 };
@@ -20,6 +20,7 @@ use crate::{
         transfer::TransferId,
     },
     exchange::{
+        address::malformed,
         authenticate::{self, Caller},
         seal::Sealed,
         submission::{CallContext, Peer},
@@ -28,6 +29,9 @@ use crate::{
     sequencer::{Proposal, Recorded, SequencerError},
     store::{Known, Owner, SystemKey},
 };
+
+/// The most record types that a provider's stream names.
+pub const RECORD_TYPES_MAX: usize = 1_000;
 
 /// What a request is answered with.
 #[derive(Debug, Clone)]
@@ -44,28 +48,31 @@ pub enum AnswerOutcome {
 }
 
 impl Desk {
-    /// Opens a provider's stream.
+    /// Opens a provider's stream: whose, and of which record types (none: all). `None` when it did not say so first.
     pub async fn provide(
         &self,
         peer: Peer<'_>,
-        context: CallContext,
-        record_types: &[String],
+        opening: Option<(CallContext, Vec<String>)>,
     ) -> Result<(Caller, ProvideLink), CallError> {
         let catalogue = self.catalogue();
         let admitted = self.admit(&catalogue, peer)?;
         let mut trace = Trace::new(Kind::Refusal, self.new_id());
         trace.system = authenticate::system(&catalogue, peer).ok().map(|system| system.id.clone());
         let result = (|| {
+            let (context, record_types) = opening.ok_or_else(|| malformed("/open", "required"))?;
             let caller = authenticate::caller(&catalogue, peer, Role::Provide, context)?;
+            if record_types.len() > RECORD_TYPES_MAX {
+                return Err(malformed("/open/record_types", "maxItems"));
+            }
             let types: Result<Vec<RecordTypeId>, _> = record_types.iter().map(|name| RecordTypeId::new(name)).collect();
             let types = types.map_err(|_| RefusalCode::RecordTypeUnknown)?;
             if types.iter().any(|name| catalogue.record_type(name.as_str()).is_none()) {
-                return Err(RefusalCode::RecordTypeUnknown.into());
+                return Err(Refusal::from(RefusalCode::RecordTypeUnknown));
             }
             let link = self.providers.open(caller.system.clone(), caller.agency().clone(), types);
             Ok((caller, link))
         })();
-        self.settle(&admitted, trace, result).await
+        self.settle(&admitted, trace, result.map_err(Stop::from)).await
     }
 
     /// Whether the catalogue in force still lets `system` provide for `agency`.
@@ -133,6 +140,7 @@ impl Desk {
                 let _ = tell.send(Err(refused)); // the provider may have gone
                 Ok(self.record_no_record(permission, None, NoRecord::ProviderUnavailable).await?)
             }
+            // Told to the requester, as the request's outcome.
             Err(AnswerStop::Request(stop)) => {
                 let _ = tell.send(Err(CallError::Unavailable("the request ended otherwise".into())));
                 Err(stop)
@@ -175,7 +183,7 @@ impl Desk {
         let proposal = Proposal { key, entries: vec![sealed.entry.clone()], ..Proposal::default() };
         match self.propose_answer(proposal, &sealed).await? {
             Proposed::Receipt(receipt) => Ok(AnswerOutcome::NoRecord { answer, receipt }),
-            Proposed::Known(known) => self.known_answer(permission, known).await,
+            Proposed::Known(known) => self.known_answer(known).await,
             Proposed::Stale => Err(CallError::Fault("a proposal without expectations went stale".into())),
         }
     }
@@ -193,8 +201,7 @@ impl Desk {
         trace.agreement = Some(permission.compiled.agreement.clone());
         trace.request = Some(permission.request);
         trace.owner = self.owner(&permission.identifiers).await?;
-        let receipt = self.record_refusal(&trace, &refusal).await?;
-        Ok(CallError::Refused(Box::new(Refused { refusal: told(refusal), receipt })))
+        self.record_refusal(&trace, refusal).await
     }
 
     /// Whom identifiers point to, or the first of them while that is nobody.

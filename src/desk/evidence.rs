@@ -19,7 +19,9 @@ use super::{
 };
 use crate::{
     domain::{
-        record::{Change, RecordAuthority, RecordIdentity, RecordTypeId},
+        agreement::AgreementId,
+        idempotency::IdempotencyKey,
+        record::{Change, RecordAuthority, RecordIdentity},
         refusal::{Refusal, RefusalCode},
         subject::IdentifierHash,
         time::Moment,
@@ -36,7 +38,7 @@ use crate::{
     },
     ledger::{Attribute, Kind},
     sequencer::Proposal,
-    store::{Class, Expect, Known, StoredEntry},
+    store::{Class, Expect, Known, StoredEntry, SystemKey},
     vault,
 };
 
@@ -46,7 +48,7 @@ pub struct Evidence {
     /// The transfer.
     pub id: TransferId,
     /// What it is.
-    pub record_type: RecordTypeId,
+    pub record_type: String,
     /// Which version.
     pub schema_version: String,
     /// RFC 8785 JSON; `None` in the answer to a repeat that comes after the hub has destroyed it.
@@ -59,6 +61,19 @@ pub struct Evidence {
     pub keep: Option<Duration>,
     /// The transfer's entry.
     pub receipt: Receipt,
+}
+
+/// What became of a request before.
+pub(super) enum Before {
+    /// It was asked, and has no outcome yet.
+    Open {
+        /// Its id.
+        request: TransferId,
+        /// Its entry.
+        asked: Receipt,
+    },
+    /// It was answered.
+    Ended(RequestOutcome),
 }
 
 /// A record that a provider sent, decided and sealed.
@@ -102,7 +117,7 @@ impl Desk {
                     let agreement = &permission.compiled.agreement;
                     return Ok(AnswerOutcome::Evidence(Box::new(Evidence {
                         id: decided.id,
-                        record_type: agreement.record_type.clone(),
+                        record_type: agreement.record_type.to_string(),
                         schema_version: valid.version.version.to_string(),
                         payload: Some(Bytes::copy_from_slice(decided.projection.text().as_bytes())),
                         record: provided.record.clone(),
@@ -111,7 +126,7 @@ impl Desk {
                         receipt,
                     })));
                 }
-                Proposed::Known(known) => return Ok(self.known_answer(permission, known).await?),
+                Proposed::Known(known) => return Ok(self.known_answer(known).await.map_err(Stop::from)?),
                 Proposed::Stale => {}
             }
         }
@@ -202,50 +217,44 @@ impl Desk {
         Ok(Decided { id, projection, pseudonym, sealed, until: ground.until })
     }
 
-    /// A repeated request: the answer that it got, or, if the hub stopped in between, the same question again.
-    pub(super) async fn repeated_request(
-        &self,
-        mut permission: Permission<'_>,
-        known: Known,
-    ) -> Result<RequestOutcome, Stop> {
+    /// What became of a request that was made before: its outcome, or that it was asked and has none yet, since the hub or
+    /// the requester stopped in between.
+    pub(super) async fn before(&self, known: Known, answer: (SystemKey, IdempotencyKey)) -> Result<Before, Stop> {
         let entries = self.entries_of(known).await?;
         let first = entries.first().ok_or_else(|| CallError::Fault("a known call has no entry".into()))?;
         if first.routing.kind != Kind::RequestAsked {
             return Err(self.repeated_refusal(first).await?.into());
         }
-        permission.request = first.routing.id;
+        let request = first.routing.id;
         let asked = self.stored_opened_receipt(first, Audience::Caller).await?;
-        let (system, key, _) = permission.answer_key;
-        match self.store.known(system, key).await? {
-            None => self.await_answer(permission, asked).await,
-            Some(known) => {
-                let answer = self.known_answer(&permission, known).await?;
-                Ok(RequestOutcome { request: permission.request, asked, answer })
-            }
-        }
+        Ok(match self.store.known(answer.0, answer.1).await? {
+            None => Before::Open { request, asked },
+            Some(known) => Before::Ended(RequestOutcome { request, asked, answer: self.known_answer(known).await? }),
+        })
     }
 
-    /// The answer that a request got before.
-    pub(super) async fn known_answer(
-        &self,
-        permission: &Permission<'_>,
-        known: Known,
-    ) -> Result<AnswerOutcome, CallError> {
+    /// The answer that a request got before. The catalogue may have changed since.
+    pub(super) async fn known_answer(&self, known: Known) -> Result<AnswerOutcome, CallError> {
         let stored = self.stored(known.first).await?;
         let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
+        if stored.routing.kind == Kind::Refusal {
+            return Err(self.repeated_refusal(&stored).await?);
+        }
         let trail = self.open_entry(&stored).await?.map(|(_, trail)| trail).unwrap_or_default();
         let receipt = self.stored_opened_receipt(&stored, Audience::Recipient).await?;
         if stored.routing.kind == Kind::Transfer {
             let payload = self.open_payload(&stored).await?.map(|(_, record)| record);
-            let agreement = &permission.compiled.agreement;
+            let catalogue = self.catalogue();
+            let agreement = trail.text(Attribute::Agreement).and_then(|id| AgreementId::new(&id).ok());
+            let agreement = agreement.and_then(|id| catalogue.agreement(&id).cloned());
             return Ok(AnswerOutcome::Evidence(Box::new(Evidence {
                 id: stored.routing.id,
-                record_type: agreement.record_type.clone(),
+                record_type: trail.text(Attribute::RecordType).unwrap_or_default(),
                 schema_version: trail.text(Attribute::SchemaVersion).unwrap_or_default(),
                 payload,
                 record: record_of(&trail),
                 pseudonym: trail.text(Attribute::Subject).unwrap_or_default(),
-                keep: agreement.retention.at_recipient,
+                keep: agreement.and_then(|compiled| compiled.agreement.retention.at_recipient),
                 receipt,
             })));
         }

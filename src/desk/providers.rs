@@ -2,7 +2,7 @@
 //! never connects to an agency.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -137,8 +137,13 @@ struct Link {
 #[derive(Debug)]
 struct Waiting {
     provider: AgencyId,
-    reply: oneshot::Sender<Answered>,
+    /// Taken by the first answer; the question is under way until that is recorded.
+    reply: Option<oneshot::Sender<Answered>>,
 }
+
+/// The same question is being asked by another call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnderWay;
 
 /// Open streams of providers, and questions that wait.
 #[derive(Debug, Default)]
@@ -198,12 +203,15 @@ impl Providers {
         provider: &AgencyId,
         question: Question,
         may: impl Fn(&SystemId, &AgencyId) -> bool,
-    ) -> Option<Asked> {
+    ) -> Result<Option<Asked>, UnderWay> {
         let request = question.request;
         let (reply, answer) = oneshot::channel();
-        self.waiting.lock().insert(request, Waiting { provider: provider.clone(), reply });
+        match self.waiting.lock().entry(request) {
+            Entry::Occupied(_) => return Err(UnderWay),
+            Entry::Vacant(place) => place.insert(Waiting { provider: provider.clone(), reply: Some(reply) }),
+        };
         let asked = Asked { answer, request, providers: Arc::clone(self) };
-        self.hand_over(provider, question, may).then_some(asked)
+        Ok(self.hand_over(provider, question, may).then_some(asked))
     }
 
     fn hand_over(
@@ -236,10 +244,8 @@ impl Providers {
     /// Takes the question that `provider` answers; `None` when it is not open, or was not asked of it.
     pub(super) fn take(&self, request: TransferId, provider: &AgencyId) -> Option<oneshot::Sender<Answered>> {
         let mut waiting = self.waiting.lock();
-        if waiting.get(&request)?.provider != *provider {
-            return None;
-        }
-        waiting.remove(&request).map(|waiting| waiting.reply)
+        let waiting = waiting.get_mut(&request)?;
+        if waiting.provider == *provider { waiting.reply.take() } else { None }
     }
 }
 
@@ -279,7 +285,7 @@ mod tests {
         let providers = Arc::new(Providers::default());
         let mut tax = providers.open(system("tax"), agency("tax"), Vec::new());
         let mut identity = providers.open(system("identity"), agency("identity"), Vec::new());
-        let asked = providers.ask(&agency("tax"), question(1), anybody);
+        let asked = providers.ask(&agency("tax"), question(1), anybody).unwrap();
         assert!(asked.is_some());
         assert!(tax.questions.try_recv().is_ok());
         assert!(identity.questions.try_recv().is_err());
@@ -290,7 +296,7 @@ mod tests {
         let providers = Arc::new(Providers::default());
         drop(providers.open(system("tax"), agency("tax"), Vec::new()));
         let _other = providers.open(system("tax"), agency("tax"), vec![RecordTypeId::new("tax/residency").unwrap()]);
-        assert!(providers.ask(&agency("tax"), question(1), anybody).is_none());
+        assert!(providers.ask(&agency("tax"), question(1), anybody).unwrap().is_none());
         assert!(providers.waiting.lock().is_empty(), "a question that nobody can answer does not wait");
     }
 
@@ -298,9 +304,9 @@ mod tests {
     fn a_system_that_may_no_longer_provide_is_passed_over() {
         let providers = Arc::new(Providers::default());
         let mut tax = providers.open(system("tax"), agency("tax"), Vec::new());
-        assert!(providers.ask(&agency("tax"), question(1), |_, _| false).is_none());
+        assert!(providers.ask(&agency("tax"), question(1), |_, _| false).unwrap().is_none());
         assert!(tax.questions.try_recv().is_err() && providers.waiting.lock().is_empty());
-        let asked = providers.ask(&agency("tax"), question(1), |one, _| *one == system("tax"));
+        let asked = providers.ask(&agency("tax"), question(1), |one, _| *one == system("tax")).unwrap();
         assert!(asked.is_some() && tax.questions.try_recv().is_ok());
     }
 
@@ -313,5 +319,20 @@ mod tests {
         assert!(providers.take(request, &agency("identity")).is_none());
         assert!(providers.take(request, &agency("tax")).is_some());
         assert!(providers.take(request, &agency("tax")).is_none());
+    }
+
+    #[test]
+    fn a_question_that_is_under_way_is_not_asked_again_until_its_answer_is_recorded() {
+        let providers = Arc::new(Providers::default());
+        let mut tax = providers.open(system("tax"), agency("tax"), Vec::new());
+        let asked = providers.ask(&agency("tax"), question(1), anybody).unwrap();
+        let again = || providers.ask(&agency("tax"), question(1), anybody).map(|asked| asked.is_some());
+        assert_eq!(again(), Err(UnderWay));
+        assert!(providers.take(question(1).request, &agency("tax")).is_some());
+        assert_eq!(again(), Err(UnderWay), "its answer is being recorded");
+        drop(asked);
+        assert_eq!(again(), Ok(true));
+        assert!(tax.questions.try_recv().is_ok() && tax.questions.try_recv().is_ok());
+        assert!(tax.questions.try_recv().is_err(), "it was asked twice");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Audience, CallError, Desk, Receipt, Refused, call::Stop, quota::Admitted, sealing::About};
+use super::{Audience, CallError, Desk, Refused, call::Stop, quota::Admitted, sealing::About};
 use crate::{
     catalogue::Catalogue,
     domain::{
@@ -23,7 +23,7 @@ use crate::{
         submission::{CallKey, Peer},
     },
     ledger::{Attribute, Kind},
-    sequencer::{Proposal, Recorded},
+    sequencer::{Committed, Proposal, Recorded},
     store::{Known, Owner, SystemKey},
     vault::ContentHash,
 };
@@ -140,10 +140,7 @@ impl Desk {
     /// Records a refusal; costs the system one of its refusals. Repeats of the call get the same one.
     pub(super) async fn refuse(&self, admitted: &Admitted, trace: Trace, refusal: Refusal) -> CallError {
         match admitted.refusal() {
-            Ok(()) => match self.record_refusal(&trace, &refusal).await {
-                Ok(receipt) => CallError::Refused(Box::new(Refused { refusal: told(refusal), receipt })),
-                Err(error) => error,
-            },
+            Ok(()) => self.record_refusal(&trace, refusal).await.unwrap_or_else(|error| error),
             Err(error) => error,
         }
     }
@@ -162,10 +159,26 @@ impl Desk {
         }
     }
 
-    pub(super) async fn record_refusal(&self, trace: &Trace, refusal: &Refusal) -> Result<Receipt, CallError> {
-        let (sealed, proposal) = self.seal_refusal(trace, refusal).await?;
-        let recorded = self.sequencer.propose(proposal).await?;
-        self.refusal_receipt(recorded, refusal, &sealed).await
+    /// Records a refusal, and gives what the caller is told.
+    pub(super) async fn record_refusal(&self, trace: &Trace, refusal: Refusal) -> Result<CallError, CallError> {
+        let (sealed, proposal) = self.seal_refusal(trace, &refusal).await?;
+        let mut recorded = self.sequencer.propose(proposal).await?;
+        if let Recorded::Repeat(known) = recorded {
+            let stored = self.stored(known.first).await?;
+            let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
+            // The same call raced this one, and its entry says why it was refused.
+            if matches!(stored.routing.kind, Kind::Refusal | Kind::RefusalOfSubmission) {
+                return self.repeated_refusal(&stored).await;
+            }
+            // The call succeeded before, and what stops its repeat now is another outcome: an entry of its own.
+            let system = trace.system.as_ref().map(SystemKey::from);
+            let entries = vec![sealed.entry.clone()];
+            recorded = self.sequencer.propose(Proposal { system, entries, ..Proposal::default() }).await?;
+        }
+        let Recorded::Committed { first, commit } = recorded else {
+            return Err(CallError::Fault("a proposal without a key was a repeat".into()));
+        };
+        self.refused(&commit, first, refusal, &sealed)
     }
 
     /// The entry that records a refusal, not yet committed.
@@ -190,27 +203,15 @@ impl Desk {
     }
 
     /// What the caller gets for a refusal that has been committed.
-    pub(super) async fn refused(&self, recorded: Recorded, refusal: Refusal, sealed: &Sealed) -> CallError {
-        match self.refusal_receipt(recorded, &refusal, sealed).await {
-            Ok(receipt) => CallError::Refused(Box::new(Refused { refusal: told(refusal), receipt })),
-            Err(error) => error,
-        }
-    }
-
-    async fn refusal_receipt(
+    pub(super) fn refused(
         &self,
-        recorded: Recorded,
-        refusal: &Refusal,
+        commit: &Committed,
+        index: u64,
+        refusal: Refusal,
         sealed: &Sealed,
-    ) -> Result<Receipt, CallError> {
-        match recorded {
-            Recorded::Committed { first, commit } => self.opened_receipt(&commit, first, sealed, audience(refusal)),
-            // The same call raced this one; its entry says the same.
-            Recorded::Repeat(known) => match self.stored(known.first).await? {
-                Some(stored) => self.stored_opened_receipt(&stored, audience(refusal)).await,
-                None => Err(CallError::Fault(format!("entry {} is missing", known.first))),
-            },
-        }
+    ) -> Result<CallError, CallError> {
+        let receipt = self.opened_receipt(commit, index, sealed, audience(&refusal))?;
+        Ok(CallError::Refused(Box::new(Refused { refusal: told(refusal), receipt })))
     }
 
     /// Refuses a call that its ingress could not read.

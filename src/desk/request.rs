@@ -9,7 +9,8 @@ use super::{
     call::Stop,
     content,
     decide::transfer_statement,
-    providers::{Answered, NoRecord, Question},
+    evidence::Before,
+    providers::{Answered, NoRecord, Question, UnderWay},
     refuse::Trace,
     sealing::About,
     submit::DECIDE_ATTEMPTS_MAX,
@@ -66,6 +67,8 @@ pub struct ExplicitRequest {
     pub reference: String,
 }
 
+const UNDER_WAY: &str = "the same request is under way; try again";
+
 /// The longest reference of an explicit request, in bytes.
 pub const REFERENCE_BYTES_MAX: usize = 512;
 
@@ -118,11 +121,18 @@ impl Desk {
         trace.context = Some(caller.context.clone());
         let key = authenticate::key(&call.key, now, self.limits.window)?;
         let system = SystemKey::from(&caller.system);
-        let known = self.store.known(system, key).await?;
-        if let Some(known) = known {
+        let answer_key = (SystemKey(0), self.derived_key(system, key), content);
+        let mut open = None;
+        if let Some(known) = self.store.known(system, key).await? {
             Self::check_same(known, content)?;
+            match self.before(known, (answer_key.0, answer_key.1)).await? {
+                Before::Ended(outcome) => return Ok(outcome),
+                Before::Open { request, asked } => open = Some((request, asked)),
+            }
         }
-        trace.key = Some((system, key, content));
+        // A request that was asked is refused as its answer would be recorded: a repeat is refused alike.
+        trace.key = Some(if open.is_some() { answer_key } else { (system, key, content) });
+        trace.request = open.as_ref().map(|(request, _)| *request);
 
         let compiled = address::pull(catalogue, &caller, &call.record_type, &call.purpose, &call.provider, now)?;
         trace.agreement = Some(compiled.agreement.clone());
@@ -134,16 +144,23 @@ impl Desk {
         let latest = now.after(self.limits.request_deadline_max);
         let deadline = call.deadline.map_or(latest, |deadline| deadline.min(latest));
         let late = call.deadline.is_some_and(|deadline| deadline <= now);
-        let answer_key = (SystemKey(0), self.derived_key(system, key), content);
-        let request = trace.id;
+        let request = open.as_ref().map_or(trace.id, |(request, _)| *request);
         let permission = Permission { catalogue, compiled, caller, call, identifiers, request, deadline, answer_key };
-        if let Some(known) = known {
-            return self.repeated_request(permission, known).await;
-        }
-        if late {
-            return Err(address::malformed("/deadline", "minimum").into());
-        }
-        let asked = self.ask(&permission, trace).await?;
+        let asked = match open {
+            Some((_, asked)) => {
+                // The question goes out again, so what is known of the person by now must still allow it.
+                let person = self.person(&permission.identifiers).await?;
+                trace.owner = if person.changes.is_empty() { person.owner } else { trace.owner };
+                person.facts.permit(&permission.compiled.agreement, now)?;
+                asked
+            }
+            None if late => return Err(address::malformed("/deadline", "minimum").into()),
+            None => self.ask(&permission, trace).await?,
+        };
+        // From here on a refusal is the request's outcome, which has an id and a key of its own.
+        trace.id = self.new_id();
+        trace.key = Some(answer_key);
+        trace.request = Some(request);
         self.await_answer(permission, asked).await
     }
 
@@ -190,7 +207,7 @@ impl Desk {
                 }
                 // Two calls with one key race: the other one asks.
                 Ok(Recorded::Repeat(_)) => {
-                    return Err(CallError::Unavailable("the same request is under way; try again".into()).into());
+                    return Err(CallError::Unavailable(UNDER_WAY.into()).into());
                 }
                 Err(SequencerError::Stale) => {}
                 Err(SequencerError::KeyReused) => return Err(RefusalCode::KeyReused.into()),
@@ -222,10 +239,11 @@ impl Desk {
         let left: Duration = permission.deadline.since(self.clock.now());
         let may = |system: &SystemId, agency: &AgencyId| self.may_provide(system, agency);
         // Of a repeat that comes after its deadline nobody is asked: the answer would be of no use.
-        let asked_of = if left.is_zero() { None } else { self.providers.ask(&agreement.source, question, may) };
+        let asked_of = if left.is_zero() { Ok(None) } else { self.providers.ask(&agreement.source, question, may) };
         let answered: Option<Answered> = match asked_of {
-            None => None,
-            Some(mut waiting) => tokio::time::timeout(left, &mut waiting.answer).await.ok().and_then(Result::ok),
+            Err(UnderWay) => return Err(CallError::Unavailable(UNDER_WAY.into()).into()),
+            Ok(None) => None,
+            Ok(Some(mut waiting)) => tokio::time::timeout(left, &mut waiting.answer).await.ok().and_then(Result::ok),
         };
         let answer = match answered {
             Some(answered) => self.record_answer(&permission, answered).await?,
@@ -236,9 +254,7 @@ impl Desk {
 }
 
 fn check_call(agreement: &crate::domain::agreement::Agreement, call: &RequestCall) -> Result<(), Refusal> {
-    if call.traceparent.len() > crate::exchange::submission::TRACEPARENT_BYTES_MAX {
-        return Err(address::malformed("/traceparent", "maxLength"));
-    }
+    address::check_traceparent(&call.traceparent)?;
     let reference = call.explicit_request.as_ref().map_or(0, |said| said.reference.len());
     if reference > REFERENCE_BYTES_MAX {
         return Err(address::malformed("/explicit_request/reference", "maxLength"));

@@ -327,9 +327,12 @@ impl Desk {
             (Recorded::Committed { first, commit }, Pending::Transfers { parts, .. }) => {
                 self.outcome(parts, first, &commit, begun.detail)
             }
-            (Recorded::Repeat(known), Pending::Transfers { .. }) => self.repeated_submission(known).await,
-            (recorded, Pending::Refusal { refusal, sealed }) => Err(self.refused(recorded, refusal, &sealed).await),
+            (Recorded::Committed { first, commit }, Pending::Refusal { refusal, sealed }) => {
+                Err(self.refused(&commit, first, refusal, &sealed).unwrap_or_else(|error| error))
+            }
             (_, Pending::Known(result)) => result,
+            // The same call raced this one, and may have been decided under another catalogue: its outcome is the call's.
+            (Recorded::Repeat(known), _) => self.repeated_submission(known).await,
         })
     }
 

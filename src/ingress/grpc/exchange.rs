@@ -112,7 +112,7 @@ fn answered(outcome: RequestOutcome) -> Result<v1::RequestResponse, Status> {
 fn written(evidence: Evidence) -> v1::Evidence {
     v1::Evidence {
         transfer_id: evidence.id.to_string(),
-        record_type: evidence.record_type.to_string(),
+        record_type: evidence.record_type,
         schema_version: evidence.schema_version,
         payload: evidence.payload.unwrap_or_default(),
         record: Some(write::record(evidence.record)),

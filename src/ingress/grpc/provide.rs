@@ -30,12 +30,13 @@ pub(super) async fn open(
 ) -> Result<impl Stream<Item = Sent> + Send + use<>, Status> {
     let peer = peer::name(request.extensions())?;
     let mut messages = request.into_inner();
-    let first = messages.message().await?.and_then(|first| first.message);
-    let Some(v1::provide_request::Message::Open(opened)) = first else {
-        return Err(Status::invalid_argument("the first message of a Provide stream is `open`"));
+    let opening = match messages.message().await?.and_then(|first| first.message) {
+        Some(v1::provide_request::Message::Open(opened)) => {
+            Some((read::agency(opened.on_behalf_of), opened.record_types))
+        }
+        _ => None,
     };
-    let context = read::agency(opened.on_behalf_of);
-    let registered = desk.provide(peer.peer(), context, &opened.record_types).await;
+    let registered = desk.provide(peer.peer(), opening).await;
     let (caller, link) = registered.map_err(status::of_error)?;
     let (out, sent) = mpsc::channel(OUT_MAX);
     let provider = Provider { desk: Arc::clone(desk), caller: Arc::new(caller), messages, link, out, answers_max };
@@ -68,7 +69,7 @@ impl Provider {
                 Some(question) = self.link.questions.recv(), if reading => {
                     // A catalogue that was published meanwhile may say otherwise.
                     if !self.desk.may_provide(&self.caller.system, self.caller.agency()) {
-                        let status = Status::unavailable("the catalogue has changed: connect again");
+                        let status = status::connect_again("the catalogue has changed: connect again".to_owned());
                         return drop(self.out.send(Err(status)).await);
                     }
                     self.say(v1::provide_response::Message::Question(written(question))).await
@@ -102,7 +103,7 @@ impl Provider {
 fn answer_in(message: v1::ProvideRequest) -> Result<v1::ProvideAnswer, Status> {
     match message.message {
         Some(v1::provide_request::Message::Answer(answer)) => Ok(answer),
-        _ => Err(Status::invalid_argument("after the first message a Provide stream carries answers")),
+        _ => Err(status::malformed("/answer", "required")),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn open(
     let credit = if asked == 0 { limits.credit_max } else { asked.min(limits.credit_max) };
     let terms = drivers::stream::terms(receiver.system.clone(), credit, limits.report_within);
     let port =
-        registry.connect(&receiver.agency, &terms).map_err(|stopping| Status::unavailable(stopping.to_string()))?;
+        registry.connect(&receiver.agency, &terms).map_err(|stopping| status::connect_again(stopping.to_string()))?;
 
     let (ended, end) = oneshot::channel();
     let sending_ends = CancellationToken::new();
@@ -83,13 +83,13 @@ impl Sending {
             batch = self.port.next() => match batch {
                 // A catalogue that was published meanwhile may say otherwise.
                 Some(_) if !self.desk.may_receive(&self.receiver) => {
-                    Some(Status::unavailable("the catalogue has changed: connect again"))
+                    Some(status::connect_again("the catalogue has changed: connect again".to_owned()))
                 }
                 Some(batch) => {
                     let deliveries = self.opened(batch).await;
                     return Some(Ok(said(Written::Deliveries(v1::Deliveries { deliveries }))));
                 }
-                None => Some(Status::unavailable("the hub closes the stream: connect again")),
+                None => Some(status::connect_again("the hub closes the stream: connect again".to_owned())),
             },
             end = end => end.unwrap_or(None),
         };
@@ -136,7 +136,7 @@ async fn read_answers(
         };
         let answer = match message {
             Ok(Some(v1::ReceiveRequest { message: Some(Read::Answer(answer)) })) => answer,
-            Ok(Some(_)) => return Some(Status::invalid_argument("after the first message, only `answer`")),
+            Ok(Some(_)) => return Some(status::malformed("/answer", "required")),
             Ok(None) => return None,
             Err(status) => return Some(status),
         };
@@ -154,12 +154,12 @@ fn understood(answer: &v1::DeliveryAnswer) -> Result<(Vec<TransferId>, Outcome),
         Some(Answer::Rejected(rejected)) => match rejected.reason() {
             Reason::Unprocessable => Outcome::Rejected,
             Reason::TryAgain => Outcome::Failed,
-            Reason::Unspecified => return Err(Status::invalid_argument("/answer/rejected/reason is missing")),
+            Reason::Unspecified => return Err(status::malformed("/answer/rejected/reason", "required")),
         },
-        None => return Err(Status::invalid_argument("/answer is missing")),
+        None => return Err(status::malformed("/answer/answer", "required")),
     };
     let transfers: Result<Vec<TransferId>, _> = answer.transfer_ids.iter().map(|id| id.parse()).collect();
-    let transfers = transfers.map_err(|_| Status::invalid_argument("/answer/transfer_ids: not a transfer's id"))?;
+    let transfers = transfers.map_err(|_| status::malformed("/answer/transfer_ids", "format"))?;
     Ok((transfers, outcome))
 }
 

@@ -12,6 +12,7 @@ use super::write;
 use crate::{
     desk::{CallError, ProofError, Refused},
     domain::refusal::RefusalCode,
+    exchange,
 };
 
 /// The domain of `ErrorInfo.reason`.
@@ -69,11 +70,32 @@ pub(super) fn of_error(error: CallError) -> Status {
     match error {
         CallError::Refused(refused) => of_refused(*refused),
         error => {
+            let reason = match &error {
+                CallError::Exhausted { .. } => "hub.exhausted",
+                CallError::Unavailable(_) => "hub.unavailable",
+                CallError::Past => "call.past",
+                CallError::Unrecordable(_) => "call.unrecordable",
+                CallError::Fault(_) | CallError::Refused(_) => "hub.failed",
+            };
             let busy = of_undecided(&error);
-            let details = if busy.retry_after_ms == 0 { Vec::new() } else { vec![retry_info(busy.retry_after_ms)] };
+            let retry = (busy.retry_after_ms > 0).then(|| retry_info(busy.retry_after_ms));
+            let details = [Some(info(reason)), retry].into_iter().flatten().collect();
             status(Code::from(busy.code.cast_signed()), busy.message, details)
         }
     }
+}
+
+/// A message of a stream that cannot be understood: the stream ends, and no call was made that could be an entry.
+pub(super) fn malformed(pointer: &str, keyword: &'static str) -> Status {
+    let refusal = write::refusal(&exchange::address::malformed(pointer, keyword), None);
+    let code = RefusalCode::CallMalformed;
+    status(of_refusal(code).0, format!("{}: {pointer}", code.text()), details(code, &refusal))
+}
+
+/// The hub ends a stream: the client should connect again, to this hub or another.
+pub(super) fn connect_again(why: String) -> Status {
+    let retry = retry_info(UNAVAILABLE_RETRY.as_millis() as u64); // a second
+    status(Code::Unavailable, why, vec![info("stream.ended"), retry])
 }
 
 /// The outcome, in a stream, of a submission that was not decided.
@@ -104,7 +126,7 @@ pub(super) fn log_fault(error: &CallError) {
 /// Why there is no such proof.
 pub(super) fn of_proof(error: ProofError) -> Status {
     match error {
-        ProofError::OutOfRange(text) => Status::out_of_range(text),
+        ProofError::OutOfRange(text) => status(Code::OutOfRange, text, vec![info("proof.out-of-range")]),
         ProofError::Call(error) => of_error(error),
     }
 }
@@ -145,8 +167,7 @@ pub(super) fn of_answer(why: WithoutRecord, mut answer: v1::RequestResponse) -> 
         evidence.record = None;
         evidence.receipt = evidence.receipt.take().map(write::without_own_words);
     }
-    let info = error_info(reason, HashMap::new());
-    let mut details = vec![any("google.rpc.ErrorInfo", &info), any(ANSWER_TYPE, &answer)];
+    let mut details = vec![info(reason), any(ANSWER_TYPE, &answer)];
     if bytes(&details) > DETAILS_BYTES_MAX {
         let answered = match &mut answer.answer {
             Some(Answer::NoRecord(none)) => none.receipt.as_mut(),
@@ -192,6 +213,11 @@ fn close(receipt: &mut v1::Receipt) {
 
 fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo {
     pb::ErrorInfo { reason: reason.to_owned(), domain: ERROR_DOMAIN.to_owned(), metadata }
+}
+
+/// An `ErrorInfo` that says nothing but why.
+fn info(reason: &str) -> Any {
+    any("google.rpc.ErrorInfo", &error_info(reason, HashMap::new()))
 }
 
 fn details(code: RefusalCode, refusal: &v1::Refusal) -> Vec<Any> {

@@ -1,6 +1,7 @@
 //! What the hub must hold to whoever calls: refusals, consent, agencies kept apart, audit, limits. Each over real mutual
 //! TLS against the whole hub.
 
+mod asked;
 mod audit;
 mod away;
 mod bounds;

@@ -1,0 +1,212 @@
+//! A request that was asked has one outcome, whatever happens while the provider thinks: a withdrawal, a second call, a
+//! requester that goes, a catalogue without its agreement.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
+use waybill::ledger::Attribute;
+use waybill_proto::v1::{
+    self, provide_request::Message as Said, provide_response::Message as Heard, request_response::Answer,
+};
+
+use crate::scene::{Scene, context, refusal_in, said};
+
+const PULL: &str = "benefit-asks-contact";
+
+/// Identity's registry, which answers when the test says so.
+struct Provider {
+    answers: mpsc::Sender<v1::ProvideRequest>,
+    heard: Streaming<v1::ProvideResponse>,
+    record: v1::Submission,
+}
+
+impl Provider {
+    async fn connect(scene: &Scene) -> Self {
+        let (answers, sent) = mpsc::channel(4);
+        let open = Said::Open(v1::ProvideOpen::default());
+        answers.send(v1::ProvideRequest { message: Some(open) }).await.unwrap();
+        let mut exchange = scene.exchange("identity/registry").await;
+        let mut heard = exchange.provide(ReceiverStream::new(sent)).await.unwrap().into_inner();
+        heard.message().await.unwrap().unwrap();
+        Self { answers, heard, record: scene.record(0, "identity/contact") }
+    }
+
+    async fn question(&mut self) -> v1::Question {
+        let heard = tokio::time::timeout(Duration::from_secs(30), self.heard.message()).await.expect("a question");
+        match heard.unwrap().unwrap().message {
+            Some(Heard::Question(question)) => question,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn answer(&mut self, question: &v1::Question) -> v1::AnswerRecorded {
+        let provided = v1::ProvidedRecord {
+            schema_version: self.record.schema_version.clone(),
+            payload: self.record.payload.clone(),
+            record: self.record.record.clone(),
+        };
+        let answer = v1::ProvideAnswer {
+            request_id: question.request_id.clone(),
+            answer: Some(v1::provide_answer::Answer::Record(provided)),
+            context: context(),
+            ..v1::ProvideAnswer::default()
+        };
+        self.answers.send(v1::ProvideRequest { message: Some(Said::Answer(answer)) }).await.unwrap();
+        match self.heard.message().await.unwrap().unwrap().message {
+            Some(Heard::Recorded(recorded)) => recorded,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether no question has come beyond those that were read.
+    fn was_not_asked_again(&mut self) -> bool {
+        use futures_util::FutureExt as _;
+        self.heard.message().now_or_never().is_none()
+    }
+}
+
+type Asked = tokio::task::JoinHandle<Result<v1::RequestResponse, Status>>;
+
+async fn ask(scene: &Scene, request: &v1::RequestRequest) -> Result<v1::RequestResponse, Status> {
+    let request = tonic::Request::new(request.clone());
+    scene.exchange("benefit/claims").await.request(request).await.map(tonic::Response::into_inner)
+}
+
+fn asking(scene: &Arc<Scene>, request: &v1::RequestRequest) -> Asked {
+    let (scene, request) = (Arc::clone(scene), request.clone());
+    tokio::spawn(async move { ask(&scene, &request).await })
+}
+
+fn contact(scene: &Scene) -> v1::RequestRequest {
+    scene.request(0, "identity/contact", "optional-reminders")
+}
+
+/// The index of the refusal's own entry, which says why, of which request.
+async fn refused(scene: &Scene, status: &Status, code: &str, request: &str) -> u64 {
+    let refusal = refusal_in(status);
+    assert_eq!(refusal.code, code);
+    let receipt = refusal.receipt.unwrap();
+    scene.verify(&receipt, None);
+    let entry = scene.entry(receipt.index).await;
+    assert_eq!((entry.kind.as_str(), said(&entry, Attribute::RefusalCode)), ("refusal", format!("\"{code}\"")));
+    assert_eq!(said(&entry, Attribute::RequestId), format!("\"{request}\""));
+    receipt.index
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_that_is_withdrawn_while_the_provider_thinks_ends_the_request_for_good() {
+    let scene = Arc::new(Scene::new().await);
+    let consent = scene.granted(scene.grant(0, PULL)).await.consent_id;
+    let mut identity = Provider::connect(&scene).await;
+    let request = contact(&scene);
+    let asked = asking(&scene, &request);
+    let question = identity.question().await;
+    scene.withdrawn(scene.withdrawal(0, &consent)).await;
+    let recorded = identity.answer(&question).await;
+    assert!(recorded.receipt.is_none() && recorded.refusal.is_none(), "why is not the provider's to know");
+    let status = asked.await.unwrap().unwrap_err();
+    let index = refused(&scene, &status, "consent.withdrawn", &question.request_id).await;
+
+    let size = scene.size();
+    let again = ask(&scene, &request).await.unwrap_err();
+    assert_eq!(
+        refused(&scene, &again, "consent.withdrawn", &question.request_id).await,
+        index,
+        "a repeat gets the same"
+    );
+    let reads = 1; // of the entry, by `refused`
+    assert_eq!(scene.size(), size + reads);
+    assert!(identity.was_not_asked_again());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_asked_again_about_a_person_who_has_withdrawn_since() {
+    let scene = Arc::new(Scene::new().await);
+    let consent = scene.granted(scene.grant(0, PULL)).await.consent_id;
+    let mut identity = Provider::connect(&scene).await;
+    let request = contact(&scene);
+    let asked = asking(&scene, &request);
+    let question = identity.question().await;
+    asked.abort();
+    let _ = asked.await;
+    // The hub notices that the requester has gone, and with it the question.
+    while identity.answer(&question).await.refusal.is_none_or(|refusal| refusal.code != "request.unknown") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    scene.withdrawn(scene.withdrawal(0, &consent)).await;
+    let status = ask(&scene, &request).await.unwrap_err();
+    let index = refused(&scene, &status, "consent.withdrawn", &question.request_id).await;
+    let again = ask(&scene, &request).await.unwrap_err();
+    assert_eq!(refused(&scene, &again, "consent.withdrawn", &question.request_id).await, index);
+    assert!(identity.was_not_asked_again());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_call_of_a_request_that_is_under_way_takes_nothing_from_the_first() {
+    let scene = Arc::new(Scene::new().await);
+    scene.granted(scene.grant(0, PULL)).await;
+    let mut identity = Provider::connect(&scene).await;
+    let request = contact(&scene);
+    let first = asking(&scene, &request);
+    let question = identity.question().await;
+    let second = ask(&scene, &request).await.unwrap_err();
+    assert_eq!(second.code(), Code::Unavailable, "{second:?}");
+    assert!(second.get_details_retry_info().is_some());
+    assert_eq!(second.get_details_error_info().unwrap().reason, "hub.unavailable");
+    assert!(identity.answer(&question).await.receipt.is_some());
+    let answered = first.await.unwrap().unwrap();
+    assert!(matches!(answered.answer, Some(Answer::Evidence(_))));
+    assert!(identity.was_not_asked_again());
+    let again = ask(&scene, &request).await.unwrap();
+    assert_eq!(again.asked.unwrap().index, answered.asked.unwrap().index);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answered_request_is_answered_alike_when_its_agreement_is_gone() {
+    let scene = Arc::new(Scene::new().await);
+    scene.granted(scene.grant(0, PULL)).await;
+    let mut identity = Provider::connect(&scene).await;
+    let request = contact(&scene);
+    let asked = asking(&scene, &request);
+    let question = identity.question().await;
+    identity.answer(&question).await;
+    let evidence = |response: v1::RequestResponse| match response.answer {
+        Some(Answer::Evidence(evidence)) => evidence,
+        other => panic!("{other:?}"),
+    };
+    let first = evidence(asked.await.unwrap().unwrap());
+
+    fs::remove_file(scene.catalogue().join(format!("agreements/{PULL}.toml"))).unwrap();
+    let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
+    assert!(scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap().into_inner().changed);
+    let again = evidence(ask(&scene, &request).await.unwrap());
+    assert_eq!((&again.transfer_id, &again.payload), (&first.transfer_id, &first.payload));
+    assert_eq!((&again.record_type, &again.schema_version), (&first.record_type, &first.schema_version));
+    let anew = v1::RequestRequest { idempotency_key: scene.key(), ..request };
+    assert_eq!(refusal_in(&ask(&scene, &anew).await.unwrap_err()).code, "agreement.missing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_request_whose_agreement_is_gone_is_refused_by_an_entry_of_its_own() {
+    let scene = Arc::new(Scene::new().await);
+    scene.granted(scene.grant(0, PULL)).await;
+    let mut identity = Provider::connect(&scene).await;
+    let request = contact(&scene);
+    let asked = asking(&scene, &request);
+    let question = identity.question().await;
+    asked.abort();
+    let _ = asked.await;
+    while identity.answer(&question).await.refusal.is_none_or(|refusal| refusal.code != "request.unknown") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    fs::remove_file(scene.catalogue().join(format!("agreements/{PULL}.toml"))).unwrap();
+    let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
+    scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap();
+    let status = ask(&scene, &request).await.unwrap_err();
+    let index = refused(&scene, &status, "agreement.missing", &question.request_id).await;
+    let again = ask(&scene, &request).await.unwrap_err();
+    assert_eq!(refused(&scene, &again, "agreement.missing", &question.request_id).await, index);
+}
