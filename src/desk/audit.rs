@@ -85,6 +85,11 @@ pub struct SearchOutcome {
     pub read: Receipt,
 }
 
+/// The token of the page that begins after the entry at `index`.
+pub fn page_after(index: u64) -> String {
+    index.to_string()
+}
+
 /// A reader who may read, and how far.
 struct Reader {
     caller: Caller,
@@ -137,8 +142,7 @@ impl Desk {
         self.begin_read(&reader, trace, &call.key, content).await?;
         let limit = match call.page_size as usize {
             0 => PAGE_DEFAULT,
-            size if size <= self.limits.search_page_max => size,
-            _ => return Err(malformed("/page_size", "maximum").into()),
+            size => size.min(self.limits.search_page_max),
         };
         let before = match call.page_token.as_str() {
             "" => None,
@@ -161,7 +165,7 @@ impl Desk {
         };
         let indices = self.search_about(&owners, query).await?;
         let next_page = match indices.last() {
-            Some(last) if indices.len() == limit => last.to_string(),
+            Some(last) if indices.len() == limit => page_after(*last),
             _ => String::new(),
         };
         let mut entries = Vec::with_capacity(indices.len());

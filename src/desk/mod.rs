@@ -54,7 +54,7 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 
 pub use answer::AnswerOutcome;
-pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX};
+pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX, page_after};
 pub use call::{CallError, Refused};
 pub use consent::{GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
 pub use consents::{ConsentState, ConsentView};

@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 pub const SCHEME_BYTES_MAX: usize = 64;
 /// The longest value of an identifier, in bytes.
 pub const IDENTIFIER_BYTES_MAX: usize = 256;
+/// The most identifiers of one person that a call names.
+pub const IDENTIFIERS_MAX: usize = 16;
 
 /// A (scheme, value) pair that points to a subject: national number, tax number, eIDAS identifier, case number.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     authenticate::{Authenticated, Caller},
-    submission::{Submission, TRACEPARENT_BYTES_MAX},
+    submission::{ONLY_RECIPIENTS_MAX, Submission, is_traceparent},
 };
 use crate::{
     catalogue::{Catalogue, CompiledAgreement, RecordType, RecordVersion},
@@ -115,10 +115,19 @@ fn context_suffices(agreement: &Agreement, caller: &Caller) -> bool {
 
 fn check_identity(submission: &Submission) -> Result<(), Refusal> {
     check_record_id(&submission.record)?;
-    if submission.traceparent.len() > TRACEPARENT_BYTES_MAX {
-        return Err(malformed("/traceparent", "maxLength"));
+    if submission.only.len() > ONLY_RECIPIENTS_MAX {
+        return Err(malformed("/only_recipients", "maxItems"));
     }
-    Ok(())
+    check_traceparent(&submission.traceparent)
+}
+
+/// Whether a trace context, if there is one, is well-formed.
+pub fn check_traceparent(traceparent: &str) -> Result<(), Refusal> {
+    if traceparent.is_empty() || is_traceparent(traceparent) {
+        Ok(())
+    } else {
+        Err(malformed("/traceparent", "pattern"))
+    }
 }
 
 /// Whether the source's record id is within its bounds.

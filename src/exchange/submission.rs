@@ -6,8 +6,21 @@ use bytes::Bytes;
 
 use crate::domain::{agency::SystemId, context::Context, idempotency::IdempotencyKey, record::RecordIdentity};
 
-/// The longest W3C `traceparent`, in bytes (Trace Context §3.2: version 00 has 55).
-pub const TRACEPARENT_BYTES_MAX: usize = 128;
+/// The most recipients that a submission names.
+pub const ONLY_RECIPIENTS_MAX: usize = 1_000;
+/// Length of a W3C `traceparent`, in bytes.
+pub const TRACEPARENT_BYTES: usize = 55;
+
+/// Whether `text` is a W3C `traceparent` (Trace Context §3.2.2): version, trace id, parent id and flags in lower-case hex,
+/// joined by `-`; no version `ff`, no id of zeros only. Of a later version nothing may follow: what the recipient gets beside
+/// the agreed fields holds nothing but ids.
+pub fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let hex = |part: &str, length| part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let id = |part: &str, length| hex(part, length) && part.bytes().any(|b| b != b'0');
+    let [version, trace, parent, flags] = parts[..] else { return false };
+    hex(version, 2) && version != "ff" && id(trace, 32) && id(parent, 16) && hex(flags, 2)
+}
 
 /// A call's caller: how the ingress knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

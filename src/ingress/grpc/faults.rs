@@ -9,7 +9,7 @@ use crate::{
         context::Authority,
         record::{Change, RecordAuthority},
         refusal::{Refusal, RefusalCode, Violation},
-        subject::{Identifier, InvalidIdentifier},
+        subject::{IDENTIFIERS_MAX, Identifier, InvalidIdentifier},
         time::Moment,
     },
 };
@@ -65,6 +65,10 @@ impl Faults {
     }
 
     pub(super) fn subject(&mut self, subject: &[v1::Identifier]) -> Vec<Identifier> {
+        if subject.len() > IDENTIFIERS_MAX {
+            self.add("/subject", "maxItems");
+            return Vec::new();
+        }
         let mut identifiers = Vec::with_capacity(subject.len());
         for (place, one) in subject.iter().enumerate() {
             match Identifier::new(&one.scheme, &one.value) {

@@ -2,21 +2,29 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 use waybill_proto::v1::{self, ledger_service_server::LedgerService};
 
 use super::{peer, read, status, write};
 use crate::{
-    desk::{Desk, EntryView},
+    desk::{Desk, EntryView, SearchOutcome, page_after},
     domain::transfer::DeliveryState,
     ledger::{Attribute, Kind, VerifierKey},
 };
+
+/// What a field with a message or text takes beside it: a tag, and a length of up to five bytes.
+const FIELD_BYTES: usize = 6;
+/// The longest token of a page: an index.
+const TOKEN_BYTES: usize = 20;
 
 /// The service.
 #[derive(Debug)]
 pub(super) struct Ledger {
     pub desk: Arc<Desk>,
     pub verifier: VerifierKey,
+    /// What a page of a search may take.
+    pub message_bytes_max: usize,
 }
 
 #[tonic::async_trait]
@@ -77,13 +85,25 @@ impl LedgerService for Ledger {
             Ok((call, context)) => self.desk.search(peer.peer(), call, context).await,
             Err(malformed) => Err(self.desk.refuse_malformed(peer.peer(), Kind::Refusal, malformed).await),
         };
-        let found = found.map_err(status::of_error)?;
-        Ok(Response::new(v1::SearchResponse {
-            entries: found.entries.into_iter().map(view).collect(),
-            next_page_token: found.next_page,
-            read: Some(write::receipt(found.read)),
-        }))
+        Ok(Response::new(page(found.map_err(status::of_error)?, self.message_bytes_max)))
     }
+}
+
+/// A page of entries in a message of at most so many bytes: what does not fit is on the next page. One always goes.
+fn page(found: SearchOutcome, bytes_max: usize) -> v1::SearchResponse {
+    let read = write::receipt(found.read);
+    let mut bytes = FIELD_BYTES + TOKEN_BYTES + FIELD_BYTES + read.encoded_len();
+    let (mut entries, mut next_page) = (Vec::with_capacity(found.entries.len()), found.next_page);
+    for entry in found.entries {
+        let view = view(entry);
+        bytes += FIELD_BYTES + view.encoded_len();
+        if bytes > bytes_max && !entries.is_empty() {
+            next_page = entries.last().map(|last: &v1::EntryView| page_after(last.index)).unwrap_or_default();
+            break;
+        }
+        entries.push(view);
+    }
+    v1::SearchResponse { entries, next_page_token: next_page, read: Some(read) }
 }
 
 fn view(entry: EntryView) -> v1::EntryView {

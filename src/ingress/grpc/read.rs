@@ -17,7 +17,7 @@ use crate::{
         refusal::{Refusal, RefusalCode},
         subject::Identifier,
     },
-    exchange::submission::{CallContext, ContextRest, Submission, TRACEPARENT_BYTES_MAX},
+    exchange::submission::{CallContext, ContextRest, Submission, is_traceparent},
 };
 
 fn context(checked: CheckedContext, context: Option<v1::Context>) -> CallContext {
@@ -50,10 +50,10 @@ fn malformed(key: &str, message: &impl Message, refusal: Refusal) -> Malformed {
     Malformed { key: key.to_owned().into(), content: message.encode_to_vec().into(), refusal }
 }
 
-/// The W3C trace context among a call's metadata; one that is too long is no trace context.
+/// The W3C trace context among a call's metadata; one that is malformed is passed over, as Trace Context §4.3 has it.
 pub(super) fn traceparent(metadata: &MetadataMap) -> String {
     let found = metadata.get("traceparent").and_then(|value| value.to_str().ok());
-    found.filter(|text| text.len() <= TRACEPARENT_BYTES_MAX).unwrap_or_default().to_owned()
+    found.filter(|text| is_traceparent(text)).unwrap_or_default().to_owned()
 }
 
 fn or(text: String, other: &str) -> String {

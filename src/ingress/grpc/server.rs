@@ -99,7 +99,8 @@ impl GrpcServer {
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);
         let operator = OperatorServiceServer::new(Operator { desk: Arc::clone(&desk), load });
         let operator = operator.max_decoding_message_size(bytes_max);
-        let ledger = LedgerServiceServer::new(Ledger { desk, verifier }).max_decoding_message_size(bytes_max);
+        let ledger = LedgerServiceServer::new(Ledger { desk, verifier, message_bytes_max: bytes_max });
+        let ledger = ledger.max_decoding_message_size(bytes_max);
         let health = tonic_health::server::HealthService::from_health_reporter(reporter);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)

@@ -64,6 +64,32 @@ async fn a_message_may_be_as_large_as_its_limit_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_search_is_no_larger_than_a_message_and_goes_on_where_it_ends() {
+    const MAX: usize = 65_536;
+    let scene = Scene::with_limits(Limits { grpc_message_bytes_max: MAX, ..Limits::default() }).await;
+    for citizen in 0..40 {
+        scene.push(scene.record(citizen, "identity/address")).await.unwrap();
+    }
+    let all: Vec<u64> = (0..scene.size()).rev().collect();
+    let mut ledger = scene.ledger("hub/dpo").await;
+    let (mut found, mut pages, mut page_token, mut largest) = (Vec::new(), 0, String::new(), 0);
+    loop {
+        let (idempotency_key, context) = (scene.key(), crate::scene::context());
+        let search = v1::SearchRequest { idempotency_key, context, page_size: 500, page_token, ..Default::default() };
+        let page = ledger.search(search).await.unwrap().into_inner();
+        largest = largest.max(page.encoded_len());
+        assert!(page.encoded_len() <= MAX, "{}", page.encoded_len());
+        found.extend(page.entries.iter().map(|entry| entry.index));
+        (pages, page_token) = (pages + 1, page.next_page_token);
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert!(pages > 1 && largest > MAX * 3 / 4, "{pages} pages, the largest of {largest} bytes");
+    assert_eq!(found, all, "nothing is left out, nothing comes twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_faults_are_told_than_the_limit_says() {
     for (max, told) in [(4, 4), (5, 5), (6, 5)] {
         let scene = Scene::with_limits(Limits { violations_max: max, ..Limits::default() }).await;

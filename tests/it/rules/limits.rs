@@ -7,7 +7,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic_types::StatusExt as _;
-use waybill::{config::Limits, domain::time::Clock as _};
+use waybill::{
+    config::Limits,
+    domain::{subject::IDENTIFIERS_MAX, time::Clock as _},
+    exchange::submission::ONLY_RECIPIENTS_MAX,
+};
 use waybill_proto::v1;
 
 use super::calls::{Call, Failed, Recipient};
@@ -68,13 +72,11 @@ async fn a_call_s_texts_may_be_as_long_as_their_limits_say() {
         address(&scene, |one| change(one.context.as_mut().unwrap(), said(length)))
     };
     let record_id = |length| address(&scene, |one| one.record.as_mut().unwrap().record_id = said(length));
-    let traceparent = |length| address(&scene, |one| one.traceparent = said(length));
-    let texts: [(&dyn Fn(usize) -> Call, usize, &str); 5] = [
+    let texts: [(&dyn Fn(usize) -> Call, usize, &str); 4] = [
         (&|length| with(|of, text| of.actor = text, length), 512, "maxLength /context/actor"),
         (&|length| with(|of, text| of.case_reference = text, length), 512, "maxLength /context/case_reference"),
         (&|length| with(|of, text| of.reason = text, length), 512, "maxLength /context/reason"),
         (&record_id, 256, "maxLength /record/record_id"),
-        (&traceparent, 128, "maxLength /traceparent"),
     ];
     for (call, max, beyond) in texts {
         assert_eq!(met(&scene, IDENTITY, call(max)).await, "", "{beyond}");
@@ -97,12 +99,92 @@ async fn a_call_s_texts_may_be_as_long_as_their_limits_say() {
     };
     assert_eq!(met(&scene, "benefit/portal", evidence(1_000)).await, "");
     assert_eq!(met(&scene, "benefit/portal", evidence(1_001)).await, "call.malformed maxLength /evidence/content");
-    let page = |page_size| {
+    for page_size in [6, 7, 8] {
         let (idempotency_key, context) = (scene.key(), context());
-        Call::Search(v1::SearchRequest { idempotency_key, context, page_size, ..v1::SearchRequest::default() })
+        let search = v1::SearchRequest { idempotency_key, context, page_size, ..v1::SearchRequest::default() };
+        let page = scene.ledger(DPO).await.search(search).await.unwrap().into_inner();
+        assert_eq!(page.entries.len(), 7.min(page_size as usize), "what is only wished for is cut");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_names_no_more_than_the_formats_say() {
+    let scene = Scene::new().await;
+    let identifiers = |count: usize| {
+        let known = scene.subject(0);
+        let more =
+            (known.len()..count).map(|nth| v1::Identifier { scheme: "case-number".into(), value: format!("{nth}") });
+        known.iter().cloned().chain(more).collect::<Vec<_>>()
     };
-    assert_eq!(met(&scene, DPO, page(7)).await, "");
-    assert_eq!(met(&scene, DPO, page(8)).await, "call.malformed maximum /page_size");
+    let (key, said) = (|| scene.key(), context);
+    let calls: [(&str, &dyn Fn(usize) -> Call); 6] = [
+        (CLAIMS, &|count| {
+            let request = scene.request(0, "tax/income-statement", "income-assessment");
+            Call::Request(v1::RequestRequest { subject: identifiers(count), ..request })
+        }),
+        ("benefit/portal", &|count| {
+            let grant = scene.grant(0, "identity-contact-to-benefit");
+            Call::Grant(v1::GrantRequest { subject: identifiers(count), ..grant })
+        }),
+        ("benefit/portal", &|count| {
+            let withdraw = scene.withdrawal(0, &uuid::Uuid::now_v7().to_string());
+            Call::Withdraw(v1::WithdrawRequest { subject: identifiers(count), ..withdraw })
+        }),
+        ("benefit/portal", &|count| {
+            Call::ListConsents(v1::ListRequest { subject: identifiers(count), context: said() })
+        }),
+        (DPO, &|count| {
+            let (idempotency_key, context) = (key(), said());
+            Call::Search(v1::SearchRequest {
+                idempotency_key,
+                context,
+                subject: identifiers(count),
+                ..Default::default()
+            })
+        }),
+        ("hub/dpo", &|count| {
+            let (idempotency_key, context) = (key(), said());
+            Call::Search(v1::SearchRequest {
+                idempotency_key,
+                context,
+                subject: identifiers(count),
+                ..Default::default()
+            })
+        }),
+    ];
+    for (system, call) in calls {
+        let within = met(&scene, system, call(IDENTIFIERS_MAX)).await;
+        assert!(!within.contains("maxItems"), "{system}: {within}");
+        assert_eq!(
+            met(&scene, system, call(IDENTIFIERS_MAX + 1)).await,
+            "call.malformed maxItems /subject",
+            "{system}"
+        );
+    }
+
+    let named = |count: usize| {
+        let names = std::iter::once("tax".to_owned()).chain((1..count).map(|nth| format!("agency-{nth}")));
+        address(&scene, |one| one.only_recipients = names.collect())
+    };
+    assert_eq!(met(&scene, IDENTITY, named(ONLY_RECIPIENTS_MAX)).await, "");
+    let beyond = met(&scene, IDENTITY, named(ONLY_RECIPIENTS_MAX + 1)).await;
+    assert_eq!(beyond, "call.malformed maxItems /only_recipients");
+
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = |text: &str| address(&scene, |one| one.traceparent = text.to_owned());
+    for good in ["", trace, &trace.replace("00-0", "01-0")] {
+        assert_eq!(met(&scene, IDENTITY, traced(good)).await, "", "{good}");
+    }
+    let zeros = |part: &str| trace.replace(part, &"0".repeat(part.len()));
+    let (no_trace, no_parent) = (zeros("0af7651916cd43dd8448eb211c80319c"), zeros("b7ad6b7169203331"));
+    let upper = trace.to_uppercase();
+    for bad in [&trace[1..], &format!("{trace}0"), &format!("{trace}-ab"), &no_trace, &no_parent, &upper] {
+        assert_eq!(met(&scene, IDENTITY, traced(bad)).await, "call.malformed pattern /traceparent", "{bad}");
+    }
+    assert_eq!(
+        met(&scene, IDENTITY, traced(&trace.replace("00-0", "ff-0"))).await,
+        "call.malformed pattern /traceparent"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use crate::{
         subject::{IDENTIFIER_BYTES_MAX, SCHEME_BYTES_MAX},
         time::Moment,
     },
-    exchange::submission::{CallKey, Submission, TRACEPARENT_BYTES_MAX},
+    exchange::submission::{CallKey, Submission, TRACEPARENT_BYTES},
 };
 
 const TRANSFER: &str = "01919d5f-2b6e-7cc0-98c3-0e1f2a3b4c5d";
@@ -94,9 +94,11 @@ fn its_own_traceparent_comes_before_that_of_the_call() {
     assert_eq!(read(|message| message.traceparent = "own".into()).unwrap().traceparent, "own");
     let mut metadata = MetadataMap::new();
     assert_eq!(read::traceparent(&metadata), "");
-    for (length, kept) in [(TRACEPARENT_BYTES_MAX, TRACEPARENT_BYTES_MAX), (TRACEPARENT_BYTES_MAX + 1, 0)] {
-        metadata.insert("traceparent", "0".repeat(length).parse().unwrap());
-        assert_eq!(read::traceparent(&metadata).len(), kept);
+    let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert_eq!(good.len(), TRACEPARENT_BYTES);
+    for (text, kept) in [(good, good), (&good[1..], ""), (&format!("{good}0"), ""), ("words", "")] {
+        metadata.insert("traceparent", text.parse().unwrap());
+        assert_eq!(read::traceparent(&metadata), kept);
     }
 }
 
