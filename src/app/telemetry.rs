@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat, Metrics};
 
-/// Starts logging to stderr, once in a process; a second call changes nothing.
+/// Starts logging to stderr, panics too, once in a process; a second call changes nothing.
 pub fn start_logging(log: &Log) {
     let filter = EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
@@ -20,10 +20,11 @@ pub fn start_logging(log: &Log) {
     if started.is_err() {
         tracing::debug!("logging had been started before");
     }
+    log_panics();
 }
 
 /// From now on a panic says in the log where it happened, and nothing else: its own text may quote what was being read.
-pub(super) fn log_panics() {
+fn log_panics() {
     std::panic::set_hook(Box::new(|panic: &PanicHookInfo<'_>| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current();
@@ -50,7 +51,6 @@ mod tests {
     fn a_panic_says_where_it_was_and_not_what_it_says() {
         if std::env::var_os(PANICS).is_some() {
             start_logging(&Log::default());
-            log_panics();
             let panicked = std::thread::spawn(|| panic!("the name of {}", "a person")).join();
             return assert!(panicked.is_err());
         }

@@ -118,6 +118,9 @@ impl Cli {
 impl Command {
     async fn run(self, out: &mut Out) -> Result<Exit, Failure> {
         match self {
+            Self::Demo(_) if out.is_json() => Err(Failure::Usage(
+                "the demo tells people a story: it has no --json, and its exit status is for machines".into(),
+            )),
             Self::Demo(args) => {
                 Box::pin(demo::run(args)).await.map_err(|error| Failure::chain(&error))?;
                 Ok(Exit::Ok)

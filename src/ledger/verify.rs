@@ -1,6 +1,6 @@
 //! Verification of a whole ledger: every entry, every stored tile, the checkpoint. Says where the first fault is.
 //! Not of a single receipt: that is `receipt.rs`.
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Origin};
 use super::entry::{Entry, EntryError};
 use super::hash::{Hash, leaf_hash};
 use super::tile::{TILE_WIDTH, TileId};
@@ -12,6 +12,8 @@ pub const PROGRESS_STEP: u64 = 4096;
 /// What was found. The ledger is sound if there is no fault.
 #[derive(Debug)]
 pub struct LedgerReport {
+    /// Whose ledger its checkpoint says it is.
+    pub origin: Origin,
     /// How many entries were read and found good.
     pub size: u64,
     /// The root over them.
@@ -103,7 +105,7 @@ where
 {
     let mut edge = Edge::new();
     let fault = read_all(entries, tiles, checkpoint, &mut edge, &mut progress).err();
-    LedgerReport { size: edge.size(), root: edge.root(), fault }
+    LedgerReport { origin: checkpoint.origin.clone(), size: edge.size(), root: edge.root(), fault }
 }
 
 fn read_all<B: AsRef<[u8]>, E: std::fmt::Display>(

@@ -60,6 +60,7 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<()> {
 /// Starts the hub, tells the story, and stops the hub.
 async fn tell(args: &DemoArgs, place: Place, teller: Teller) -> anyhow::Result<()> {
     teller.say(&format!("A hub starts on {} with its data in {}", place.address, place.folder.display()));
+    app::start_logging(&place.config.log);
     let hub = app::Hub::start(place.config.clone(), app::Surroundings::default()).await?;
     let people = Population::generate(args.seed, args.citizens as usize);
     let told = play(args, place, people, teller).await;

@@ -124,11 +124,18 @@ fn folder(path: &Path, keys: &[VerifierKey], out: &mut Out) -> Result<Exit, Fail
 }
 
 fn judge(path: &Path, report: &LedgerReport, out: &mut Out) -> Result<Exit, Failure> {
-    let LedgerReport { size, root, fault } = report;
+    let LedgerReport { origin, size, root, fault } = report;
+    if let Some(environment) = origin.environment() {
+        out.say(&format!("environment: {environment}"))?;
+    }
     out.show(
         || {
-            let fault = fault.as_ref().map(ToString::to_string);
-            json!({ "verified": fault.is_none(), "size": size, "root": root.to_string(), "fault": fault })
+            let (fault, verified) = (fault.as_ref().map(ToString::to_string), fault.is_none());
+            let (of, environment) = (origin.as_str(), origin.environment());
+            let root = root.to_string();
+            json!({
+                "verified": verified, "origin": of, "environment": environment, "size": size, "root": root, "fault": fault,
+            })
         },
         || match fault {
             None => format!("verified: {} entries of {}\n  root: {root}", size, path.display()),
@@ -189,7 +196,8 @@ mod tests {
 
     #[test]
     fn a_folder_with_a_fault_does_not_pass() {
-        let report = |fault| LedgerReport { size: 3, root: Hash::EMPTY_ROOT, fault };
+        let origin = || "hub.example/test/north".parse().unwrap();
+        let report = |fault| LedgerReport { origin: origin(), size: 3, root: Hash::EMPTY_ROOT, fault };
         let mut out = Out::to(true, Box::new(std::io::sink()));
         assert_eq!(judge(Path::new("data"), &report(None), &mut out).unwrap(), Exit::Ok);
         let fault = Some(Fault::Time { index: 3 });

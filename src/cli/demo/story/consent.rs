@@ -42,6 +42,10 @@ pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()
     teller.fact("she withdraws; the hub answers at once");
     teller.detail(&format!("cancelled before anybody received it: {} transfer", withdrawn.cancelled.len()));
     teller.detail(&format!("had already left, and is named: {}", withdrawn.may_have_been_received.len()));
+    for left in &withdrawn.may_have_been_received {
+        let v1::Reached { record_type, recipient, ledger_index, .. } = left;
+        teller.detail(&format!("  {record_type} to {recipient}, entry {ledger_index}"));
+    }
 
     let status = ask_contact(stage).await.expect_err("a request without consent cannot succeed");
     let refused = proof::refusal(&status)?;
