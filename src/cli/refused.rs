@@ -155,12 +155,18 @@ impl From<Status> for Failure {
                 let receipt = refusal.and_then(|refusal| refusal.receipt);
                 Self::Busy(Box::new(Busy { message: message_of(&status), retry_after, receipt, repeat_with: None }))
             }
+            // Not the business's no: the hub failed, or was asked for what there is not.
+            code @ (Code::Internal | Code::OutOfRange) => fault(code, &status),
             code => match refusal.map(Refused::from).or_else(|| from_error_info(&status)) {
                 Some(refused) => Self::Refused(Box::new(refused)),
-                None => Self::Fault(format!("the hub answered {code:?}: {}", message_of(&status))),
+                None => fault(code, &status),
             },
         }
     }
+}
+
+fn fault(code: Code, status: &Status) -> Failure {
+    Failure::Fault(format!("the hub answered {code:?}: {}", message_of(status)))
 }
 
 fn refusal_of(status: &Status) -> Option<v1::Refusal> {
@@ -265,6 +271,15 @@ mod tests {
     #[test]
     fn what_has_no_reason_is_a_fault() {
         assert_eq!(Failure::from(Status::internal("oops")).exit(), Exit::Fault);
+        for (code, reason) in [(Code::Internal, "hub.failed"), (Code::OutOfRange, "proof.out-of-range")] {
+            let details =
+                tonic_types::ErrorDetails::with_error_info(reason, "waybill", std::collections::HashMap::new());
+            assert_eq!(
+                Failure::from(Status::with_error_details(code, "oops", details)).exit(),
+                Exit::Fault,
+                "{reason}"
+            );
+        }
         let torn = Status::with_details(Code::InvalidArgument, "x", vec![0xff, 0xff].into());
         assert_eq!(Failure::from(torn).exit(), Exit::Fault);
     }

@@ -2,8 +2,8 @@
 //! agreed, when the recipient has answered on `waybill.acks.<agency>`. What is delivered is not decided here.
 //!
 //! Handing a delivery to the library is its release: the relay is asked just before. The library keeps the order of each
-//! key (an idempotent producer, at most five requests in flight) and never gives up by itself, so brokers that are away for
-//! long cost no attempt. When it can no longer keep the order, or the topic cannot be written to, the link is dropped, the
+//! key (an idempotent producer, at most five requests in flight) and never gives up by itself, so brokers that are away cost
+//! an attempt only as often as `kafka_answer_s_max` passes (a day by default). When it can no longer keep the order, or the topic cannot be written to, the link is dropped, the
 //! producer made anew, and what was not reported is handed over again.
 //!
 //! | question | file |

@@ -35,10 +35,15 @@ const REST: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_secs(5);
 /// Records of a partition that wait for its task before the library fetches no more, in windows; it fetches on from one.
 const QUEUED_WINDOWS: usize = 4;
+/// It fetches on, too, only when no more than this part of the bytes that may wait do.
+const RESUME_PART: usize = 4;
 /// How long a revoked partition may take to tell what was decided.
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 /// How long the brokers may take to answer.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// The system that an inbound topic is bound to, and how much of a receipt its outcomes carry.
+type Binding = (SystemId, ReceiptDetail);
 
 /// A topic and one of its partitions.
 pub(super) type Place = (String, i32);
@@ -72,8 +77,35 @@ pub(super) enum State {
 pub(super) struct Running {
     pub incoming: mpsc::UnboundedSender<Incoming>,
     pub progress: Arc<Progress>,
+    /// Whose word its records are, as long as it runs.
+    bound: Binding,
     stop: CancellationToken,
     task: JoinHandle<Result<(), Failed>>,
+}
+
+/// What of a partition waits for its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Queued {
+    records: usize,
+    bytes: usize,
+}
+
+impl Progress {
+    fn queued(&self) -> Queued {
+        Queued { records: self.queued.load(Ordering::Relaxed), bytes: self.queued_bytes.load(Ordering::Relaxed) }
+    }
+}
+
+impl Queued {
+    /// Whether the library is to fetch no more.
+    const fn is_full(self, window: usize, bytes_max: usize) -> bool {
+        self.records >= QUEUED_WINDOWS * window || self.bytes >= bytes_max
+    }
+
+    /// Whether it may fetch on.
+    const fn has_room(self, window: usize, bytes_max: usize) -> bool {
+        self.records <= window && self.bytes <= bytes_max / RESUME_PART
+    }
 }
 
 /// Where a partition begins.
@@ -173,7 +205,7 @@ impl Context {
 
     fn release(&self, slot: Slot) -> u64 {
         let Slot { state, told, .. } = slot;
-        let State::Running(Running { incoming, progress, stop, task }) = state else { return told };
+        let State::Running(Running { incoming, progress, stop, task, .. }) = state else { return told };
         drop(incoming);
         stop.cancel();
         // Timers are made inside the runtime: this thread is none of its own.
@@ -223,7 +255,8 @@ impl Context {
     /// Starts the partition's task; `None` when the catalogue binds the topic to nobody.
     fn begin(&self, place: &Place, beginning: Beginning) -> Option<Running> {
         let topic = Topic::parse(&place.0)?;
-        let (system, detail) = binding(&self.shared.desk.catalogue(), &topic)?;
+        let bound = binding(&self.shared.desk.catalogue(), &topic)?;
+        let (system, detail) = bound.clone();
         let (incoming, records) = mpsc::unbounded_channel();
         let progress = Arc::new(Progress::default());
         progress.told.store(beginning.told, Ordering::Relaxed);
@@ -241,12 +274,12 @@ impl Context {
             stop: stop.clone(),
         };
         let task = self.runtime.spawn(partition::run(parts));
-        Some(Running { incoming, progress, stop, task })
+        Some(Running { incoming, progress, bound, stop, task })
     }
 }
 
 /// The system that the catalogue binds an inbound topic to, and how much of a receipt its outcomes carry.
-fn binding(catalogue: &Catalogue, topic: &Topic) -> Option<(SystemId, ReceiptDetail)> {
+fn binding(catalogue: &Catalogue, topic: &Topic) -> Option<Binding> {
     let kafka = catalogue.agency(&topic.agency)?.kafka.as_ref().filter(|_| topic.kind == TopicKind::In)?;
     let detail = if kafka.receipts { ReceiptDetail::Proof } else { ReceiptDetail::Index };
     Some((kafka.submits.clone()?, detail))
@@ -260,11 +293,15 @@ pub(super) fn inbound(catalogue: &Catalogue) -> Vec<String> {
 
 impl Slot {
     /// Hands on one record. What comes while the partition rests comes again.
-    pub(super) fn take(&mut self, consumer: &Consumer, place: &Place, incoming: Incoming, window: usize) {
+    pub(super) fn take(&mut self, consumer: &Consumer, place: &Place, incoming: Incoming, shared: &Shared) {
         let State::Running(running) = &self.state else { return };
-        let queued = running.progress.queued.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut queued = running.progress.queued();
+        queued.records += 1;
+        queued.bytes += incoming.bytes;
+        running.progress.queued.fetch_add(1, Ordering::Relaxed);
+        running.progress.queued_bytes.fetch_add(incoming.bytes, Ordering::Relaxed);
         let _ = running.incoming.send(incoming); // its task may just have ended: then it begins again, and so does this
-        if queued >= QUEUED_WINDOWS * window {
+        if queued.is_full(shared.window_max, shared.queued_bytes_max) {
             self.pause(consumer, place);
         }
     }
@@ -291,11 +328,17 @@ impl Slot {
     pub(super) fn look_after(&mut self, context: &Context, consumer: &Consumer, place: &Place) {
         match &self.state {
             State::Running(running) => {
-                let (told, queued) =
-                    (running.progress.told.load(Ordering::Relaxed), running.progress.queued.load(Ordering::Relaxed));
+                let (told, queued) = (running.progress.told.load(Ordering::Relaxed), running.progress.queued());
                 let finished = running.task.is_finished();
+                let topic = Topic::parse(&place.0);
+                let bound = topic.and_then(|topic| binding(&context.shared.desk.catalogue(), &topic));
+                if bound.as_ref() != Some(&running.bound) && !running.stop.is_cancelled() {
+                    // What was taken up is decided and told; then it begins again, as the catalogue has it now.
+                    tracing::info!(topic = place.0, partition = place.1, "the catalogue binds the topic anew");
+                    running.stop.cancel();
+                }
                 metrics::gauge!("waybill_kafka_queued", "topic" => place.0.clone(), "partition" => place.1.to_string())
-                    .set(queued as f64);
+                    .set(queued.records as f64);
                 if told > self.told {
                     self.told = told;
                     self.failures = 0;
@@ -306,7 +349,7 @@ impl Slot {
                 if finished {
                     self.pause(consumer, place);
                     self.rest(context, place);
-                } else if queued <= context.shared.window_max {
+                } else if queued.has_room(context.shared.window_max, context.shared.queued_bytes_max) {
                     self.resume(consumer, place);
                 }
             }
@@ -363,4 +406,18 @@ fn only(place: &Place) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     list.add_partition(&place.0, place.1);
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_full_by_records_or_bytes_and_has_room_again_only_by_both() {
+        let (window, bytes_max) = (10, 1000);
+        let full = |records, bytes| Queued { records, bytes }.is_full(window, bytes_max);
+        assert_eq!([full(39, 999), full(40, 0), full(0, 1000)], [false, true, true]);
+        let room = |records, bytes| Queued { records, bytes }.has_room(window, bytes_max);
+        assert_eq!([room(10, 250), room(11, 0), room(0, 251)], [true, false, false]);
+    }
 }

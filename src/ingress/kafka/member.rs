@@ -43,6 +43,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(50);
 
 /// When it is asked again who is in the group, if the brokers did not say.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
+/// What a record that waits takes in memory beside its JSON, about.
+const AROUND_RECORD_BYTES: usize = 1024;
 
 pub(super) struct Member {
     shared: Arc<Shared>,
@@ -183,7 +185,7 @@ impl Member {
                     let Some(incoming) = self.incoming(&catalogue, &message) else { continue };
                     let place = (message.topic().to_owned(), message.partition());
                     if let Some(slot) = consumer.context().partitions.lock().get_mut(&place) {
-                        slot.take(consumer, &place, incoming, self.shared.window_max);
+                        slot.take(consumer, &place, incoming, &self.shared);
                     }
                 }
                 Some(Err(error)) => tracing::warn!(%error, "reading"),
@@ -224,7 +226,8 @@ impl Member {
                 (Err(why), Arrival::Malformed(malformed))
             }
         };
-        Some(Incoming { offset, arrived: Arrived { time, event }, arrival })
+        let bytes = value.len() + AROUND_RECORD_BYTES;
+        Some(Incoming { offset, arrived: Arrived { time, event }, arrival, bytes })
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Incoming {
     pub offset: u64,
     pub arrived: Arrived,
     pub arrival: Arrival,
+    /// What it takes in memory while it waits.
+    pub bytes: usize,
 }
 
 /// What its outcome needs to know of a record.
@@ -62,6 +64,8 @@ pub(super) struct Parts {
 pub(super) struct Progress {
     /// Records that were read and not yet taken up.
     pub queued: AtomicUsize,
+    /// Their bytes.
+    pub queued_bytes: AtomicUsize,
     /// Below this offset everything has been told.
     pub told: AtomicU64,
 }
@@ -176,6 +180,8 @@ impl Reader {
                 count = self.incoming.recv_many(&mut gathered, GATHERED_MAX) => if count == 0 { return },
             }
             self.progress.queued.fetch_sub(gathered.len(), Ordering::Relaxed);
+            let bytes = gathered.iter().map(|record: &Incoming| record.bytes).sum();
+            self.progress.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             let records = gathered.drain(..).map(|record| self.consumable(record)).collect();
             if self.series.consume(records, detail).await.is_err() {
                 return;
@@ -184,7 +190,7 @@ impl Reader {
     }
 
     fn consumable(&mut self, record: Incoming) -> Consumable {
-        let Incoming { offset, arrived, arrival } = record;
+        let Incoming { offset, arrived, arrival, .. } = record;
         let mut untold = self.untold.lock();
         untold.records.insert(offset, arrived);
         untold.next = offset + 1;

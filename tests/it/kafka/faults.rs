@@ -1,12 +1,12 @@
 //! The hub is killed, brokers are stopped, paused and killed, members come and go, all under load: nothing is lost and
 //! nothing happens twice.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use super::{
-    load::{Load, assert_once},
+    load::{Load, assert_once, ledger_size},
     scene::{Event, Read, Scene},
     steps::held::Held,
 };
@@ -135,7 +135,17 @@ async fn of_two_hubs_that_come_at_once_one_sees_the_other_when_it_has_joined() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_with_a_window_of_one_is_paused_and_resumed_and_loses_nothing() {
-    let scene = Scene::with(1, "[limits]\nkafka_window_max = 1\n").await;
+    loses_nothing("kafka_window_max = 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_with_few_bytes_is_paused_and_resumed_and_loses_nothing() {
+    // Of each partition some 30 records.
+    loses_nothing("kafka_queued_bytes_max = 65536").await;
+}
+
+async fn loses_nothing(limit: &str) {
+    let scene = Scene::with(1, &format!("[limits]\n{limit}\n")).await;
     let producer = scene.producer();
     for number in 0..EVENTS {
         let record = scene.people.citizen(number).unwrap().moved_record(1);
@@ -153,5 +163,36 @@ async fn a_partition_with_a_window_of_one_is_paused_and_resumed_and_loses_nothin
     let mut events: Vec<usize> = told.iter().map(|(_, event)| *event).collect();
     events.sort_unstable();
     assert_eq!(events, (0..EVENTS).collect::<Vec<_>>(), "each has one outcome");
+    assert!(hub.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_the_catalogue_binds_anew_is_another_systems_word_from_then_on() {
+    let scene = Scene::new().await;
+    let hub = scene.start();
+    let producer = scene.producer();
+    let mut sent = 0;
+    let mut outcome = async || {
+        let (record, id) = (scene.people.citizen(sent).unwrap().moved_record(1), format!("event {sent}"));
+        Event::of(&record, &id).send(&producer, "waybill.in.identity").await;
+        sent += 1;
+        let told = scene.read_some("waybill.outcomes.identity", sent).await;
+        let told = told.into_iter().find(|one| one.header("ce_eventid") == id).unwrap();
+        told.header("ce_outcome").to_owned()
+    };
+    assert_eq!(outcome().await, "recorded");
+
+    // The system that stood for the topic is no more; another stands for it.
+    let file = scene.hub.place.folder.join("catalogue/agencies/identity.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("name = \"registry\"", "name = \"gate\"").replace("identity/registry", "identity/gate");
+    std::fs::write(&file, text).unwrap();
+    // The catalogue, two decisions, the one that is on Kafka acknowledged.
+    until("nothing more is to come", async || ledger_size(&scene.hub.place).await == 4).await;
+    assert!(Command::new("kill").args(["-HUP", &hub.pid().to_string()]).status().unwrap().success());
+    until("the catalogue is published", async || ledger_size(&scene.hub.place).await == 5).await;
+    // What was read before it was bound anew is still the old one's word, and refused.
+    until("what comes is the new one's word", async || outcome().await == "recorded").await;
+    assert_eq!(outcome().await, "recorded");
     assert!(hub.stop().await.success());
 }

@@ -16,7 +16,7 @@ use crate::scene::{Scene, context, refusal_in, said};
 
 const PULL: &str = "benefit-asks-contact";
 
-/// Identity's registry, which answers when the test says so.
+/// A registry that answers when the test says so.
 struct Provider {
     answers: mpsc::Sender<v1::ProvideRequest>,
     heard: Streaming<v1::ProvideResponse>,
@@ -24,14 +24,19 @@ struct Provider {
 }
 
 impl Provider {
+    /// Identity's, which has contact data.
     async fn connect(scene: &Scene) -> Self {
+        Self::connect_as(scene, "identity/registry", "identity/contact").await
+    }
+
+    async fn connect_as(scene: &Scene, system: &str, record_type: &str) -> Self {
         let (answers, sent) = mpsc::channel(4);
         let open = Said::Open(v1::ProvideOpen::default());
         answers.send(v1::ProvideRequest { message: Some(open) }).await.unwrap();
-        let mut exchange = scene.exchange("identity/registry").await;
+        let mut exchange = scene.exchange(system).await;
         let mut heard = exchange.provide(ReceiverStream::new(sent)).await.unwrap().into_inner();
         heard.message().await.unwrap().unwrap();
-        Self { answers, heard, record: scene.record(0, "identity/contact") }
+        Self { answers, heard, record: scene.record(0, record_type) }
     }
 
     async fn question(&mut self) -> v1::Question {
@@ -209,4 +214,18 @@ async fn an_open_request_whose_agreement_is_gone_is_refused_by_an_entry_of_its_o
     let index = refused(&scene, &status, "agreement.missing", &question.request_id).await;
     let again = ask(&scene, &request).await.unwrap_err();
     assert_eq!(refused(&scene, &again, "agreement.missing", &question.request_id).await, index);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_was_asked_can_answer() {
+    let scene = Arc::new(Scene::new().await);
+    let mut tax = Provider::connect_as(&scene, "tax/registry", "tax/income-statement").await;
+    let mut identity = Provider::connect(&scene).await;
+    let asked = asking(&scene, &scene.request(0, "tax/income-statement", "income-assessment"));
+    let question = tax.question().await;
+    let refused = identity.answer(&question).await.refusal.expect("identity was asked nothing");
+    assert_eq!(refused.code, "request.unknown");
+    assert!(tax.answer(&question).await.receipt.is_some(), "the question still waits for tax");
+    assert!(matches!(asked.await.unwrap().unwrap().answer, Some(Answer::Evidence(_))));
+    assert_eq!(tax.answer(&question).await.refusal.unwrap().code, "request.unknown", "it was answered");
 }

@@ -5,8 +5,11 @@ use tonic::Code;
 use waybill::config::Limits;
 use waybill_proto::v1;
 
-use super::calls::Call;
-use crate::scene::{Scene, Setup, context, for_agency};
+use super::calls::{Call, Recipient};
+use crate::{
+    crash::scene::until,
+    scene::{Scene, Setup, context, for_agency},
+};
 
 /// Every system of the demo's catalogue, and a stranger.
 const SYSTEMS: [&str; 10] = [
@@ -196,6 +199,30 @@ async fn what_concerns_one_agency_is_unknown_to_the_others() {
         let found = scene.found(officer, search).await;
         assert_eq!(found.iter().any(|entry| entry.index == index), knows, "{officer}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_answers_for_its_own_deliveries_alone() {
+    let scene = scene().await;
+    let mut tax = Recipient::connect(&scene, "tax/registry").await;
+    let mut benefit = Recipient::connect(&scene, "benefit/claims").await;
+    let only_recipients = vec!["tax".to_owned(), "benefit".to_owned()];
+    scene.push(v1::Submission { only_recipients, ..scene.record(9, "identity/address") }).await.unwrap();
+    let (of_tax, of_benefit) = (tax.next().await, benefit.next().await);
+    benefit.acknowledge(&of_tax).await;
+    benefit.reject(&of_tax, v1::RejectionReason::Unprocessable).await;
+    // Answers of one stream are taken in order: when its own is recorded, the others have had their chance.
+    benefit.acknowledge(&of_benefit).await;
+    let ends = async || {
+        let kind = |kind: &str| v1::SearchRequest { kind: kind.into(), ..v1::SearchRequest::default() };
+        let acknowledged = scene.found("hub/dpo", kind("delivery_acknowledged")).await.len();
+        (acknowledged, scene.found("hub/dpo", kind("delivery_rejected")).await.len())
+    };
+    until("benefit's own is acknowledged", async || ends().await.0 >= 1).await;
+    assert_eq!(ends().await, (1, 0), "nothing was said for tax");
+    tax.acknowledge(&of_tax).await;
+    until("tax's is acknowledged by tax", async || ends().await.0 >= 2).await;
+    assert_eq!(ends().await, (2, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
