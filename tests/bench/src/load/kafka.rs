@@ -1,25 +1,23 @@
-//! A client on Kafka: makes the topics, and is what librdkafka's own producer reaches with the hub's settings and
-//! messages.
+//! A client on Kafka: makes the topics, and has the bare producer (`bare.c`, a program of its own) show what librdkafka's
+//! own producer reaches with the hub's settings and messages. These are made before, and not measured.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use rdkafka::{
-    ClientContext, Message as _, TopicPartitionList,
+    Message as _, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
-    config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _},
-    error::RDKafkaErrorCode,
-    message::{DeliveryResult, Header, OwnedHeaders},
-    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    message::{Header, Headers as _, OwnedHeaders},
 };
 use uuid::Uuid;
 use waybill::{
@@ -31,7 +29,7 @@ use super::Outcome;
 use crate::records::{ACCEPTED, People, Records};
 
 /// Where submissions are written, where deliveries arrive, and where copies of these go.
-const IN: &str = "waybill.in.tax";
+pub(super) const IN: &str = "waybill.in.tax";
 const OUT: &str = "waybill.out.archive";
 const BESIDE: &str = "beside";
 /// Further topics that the hub writes.
@@ -40,8 +38,6 @@ const PARTITIONS: i32 = 4;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// How long a broker may take.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How long the library's full queue is left alone.
-const FULL: Duration = Duration::from_millis(1);
 
 fn connection(bootstrap: &str) -> Connection {
     Connection::new(&Kafka {
@@ -72,7 +68,6 @@ pub(super) async fn make_topics(bootstrap: &str) -> anyhow::Result<Outcome> {
 
 /// One message of the bare producer.
 pub(super) struct Written {
-    topic: &'static str,
     key: Bytes,
     headers: OwnedHeaders,
     value: Bytes,
@@ -112,98 +107,64 @@ impl Iterator for Submissions {
         ] {
             headers = headers.insert(Header { key, value: Some(value) });
         }
-        Some(Written { topic: IN, key: record.into(), headers, value: self.records.payload(person) })
+        Some(Written { key: record.into(), headers, value: self.records.payload(person) })
     }
 }
 
-/// Counts what the brokers have reported.
-#[derive(Clone, Default)]
-struct Reported {
-    good: Arc<AtomicU64>,
-    failed: Arc<AtomicU64>,
-}
-
-impl ClientContext for Reported {}
-
-impl ProducerContext for Reported {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let count = if result.is_ok() { &self.good } else { &self.failed };
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// Produces as fast as librdkafka takes it, until all is reported. Blocks.
+/// Has the bare producer produce as fast as librdkafka takes it, until all is reported. Blocks.
 pub(super) fn produce(
-    bootstrap: &str,
+    (bootstrap, folder): (&str, &Path),
+    topic: &str,
     messages: impl Iterator<Item = Written>,
     records: u64,
 ) -> anyhow::Result<Outcome> {
-    let reported = Reported::default();
+    let file = folder.join("messages");
+    let bytes = write(&file, messages.take(usize::try_from(records)?))?;
     let config = connection(bootstrap).producer("bench", MESSAGE_BYTES_MAX);
-    let producer = ThreadedProducer::from_config_and_context(&config, reported.clone())?;
-    // Connecting is not measured.
-    producer.client().fetch_metadata(Some(IN), PATIENCE)?;
-    let (mut bytes, mut part) = (0, Part::new(records));
-    for Written { topic, key, headers, value } in messages.take(usize::try_from(records)?) {
-        bytes = value.len();
-        let mut record = BaseRecord::to(topic).key(&key[..]).payload(&value[..]).headers(headers);
-        while let Err((error, back)) = producer.send(record) {
-            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                return Err(error.into());
-            }
-            record = back;
-            pause();
-        }
-        part.look(&reported);
-    }
-    while reported.good.load(Ordering::Relaxed) < records {
-        anyhow::ensure!(reported.failed.load(Ordering::Relaxed) == 0, "the brokers did not take everything");
-        part.look(&reported);
-        pause();
-    }
-    part.look(&reported);
-    let (records, seconds) = part.measured().context("too few messages")?;
+    let settings = config.config_map().into_iter().map(|(name, value)| format!("{name}={value}"));
+    let done = Command::new(env!("BARE_PRODUCER"))
+        .arg(&file)
+        .args([topic, &records.to_string()])
+        .args(settings)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("starting the bare producer")?;
+    fs::remove_file(file)?;
+    anyhow::ensure!(done.status.success(), "the bare producer has ended with {}", done.status);
+    let told = String::from_utf8(done.stdout)?;
+    let (records, seconds) = told.trim().split_once(' ').context("the bare producer says nothing")?;
+    let (records, seconds) = (records.parse()?, seconds.parse()?);
     Ok(Outcome { records, total: records, seconds, answer_bytes: u32::try_from(bytes)?, ..Outcome::default() })
 }
 
-/// The part of all reports that is measured, as of the hub's: neither the first tenth nor the last.
-struct Part {
-    records: u64,
-    begin: Option<(u64, Instant)>,
-    end: Option<(u64, Instant)>,
-}
-
-impl Part {
-    const fn new(records: u64) -> Self {
-        Self { records, begin: None, end: None }
-    }
-
-    fn look(&mut self, reported: &Reported) {
-        let done = reported.good.load(Ordering::Relaxed);
-        if self.begin.is_none() && done >= self.records / 10 {
-            self.begin = Some((done, Instant::now()));
-        }
-        if self.end.is_none() && done >= self.records * 9 / 10 {
-            self.end = Some((done, Instant::now()));
+/// Writes messages as the bare producer reads them; says how long the last one's value is.
+fn write(file: &Path, messages: impl Iterator<Item = Written>) -> anyhow::Result<usize> {
+    let (mut out, mut bytes) = (BufWriter::new(File::create(file)?), 0);
+    for Written { key, headers, value } in messages {
+        bytes = value.len();
+        write_bytes(&mut out, &key)?;
+        write_bytes(&mut out, &value)?;
+        write_number(&mut out, headers.count())?;
+        for header in headers.iter() {
+            write_bytes(&mut out, header.key.as_bytes())?;
+            write_bytes(&mut out, header.value.unwrap_or_default())?;
         }
     }
-
-    /// How many, in how many seconds.
-    fn measured(&self) -> Option<(u64, f64)> {
-        let (begin, end) = (self.begin?, self.end?);
-        Some((end.0 - begin.0, (end.1 - begin.1).as_secs_f64()))
-    }
+    out.flush()?;
+    Ok(bytes)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a thread of its own that waits for the library")]
-fn pause() {
-    std::thread::sleep(FULL);
+fn write_number(out: &mut impl Write, number: usize) -> anyhow::Result<()> {
+    Ok(out.write_all(&u32::try_from(number)?.to_ne_bytes())?)
+}
+
+fn write_bytes(out: &mut impl Write, bytes: &[u8]) -> anyhow::Result<()> {
+    write_number(out, bytes.len())?;
+    Ok(out.write_all(bytes)?)
 }
 
 /// Produces copies of the first delivery with all its headers, each for another person. Blocks.
-pub(super) fn produce_copies(bootstrap: &str, records: u64) -> anyhow::Result<Outcome> {
+pub(super) fn produce_copies((bootstrap, folder): (&str, &Path), records: u64) -> anyhow::Result<Outcome> {
     let mut config = connection(bootstrap).client("bench");
     config.set("group.id", "bench").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create()?;
@@ -217,11 +178,10 @@ pub(super) fn produce_copies(bootstrap: &str, records: u64) -> anyhow::Result<Ou
     let key_bytes = message.key().map_or(0, <[u8]>::len);
     let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
     let copies = (0_u64..).map(move |nth| Written {
-        topic: BESIDE,
         // Another person's each, so that they spread over the partitions as deliveries do.
         key: format!("{nth:0key_bytes$}").into(),
         headers: headers.clone(),
         value: value.clone(),
     });
-    produce(bootstrap, copies, records)
+    produce((bootstrap, folder), BESIDE, copies, records)
 }

@@ -186,10 +186,12 @@ impl Client {
             Job::Topics { bootstrap } => kafka::make_topics(&bootstrap).await,
             Job::Submissions { bootstrap, records } => {
                 let events = kafka::Submissions::new(&self.records, self.people(0));
-                tokio::task::spawn_blocking(move || kafka::produce(&bootstrap, events, records)).await?
+                let to = (bootstrap, self.scene.folder().to_owned());
+                tokio::task::spawn_blocking(move || kafka::produce((&to.0, &to.1), kafka::IN, events, records)).await?
             }
             Job::Copies { bootstrap, records } => {
-                tokio::task::spawn_blocking(move || kafka::produce_copies(&bootstrap, records)).await?
+                let folder = self.scene.folder().to_owned();
+                tokio::task::spawn_blocking(move || kafka::produce_copies((&bootstrap, &folder), records)).await?
             }
             Job::Fill { to, records } => stream::run(self.target(to).await?, self, stream::Until::Count(records)).await,
             Job::Everybody { to } => stream::run(self.target(to).await?, self, stream::Until::Everybody).await,
