@@ -75,6 +75,7 @@ pub fn desk_limits(limits: &Limits) -> DeskLimits {
         request_deadline_max: limits.request_s_max,
         evidence_bytes_max: limits.evidence_bytes_max,
         search_page_max: limits.search_page_max,
+        dead_letter_term: limits.dead_letter_s_max,
         quota: QuotaLimits {
             rate_per_s: nonzero(limits.rate_per_s_max),
             rate_burst: nonzero(number(limits.rate_burst_max)),

@@ -98,6 +98,8 @@ pub struct DeskLimits {
     pub evidence_bytes_max: usize,
     /// Entries in a page of a search.
     pub search_page_max: usize,
+    /// How long a dead letter can be replayed.
+    pub dead_letter_term: Duration,
     /// Rates, bounds and quotas of systems.
     pub quota: QuotaLimits,
 }

@@ -240,3 +240,41 @@ async fn the_hub_forgets_a_dead_letter_after_the_term_that_is_configured_and_not
     let replay = Call::Replay(v1::ReplayDeadLetterRequest { idempotency_key, transfer_id, reason });
     assert_eq!(replay.fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_replayed_to_the_end_of_its_term_and_not_after_it_though_its_content_is_still_there() {
+    let (term, backoff) = (Duration::from_hours(1), Duration::from_millis(1));
+    let limits = Limits { delivery_attempts_max: 1, backoff_ms_min: backoff, ..Limits::default() };
+    let scene = Scene::with_limits(Limits { dead_letter_s_max: term, backoff_ms_max: backoff, ..limits }).await;
+    // Entries have the time in whole seconds, and the term begins with one.
+    scene.clock.advance(Duration::from_millis(1_000 - scene.now().0 % 1_000));
+    let mut dead = Vec::new();
+    let (mut benefit, _) = Recipient::with_credit(&scene, CLAIMS, 8).await;
+    for citizen in [0, 1, 2] {
+        let [index, _] = pushed(&scene, citizen).await;
+        let delivery = benefit.next().await;
+        benefit.reject(&delivery, v1::RejectionReason::TryAgain).await;
+        settled(&scene, CLAIMS, &delivery.transfer_id, v1::DeliveryState::DeadLettered).await;
+        dead.push((index, delivery.transfer_id));
+    }
+    drop(benefit);
+    let replay = |id: &str| {
+        let (idempotency_key, transfer_id, reason) = (scene.key(), id.to_owned(), "a test".to_owned());
+        Call::Replay(v1::ReplayDeadLetterRequest { idempotency_key, transfer_id, reason })
+    };
+    let [(_, first), (index, second), (_, third)] = &dead[..] else { unreachable!("three were given up") };
+
+    scene.clock.advance(term);
+    replay(first).make(&scene, "hub/operator").await.unwrap();
+    // A moment later the hub has not yet looked for what it may forget; then it has, and the hour's key is still there.
+    scene.clock.advance(Duration::from_millis(1));
+    assert_eq!(replay(second).fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");
+    let (store, before) = (scene.core().store.clone(), scene.now().before(term));
+    let forgotten = tokio::task::spawn_blocking(move || store.forget_dead_letters(before, 10).unwrap()).await.unwrap();
+    assert_eq!((forgotten, listed(&scene).await), (2, 0));
+    for gone in [second, third] {
+        assert_eq!(replay(gone).fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");
+    }
+    let kept = epoch_of(&scene, *index).await;
+    assert!(has_key(&scene, kept).await);
+}

@@ -153,8 +153,7 @@ impl Desk {
         else {
             return Err(RefusalCode::DeadLetterUnknown.into());
         };
-        if self.open_payload(&stored).await?.is_none() {
-            // Its term is over, and its content gone.
+        if !self.is_within_term(delivery.recipient, index).await? || self.open_payload(&stored).await?.is_none() {
             return Err(RefusalCode::DeadLetterUnknown.into());
         }
         let sealed = self.seal_replay(&stored, &caller).await?;
@@ -178,6 +177,14 @@ impl Desk {
             Err(SequencerError::KeyReused) => Err(RefusalCode::KeyReused.into()),
             Err(error) => Err(CallError::from(error).into()),
         }
+    }
+
+    /// Whether a dead letter's term goes on. Once it is over it is forgotten within a minute, but its content goes with its
+    /// hour only.
+    async fn is_within_term(&self, recipient: AgencyKey, index: u64) -> Result<bool, CallError> {
+        let since = self.clock.now().before(self.limits.dead_letter_term);
+        let letters = self.store.dead_letters(recipient, index, 1).await?;
+        Ok(letters.first().is_some_and(|letter| letter.index == index && letter.since >= since))
     }
 
     async fn seal_replay(&self, stored: &StoredEntry, caller: &Caller) -> Result<Sealed, Stop> {
