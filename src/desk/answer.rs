@@ -1,10 +1,15 @@
 //! Commit two of a request: its answer, made durable before the requester sees it. What is done with a record in it is
 //! `evidence.rs`.
 
+use std::pin::pin;
+
+use tokio::sync::oneshot;
+
 use super::{
     Audience, CallError, Desk, Evidence, Receipt,
     call::Stop,
     decide::transfer_statement,
+    panics::{caught, contained, panicked},
     providers::{Answer, Answered, NoRecord, ProvideLink},
     refuse::Trace,
     request::Permission,
@@ -54,6 +59,14 @@ impl Desk {
         peer: Peer<'_>,
         opening: Option<(CallContext, Vec<String>)>,
     ) -> Result<(Caller, ProvideLink), CallError> {
+        contained(pin!(self.try_provide(peer, opening))).await
+    }
+
+    async fn try_provide(
+        &self,
+        peer: Peer<'_>,
+        opening: Option<(CallContext, Vec<String>)>,
+    ) -> Result<(Caller, ProvideLink), CallError> {
         let catalogue = self.catalogue();
         let admitted = self.admit(&catalogue, peer)?;
         let mut trace = Trace::new(Kind::Refusal, self.new_id());
@@ -90,6 +103,16 @@ impl Desk {
         answer: Answer,
         context: CallContext,
     ) -> Result<Receipt, CallError> {
+        contained(pin!(self.try_answer(caller, request, answer, context))).await
+    }
+
+    async fn try_answer(
+        &self,
+        caller: &Caller,
+        request: &str,
+        answer: Answer,
+        context: CallContext,
+    ) -> Result<Receipt, CallError> {
         let catalogue = self.catalogue();
         let peer = Peer::System(&caller.system);
         let admitted = self.admit(&catalogue, peer)?;
@@ -105,7 +128,7 @@ impl Desk {
             Ok(open) => open,
             Err(refusal) => return Err(self.refuse(&admitted, trace, refusal).await),
         };
-        let (told, outcome) = tokio::sync::oneshot::channel();
+        let (told, outcome) = oneshot::channel();
         let answered = Answered { answer, system: answering.system, context: answering.context, told };
         // Between taking the question and this the requester may have gone, and with it the question.
         if reply.send(answered).is_err() {
@@ -120,29 +143,45 @@ impl Desk {
         permission: &Permission<'_>,
         answered: Answered,
     ) -> Result<AnswerOutcome, Stop> {
-        let Answered { answer, system, context, told: tell } = answered;
+        let Answered { answer, system, context, told } = answered;
         let provider = Caller { system, context };
+        let mut tell = Teller(Some(told));
+        let recorded = caught(pin!(self.try_record_answer(permission, &provider, answer, &mut tell))).await;
+        recorded.unwrap_or_else(|| {
+            // The requester has not gone, which is what silence would mean.
+            tell.tell(Err(panicked()));
+            Err(panicked().into())
+        })
+    }
+
+    async fn try_record_answer(
+        &self,
+        permission: &Permission<'_>,
+        provider: &Caller,
+        answer: Answer,
+        tell: &mut Teller,
+    ) -> Result<AnswerOutcome, Stop> {
         let provided = match answer {
             Answer::None(none) => {
-                let outcome = self.record_no_record(permission, Some(&provider), none).await?;
-                let _ = tell.send(Ok(proof_only(outcome.receipt()))); // the provider may have gone
+                let outcome = self.record_no_record(permission, Some(provider), none).await?;
+                tell.tell(Ok(proof_only(outcome.receipt())));
                 return Ok(outcome);
             }
             Answer::Record(provided) => provided,
         };
-        match self.record_evidence(permission, &provider, &provided).await {
+        match self.record_evidence(permission, provider, &provided).await {
             Ok(outcome) => {
-                let _ = tell.send(Ok(proof_only(outcome.receipt()))); // the provider may have gone
+                tell.tell(Ok(proof_only(outcome.receipt())));
                 Ok(outcome)
             }
             Err(AnswerStop::Answer(refusal)) => {
-                let refused = self.record_refused_answer(permission, &provider, refusal).await?;
-                let _ = tell.send(Err(refused)); // the provider may have gone
+                let refused = self.record_refused_answer(permission, provider, refusal).await?;
+                tell.tell(Err(refused));
                 Ok(self.record_no_record(permission, None, NoRecord::ProviderUnavailable).await?)
             }
             // Told to the requester, as the request's outcome.
             Err(AnswerStop::Request(stop)) => {
-                let _ = tell.send(Err(CallError::Unavailable("the request ended otherwise".into())));
+                tell.tell(Err(CallError::Unavailable("the request ended otherwise".into())));
                 Err(stop)
             }
         }
@@ -241,6 +280,17 @@ impl AnswerOutcome {
         match self {
             Self::Evidence(evidence) => &evidence.receipt,
             Self::NoRecord { receipt, .. } => receipt,
+        }
+    }
+}
+
+/// Tells a provider what became of its answer, once.
+struct Teller(Option<oneshot::Sender<Result<Receipt, CallError>>>);
+
+impl Teller {
+    fn tell(&mut self, became: Result<Receipt, CallError>) {
+        if let Some(told) = self.0.take() {
+            let _ = told.send(became); // the provider may have gone
         }
     }
 }

@@ -2,9 +2,9 @@
 //! collected too, since a person may take any of them back at any of these systems; so each reading is an entry.
 //! Recording one is `consent.rs`.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
-use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
+use super::{CallError, Desk, Receipt, call::Stop, panics::contained, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     domain::{
@@ -73,11 +73,14 @@ impl Desk {
         only: Option<&str>,
         context: CallContext,
     ) -> Result<(Vec<ConsentView>, Receipt), CallError> {
-        let catalogue = self.catalogue();
-        let admitted = self.admit(&catalogue, peer)?;
-        let mut trace = Trace::new(Kind::Refusal, self.new_id());
-        let result = self.try_consents(&catalogue, peer, subject, only, context, &mut trace).await;
-        self.settle(&admitted, trace, result).await
+        contained(pin!(async {
+            let catalogue = self.catalogue();
+            let admitted = self.admit(&catalogue, peer)?;
+            let mut trace = Trace::new(Kind::Refusal, self.new_id());
+            let result = self.try_consents(&catalogue, peer, subject, only, context, &mut trace).await;
+            self.settle(&admitted, trace, result).await
+        }))
+        .await
     }
 
     async fn try_consents(

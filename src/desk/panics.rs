@@ -15,10 +15,26 @@ use super::CallError;
 /// come, something is wrong with the hub, and no record is given up for it: what is in a log waits there.
 const IN_A_ROW_MAX: u32 = 3;
 
+const PANICKED: &str = "deciding it panicked; the hub's log says where";
+
 /// Does a part of one call; `None` if that panicked. The process's hook logs where it was; the panic's own text may say what
 /// the record says, and is dropped. The part is pinned where it is: it would be large to move.
 pub(super) async fn caught<F: Future>(part: Pin<&mut F>) -> Option<F::Output> {
     AssertUnwindSafe(part).catch_unwind().await.ok()
+}
+
+/// Does a whole call whose caller waits: what panics in it ends it alone, as the hub's fault. Nothing is given up for it, so
+/// it is not counted.
+pub(super) async fn contained<T, F>(call: Pin<&mut F>) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    caught(call).await.unwrap_or_else(|| Err(panicked()))
+}
+
+/// What is told of a panic: nothing of its own text.
+pub(super) fn panicked() -> CallError {
+    CallError::Fault(PANICKED.into())
 }
 
 /// Counts panics since something was last decided.
@@ -40,7 +56,7 @@ impl Panics {
         Err(E::from(if in_a_row > IN_A_ROW_MAX {
             CallError::Fault("one decision after the other panics; the hub's log says where".into())
         } else {
-            CallError::Unrecordable("deciding it panicked; the hub's log says where")
+            CallError::Unrecordable(PANICKED)
         }))
     }
 

@@ -1,10 +1,16 @@
 //! Says no, as an entry: what is known of the call so far, the code and the stage. A refusal keeps no payload.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{Audience, CallError, Desk, Refused, call::Stop, quota::Admitted, sealing::About};
+use super::{
+    Audience, CallError, Desk, Refused,
+    call::Stop,
+    panics::{caught, panicked},
+    quota::Admitted,
+    sealing::About,
+};
 use crate::{
     catalogue::Catalogue,
     domain::{
@@ -216,16 +222,20 @@ impl Desk {
 
     /// Refuses a call that its ingress could not read.
     pub async fn refuse_malformed(&self, peer: Peer<'_>, kind: Kind, malformed: Malformed) -> CallError {
-        let catalogue = self.catalogue();
-        let admitted = match self.admit(&catalogue, peer) {
-            Ok(admitted) => admitted,
-            Err(error) => return error,
-        };
-        let mut trace = Trace::new(kind, self.new_id());
-        match self.malformed(&catalogue, peer, malformed, &mut trace).await {
-            Stop::Refusal(refusal) => self.refuse(&admitted, trace, refusal).await,
-            Stop::Error(error) => error,
-        }
+        caught(pin!(async {
+            let catalogue = self.catalogue();
+            let admitted = match self.admit(&catalogue, peer) {
+                Ok(admitted) => admitted,
+                Err(error) => return error,
+            };
+            let mut trace = Trace::new(kind, self.new_id());
+            match self.malformed(&catalogue, peer, malformed, &mut trace).await {
+                Stop::Refusal(refusal) => self.refuse(&admitted, trace, refusal).await,
+                Stop::Error(error) => error,
+            }
+        }))
+        .await
+        .unwrap_or_else(panicked)
     }
 
     /// How a call ends that its ingress could not read: as it did before, if it is repeated.

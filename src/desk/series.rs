@@ -15,7 +15,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    pin::pin,
     sync::Arc,
 };
 
@@ -26,7 +25,6 @@ use tokio::{
 
 use super::{
     CallError, Consuming, Desk, ReceiptDetail, SubmitOutcome,
-    panics::caught,
     quota::Admitted,
     submit::{Arrival, Call, Prepared},
 };
@@ -308,8 +306,7 @@ impl Driver {
             if matches!(answer, Err(SequencerError::Stale)) {
                 self.stale.push(call.about());
             }
-            let concluded = caught(pin!(self.desk.conclude(*call, answer))).await;
-            match concluded.unwrap_or_else(|| Prepared::Done(Err(CallError::Fault("a call's end panicked".into())))) {
+            match self.desk.conclude(*call, answer).await {
                 Prepared::Done(result) => done.push((number, result)),
                 Prepared::Proposal(call, proposal) => {
                     self.again.insert(turn, Ready { number, call, proposal });

@@ -13,6 +13,7 @@ use super::{
     decide::{Decision, Part},
     meters::{Stage, Timer},
     newcomers::Reserved,
+    panics::caught,
     quota::Admitted,
     refuse::{Malformed, Trace},
 };
@@ -294,8 +295,13 @@ impl Desk {
         }
     }
 
-    /// What the sequencer's answer makes of a call.
+    /// What the sequencer's answer makes of a call. If that panics, the call may have been recorded all the same.
     pub(super) async fn conclude(&self, call: Call, answer: Result<Recorded, SequencerError>) -> Prepared {
+        let concluded = caught(pin!(self.try_conclude(call, answer))).await;
+        concluded.unwrap_or_else(|| Prepared::Done(Err(CallError::Fault("a call's end panicked".into()))))
+    }
+
+    async fn try_conclude(&self, call: Call, answer: Result<Recorded, SequencerError>) -> Prepared {
         let Call { mut begun, pending } = call;
         let recorded = match answer {
             Ok(recorded) => recorded,

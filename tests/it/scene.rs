@@ -32,7 +32,7 @@ use waybill::{
         client::{ClientFiles, ClientTls, connect, endpoint},
         system_clock,
     },
-    vault::MasterKey,
+    vault::{MasterKey, Random, SystemRandom},
 };
 use waybill_proto::v1::{
     self, consent_service_client::ConsentServiceClient, exchange_service_client::ExchangeServiceClient,
@@ -54,6 +54,8 @@ pub struct Setup {
     pub catalogue: Vec<(&'static str, String)>,
     /// Files laid over the schemas, by path.
     pub schemas: Vec<(&'static str, String)>,
+    /// Where random bytes come from, if not from the system.
+    pub random: Option<Arc<dyn Random>>,
 }
 
 /// The hub and everybody who calls it.
@@ -63,6 +65,7 @@ pub struct Scene {
     pub people: Population,
     pub verifier: VerifierKey,
     limits: Limits,
+    random: Arc<dyn Random>,
     ca: Authority,
     channels: Mutex<HashMap<String, Channel>>,
     folder: TempDir,
@@ -100,9 +103,10 @@ impl Scene {
             LedgerIdentity::create(&place.join("ledger.key"), "hub.test", Environment::Test, &[1; 32]).unwrap();
         let verifier: VerifierKey = identity.verifier_key().parse().unwrap();
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
-        let hub = start::start(place, &setup.limits, &clock).await.unwrap();
+        let random = setup.random.unwrap_or_else(|| Arc::new(SystemRandom));
+        let hub = start::start(place, &setup.limits, &clock, &random).await.unwrap();
         let people = Population::generate(1, 500);
-        Self { hub, limits: setup.limits, clock, people, verifier, ca, channels: Mutex::default(), folder }
+        Self { hub, limits: setup.limits, clock, random, people, verifier, ca, channels: Mutex::default(), folder }
     }
 
     pub fn core(&self) -> &Core {

@@ -1,9 +1,11 @@
 //! Dead letters: listed, and made due again by an operator. A replay is an entry; the delivery keeps its old index.
 
+use std::pin::pin;
+
 use super::{DeliveryRef, Step, TransferId};
 use crate::{
     catalogue::Catalogue,
-    desk::{Audience, CallError, Desk, Receipt, call::Stop, content, refuse::Trace},
+    desk::{Audience, CallError, Desk, Receipt, call::Stop, content, panics::contained, refuse::Trace},
     domain::{
         agency::{AgencyId, AgencyKey, Role},
         refusal::RefusalCode,
@@ -65,15 +67,18 @@ impl Desk {
         page_size: u32,
         page_token: &str,
     ) -> Result<DeadLetterPage, CallError> {
-        let catalogue = self.catalogue();
-        let admitted = self.admit(&catalogue, peer)?;
-        let mut trace = Trace::new(Kind::Refusal, self.new_id());
-        let context = CallContext { on_behalf_of: None, rest: Box::default() };
-        let result = match operator(&catalogue, peer, context, &mut trace) {
-            Ok(_) => self.page_of_dead_letters(&catalogue, recipient, page_size, page_token).await,
-            Err(stop) => Err(stop),
-        };
-        self.settle(&admitted, trace, result).await
+        contained(pin!(async {
+            let catalogue = self.catalogue();
+            let admitted = self.admit(&catalogue, peer)?;
+            let mut trace = Trace::new(Kind::Refusal, self.new_id());
+            let context = CallContext { on_behalf_of: None, rest: Box::default() };
+            let result = match operator(&catalogue, peer, context, &mut trace) {
+                Ok(_) => self.page_of_dead_letters(&catalogue, recipient, page_size, page_token).await,
+                Err(stop) => Err(stop),
+            };
+            self.settle(&admitted, trace, result).await
+        }))
+        .await
     }
 
     async fn page_of_dead_letters(
@@ -121,11 +126,14 @@ impl Desk {
         transfer: &str,
         context: CallContext,
     ) -> Result<Receipt, CallError> {
-        let catalogue = self.catalogue();
-        let admitted = self.admit(&catalogue, peer)?;
-        let mut trace = Trace::new(Kind::Refusal, self.new_id());
-        let result = self.try_replay(&catalogue, peer, key, transfer, context, &mut trace).await;
-        self.settle(&admitted, trace, result).await
+        contained(pin!(async {
+            let catalogue = self.catalogue();
+            let admitted = self.admit(&catalogue, peer)?;
+            let mut trace = Trace::new(Kind::Refusal, self.new_id());
+            let result = self.try_replay(&catalogue, peer, key, transfer, context, &mut trace).await;
+            self.settle(&admitted, trace, result).await
+        }))
+        .await
     }
 
     async fn try_replay(

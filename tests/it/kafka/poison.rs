@@ -199,6 +199,29 @@ async fn what_makes_the_hub_panic_in_a_stream_fails_alone_and_says_nothing_of_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_makes_the_hub_panic_once_it_is_recorded_fails_alone_and_stays_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = desk(folder.path(), catalogue(), How::ReadAgain).await;
+    let (series, mut told) = desk.series(registry(), 10);
+    // Decided together, so that each is new; by the second's turn, the first has been recorded under its key.
+    let (twice, other) = (core::address(1, 1), core::address(3, 1));
+    let sent = (0..).zip([twice.clone(), twice.clone(), other].map(Arrival::from)).collect();
+    series.send(sent, ReceiptDetail::Index).await.unwrap();
+    let outcomes = outcomes(&mut told, 3).await;
+    let [(_, Ok(first)), (_, Err(CallError::Fault(fault))), (_, Ok(last))] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    let [first, last] = [first, last].map(|outcome| outcome.recipients[0].receipt.index);
+    assert!(first < last && !fault.contains(PANIC), "{fault}");
+    // Neither does it end the task of whoever calls once.
+    let peer = registry();
+    let again = desk.submit(peer.peer(), twice, ReceiptDetail::Index).await;
+    assert!(matches!(again, Err(CallError::Fault(_))), "{again:?}");
+    let known = desk.submit(peer.peer(), core::address(4, 1), ReceiptDetail::Index).await.unwrap();
+    assert!(known.recipients[0].receipt.index > last);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_can_never_be_recorded_is_a_dead_letter_and_what_follows_is_told() {
     is_a_dead_letter(How::Invalid).await;
 }

@@ -14,6 +14,7 @@ mod every_limit;
 mod http2;
 mod knocking;
 mod limits;
+mod panics;
 mod population;
 mod publish;
 mod retries;

@@ -11,6 +11,7 @@ use waybill::{
     app::{Hub, Surroundings},
     config::{Config, Limits},
     domain::time::ManualClock,
+    vault::Random,
 };
 
 use super::Scene;
@@ -36,27 +37,32 @@ reserve_bytes = 0
 "#;
 
 /// On what lies in `place`.
-pub(super) async fn start(place: &Path, limits: &Limits, clock: &Arc<ManualClock>) -> anyhow::Result<Hub> {
+pub(super) async fn start(
+    place: &Path,
+    limits: &Limits,
+    clock: &Arc<ManualClock>,
+    random: &Arc<dyn Random>,
+) -> anyhow::Result<Hub> {
     let mut config = Config::parse(CONFIG, "the scene's", place).unwrap();
     config.limits = limits.clone();
-    let clock = Arc::clone(clock) as _;
-    Hub::start(config, Surroundings { clock, ..Surroundings::default() }).await
+    let (clock, random) = (Arc::clone(clock) as _, Arc::clone(random));
+    Hub::start(config, Surroundings { clock, random, ..Surroundings::default() }).await
 }
 
 impl Scene {
     /// Stops the hub and starts it again on the same folder, under the same limits. Whoever was connected is not any more.
     pub async fn restart(self) -> Self {
-        let Self { hub, limits, clock, people, verifier, ca, folder, .. } = self;
+        let Self { hub, limits, clock, random, people, verifier, ca, folder, .. } = self;
         hub.stop().await.unwrap();
         let begun = Instant::now();
         // What is under way holds the store for a moment longer.
         let hub = loop {
-            match start(folder.path(), &limits, &clock).await {
+            match start(folder.path(), &limits, &clock, &random).await {
                 Ok(hub) => break hub,
                 Err(error) if begun.elapsed() > Duration::from_secs(20) => panic!("{error:#}"),
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        Self { hub, limits, clock, people, verifier, ca, channels: Mutex::default(), folder }
+        Self { hub, limits, clock, random, people, verifier, ca, channels: Mutex::default(), folder }
     }
 }
