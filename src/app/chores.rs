@@ -8,16 +8,36 @@ use crate::{
     desk::Desk,
     domain::time::Moment,
     sequencer::Sequencer,
-    store::{StoreError, embedded::EmbeddedStore},
+    store::{
+        StoreError,
+        embedded::{EmbeddedStore, Held},
+    },
 };
 
 /// Rows forgotten in one step: some milliseconds of work.
 const ROWS: usize = 256;
 /// How often something is looked for that has had its time.
 const EVERY: Duration = Duration::from_mins(1);
+/// How often it is told what the store holds in memory.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How long after its hour the key of an epoch is destroyed: what was sealed in it has been committed by then, or is
 /// decided again. So a payload is gone 71 minutes after its acknowledgement at the latest.
 const EPOCH_GRACE: Duration = Duration::from_mins(10);
+
+/// Tells, as metrics, what the store holds in memory.
+pub(super) async fn tell_memory(store: EmbeddedStore, stopping: CancellationToken) {
+    let tell = move || {
+        set_memory(store.held());
+        Ok(())
+    };
+    again_and_again(TELL_EVERY, tell, "it is not told what the store holds in memory", stopping).await;
+}
+
+fn set_memory(held: Held) {
+    for (part, bytes) in held.parts() {
+        metrics::gauge!("waybill_store_memory_bytes", "part" => part).set(bytes as f64);
+    }
+}
 
 /// Forgets calls whose keys are older than the window; a repeat of them is refused as too old. Nothing while the clock is
 /// not to be trusted, as the sequencer says.
@@ -35,7 +55,7 @@ pub(super) async fn forget_calls(
         }
         Ok(())
     };
-    again_and_again(forget, "old calls are not forgotten", stopping).await;
+    again_and_again(EVERY, forget, "old calls are not forgotten", stopping).await;
 }
 
 /// Destroys payloads that have had their time: see [`retire_payloads`]. Nothing while the clock is not to be trusted.
@@ -50,7 +70,7 @@ pub(super) async fn retire(
         Ok(now) => retire_payloads(&store, &desk, now, term).map(drop),
         Err(_) => Ok(()),
     };
-    again_and_again(retire, "payloads are kept longer than they should be", stopping).await;
+    again_and_again(EVERY, retire, "payloads are kept longer than they should be", stopping).await;
 }
 
 /// Destroys what is not needed any more at `now`: the epoch keys of hours that are over, and with them every payload that
@@ -72,14 +92,15 @@ fn hour(moment: Moment) -> u32 {
     u32::try_from(moment.as_secs() / 3600).unwrap_or(u32::MAX)
 }
 
-/// Does `step` every so often, on a thread that may block.
+/// Does `step` again after each `every`, on a thread that may block.
 async fn again_and_again(
+    every: Duration,
     step: impl Fn() -> Result<(), StoreError> + Send + Sync + 'static,
     failed: &'static str,
     stopping: CancellationToken,
 ) {
     let step = Arc::new(step);
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut ticks = tokio::time::interval(every);
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -91,6 +112,24 @@ async fn again_and_again(
             Ok(Err(error)) => tracing::warn!(%error, "{failed}"),
             Err(ended) if ended.is_panic() => tracing::error!("{failed}: that panicked"),
             Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn each_part_of_the_memory_held_is_a_metric() {
+        let held = Held { blocks: 1, write_buffers: 2, recent: 3, known_keys: 4, people: 5, slots: 6 };
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || set_memory(held));
+        let page = recorder.handle().render();
+        for (part, bytes) in held.parts() {
+            assert!(page.contains(&format!("waybill_store_memory_bytes{{part=\"{part}\"}} {bytes}\n")), "{page}");
         }
     }
 }

@@ -111,6 +111,7 @@ impl Hub {
         let serving = tokio::spawn(GrpcServer::new(parts).serve(incoming, stop));
         let chores = vec![
             tokio::spawn(Arc::clone(&tls).watch_expiry()),
+            tokio::spawn(chores::tell_memory(core.store.clone(), stopping.clone())),
             tokio::spawn(chores::forget_calls(
                 core.store.clone(),
                 core.sequencer.clone(),

@@ -22,6 +22,11 @@ impl ClockWatch {
 
     /// The time of the next entry: never before the newest one (`head`), in whole seconds.
     pub(super) fn entry_time(&self, head: Moment) -> Result<Moment, ClockFault> {
+        Ok(Moment::from_secs(self.now(head)?.as_secs()).max(head))
+    }
+
+    /// The clock's time, if it can be trusted.
+    pub(super) fn now(&self, head: Moment) -> Result<Moment, ClockFault> {
         let now = self.clock.now();
         if now.after(self.behind_max) < head {
             return Err(ClockFault::Behind);
@@ -30,7 +35,7 @@ impl ClockWatch {
         if now > self.started.after(passed).after(self.jump_max) {
             return Err(ClockFault::Jumped);
         }
-        Ok(Moment::from_secs(now.as_secs()).max(head))
+        Ok(now)
     }
 }
 

@@ -280,11 +280,11 @@ impl Sequencer {
         self.condition.clone()
     }
 
-    /// The time that an entry would have now; an error while the clock can't be trusted with one. What has had its time is
-    /// destroyed by no other clock.
+    /// The clock's time; an error while it can't be trusted with an entry. What has had its time is destroyed by no other
+    /// clock.
     pub fn time(&self) -> Result<Moment, ClockFault> {
         let newest = self.newest.borrow().time;
-        self.clock.entry_time(newest)
+        self.clock.now(newest)
     }
 
     /// Takes nothing more, commits what waits, and stops.

@@ -88,6 +88,11 @@ impl History {
         drop(recent);
     }
 
+    /// What the newest commits take in memory, without what was decoded of them.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.recent.read().bytes
+    }
+
     fn recent(&self, index: u64) -> Option<Arc<RecentCommit>> {
         self.recent.read().containing(index).cloned()
     }

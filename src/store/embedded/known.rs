@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     StoreError,
     codec::{Malformed, Reader, corrupt},
+    held::table_bytes,
     keyspaces::{Keyspaces, fatal, read},
 };
 use crate::{
@@ -92,6 +93,13 @@ impl KnownCalls {
             cache.evict(self.keys_max, tick);
         }
         Ok(found)
+    }
+
+    /// What the seconds in memory take.
+    pub(super) fn held_bytes(&self) -> usize {
+        let cache = self.cache.lock();
+        let calls = cache.seconds.values().map(|second| table_bytes::<(Call, Known)>(second.calls.capacity()));
+        table_bytes::<(u64, Second)>(cache.seconds.capacity()) + calls.sum::<usize>()
     }
 
     fn load(&self, when: u64) -> Result<HashMap<Call, Known>, StoreError> {

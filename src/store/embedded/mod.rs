@@ -13,6 +13,7 @@
 //! | what is due to whom? | `pending.rs`, `deliveries.rs`, `outbox.rs` |
 //! | how is a search answered? | `search.rs`, `index/` |
 //! | when does it stop taking writes? | `space.rs`, `health.rs` |
+//! | how much memory does it hold? | `held.rs` |
 //!
 //! Everything in the folder is ciphertext, a keyed hash, or about no person: times, counts, recipients' positions.
 
@@ -23,6 +24,7 @@ mod deliveries;
 mod epochs;
 mod facts_row;
 mod health;
+mod held;
 mod history;
 mod hook;
 mod inbound;
@@ -52,6 +54,7 @@ use parking_lot::RwLock;
 
 pub use self::{
     copy::LedgerCopy,
+    held::Held,
     hook::{CommitHook, NoHook},
     options::{EmbeddedOptions, JOURNAL_BYTES_MAX, Memory, RESERVE_BYTES_DEFAULT},
     space::{FreeSpace, statvfs},

@@ -10,6 +10,7 @@ use super::{
     StoreError,
     codec::{Malformed, corrupt},
     facts_row,
+    held::{cache_bytes, shared_bytes},
     keyspaces::{Keyspaces, read},
     random::random,
 };
@@ -55,6 +56,11 @@ impl People {
     pub(super) fn new(keyspaces: Keyspaces, rows_key: Arc<SlotKey>, subjects_max: usize) -> Self {
         let state = RwLock::new(State { epoch: 0, snapshot: keyspaces.db.snapshot() });
         Self { keyspaces, rows_key, subjects: Cache::new(subjects_max), identifiers: Cache::new(subjects_max), state }
+    }
+
+    /// What the caches take, without the facts.
+    pub(super) fn held_bytes(&self) -> usize {
+        cache_bytes(&self.subjects) + shared_bytes::<Subject>(self.subjects.len()) + cache_bytes(&self.identifiers)
     }
 
     /// Whom the identifiers point to, as one snapshot.

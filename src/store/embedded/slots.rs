@@ -14,6 +14,7 @@ use quick_cache::{Weighter, sync::Cache};
 use super::{
     StoreError,
     codec::{Malformed, Reader, corrupt},
+    held::{cache_bytes, shared_bytes},
     keyspaces::{Keyspaces, read},
     slot_file::{SlotFile, fatal},
 };
@@ -113,6 +114,13 @@ impl Slots {
             pending.rows.insert(owner, (list, round));
         }
         Ok(slots)
+    }
+
+    /// What the caches take. A key that both have is counted once.
+    pub(super) fn held_bytes(&self) -> usize {
+        let owned = shared_bytes::<Owned>(self.owners.len())
+            + usize::try_from(self.owners.weight()).unwrap_or(usize::MAX) * size_of::<(AgencyKey, Class, Slot)>();
+        cache_bytes(&self.keys) + shared_bytes::<SlotKey>(self.keys.len()) + cache_bytes(&self.owners) + owned
     }
 
     fn load(&self, owner: Owner) -> Result<Numbers, StoreError> {

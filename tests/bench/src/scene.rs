@@ -39,8 +39,9 @@ pub struct Scene {
     pub hub: SocketAddr,
     /// The echo.
     pub echo: SocketAddr,
-    /// The hub that grows.
+    /// The hub that grows, and its metrics.
     pub growing: SocketAddr,
+    pub growing_metrics: SocketAddr,
     /// Where the first hub's metrics are read.
     pub metrics: SocketAddr,
     /// The hub between Kafka and Kafka, and its metrics.
@@ -88,9 +89,10 @@ impl Scene {
             seed.first_chunk().context("32 follow")?,
         )?;
 
-        let scene = Self { folder: folder.to_owned(), hub, echo, growing, metrics, kafka, kafka_metrics, people };
+        let folder = folder.to_owned();
+        let scene = Self { folder, hub, echo, growing, growing_metrics, metrics, kafka, kafka_metrics, people };
         fs::write(scene.config(Hub::Compared), config(&catalogue(), "data", hub, metrics, ""))?;
-        // A cache that is full from the beginning does not look like growth.
+        // A small cache of blocks, which is full early.
         fs::write(
             scene.config(Hub::Growing),
             config(&catalogue(), "data-growing", growing, growing_metrics, "[store]\ncache_bytes = 16777216\n"),

@@ -9,6 +9,7 @@ use std::sync::{
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
+use tonic_types::StatusExt as _;
 use waybill::vault::{Random, SystemRandom};
 use waybill_proto::v1::{self, provide_answer, provide_request, provide_response, request_response::Answer};
 
@@ -76,7 +77,10 @@ fn calls(scene: &Scene) -> Vec<(&'static str, Call)> {
 fn assert_fault(failed: &Failed, call: &Call) {
     let Failed::Status(status) = failed else { panic!("{call:?}: {failed:?}") };
     assert_eq!((status.code(), status.message()), (Code::Internal, "the hub failed; its log says why"), "{call:?}");
-    assert!(status.details().is_empty(), "{call:?}: {status:?}");
+    let details = status.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "hub.failed", "{call:?}");
+    assert!(details.retry_info().is_none() && details.bad_request().is_none(), "{call:?}: {status:?}");
+    assert!(!String::from_utf8_lossy(status.details()).contains("name stands here"), "{call:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ mod calls_and_people;
 mod deliveries;
 mod epochs;
 mod faults;
+mod held;
 mod index;
 mod ledger;
 mod model;
