@@ -1,11 +1,7 @@
 //! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands
 //! who reads, in which case, and why.
 
-use std::pin::pin;
-
-use super::{
-    Audience, CallError, Desk, Receipt, call::Stop, content, panics::contained, refuse::Trace, sealing::About,
-};
+use super::{Audience, CallError, Desk, Receipt, call::Stop, content, refuse::Trace, sealing::About};
 use crate::{
     catalogue::Catalogue,
     domain::{
@@ -110,14 +106,7 @@ impl Desk {
         call: SearchCall,
         context: CallContext,
     ) -> Result<SearchOutcome, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_search(&catalogue, peer, call, context, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
-        .await
+        self.called(peer, async |catalogue, trace| self.try_search(catalogue, peer, call, context, trace).await).await
     }
 
     /// One entry, as far as the caller may see it.
@@ -128,14 +117,8 @@ impl Desk {
         index: u64,
         context: CallContext,
     ) -> Result<(EntryView, Receipt), CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_entry(&catalogue, peer, key, index, context, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
-        .await
+        self.called(peer, async |catalogue, trace| self.try_entry(catalogue, peer, key, index, context, trace).await)
+            .await
     }
 
     async fn try_search(

@@ -3,7 +3,7 @@
 //! The fields map to ISO/IEC TS 27560: consent id (record identifier), notice (privacy notice), grantee and source
 //! (PII controllers), agreement's purpose and fields (purposes, PII categories), moments (timestamps), state (status).
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,7 +12,6 @@ use super::{
     call::Stop,
     content,
     decide::{Person, transfer_statement},
-    panics::contained,
     refuse::Trace,
     sealing::{About, seal_payload},
     submit::DECIDE_ATTEMPTS_MAX,
@@ -110,14 +109,7 @@ struct Grant<'a> {
 impl Desk {
     /// Records a consent to what one revision of an agreement shows.
     pub async fn grant(&self, peer: Peer<'_>, call: GrantCall) -> Result<GrantOutcome, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_grant(&catalogue, peer, call, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
-        .await
+        self.called(peer, async |catalogue, trace| self.try_grant(catalogue, peer, call, trace).await).await
     }
 
     async fn try_grant(

@@ -2,9 +2,9 @@
 //! collected too, since a person may take any of them back at any of these systems; so each reading is an entry.
 //! Recording one is `consent.rs`.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
-use super::{CallError, Desk, Receipt, call::Stop, panics::contained, refuse::Trace};
+use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     domain::{
@@ -20,7 +20,6 @@ use crate::{
         authenticate,
         submission::{CallContext, Peer},
     },
-    ledger::Kind,
     store::{Found, Owner, Subject},
 };
 
@@ -73,13 +72,9 @@ impl Desk {
         only: Option<&str>,
         context: CallContext,
     ) -> Result<(Vec<ConsentView>, Receipt), CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_consents(&catalogue, peer, subject, only, context, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
+        self.called(peer, async |catalogue, trace| {
+            self.try_consents(catalogue, peer, subject, only, context, trace).await
+        })
         .await
     }
 

@@ -1,11 +1,11 @@
 //! Operating: publishing a catalogue. Each publication is an entry with the digest; calls that are under way end under
 //! the one they began under.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::json;
 
-use super::{CallError, Desk, Receipt, call::Stop, content, panics::contained, quota::Admitted, refuse::Trace};
+use super::{CallError, Desk, Receipt, call::Stop, content, quota::Admitted, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, Digest, System},
     domain::{
@@ -94,14 +94,10 @@ impl Desk {
         context: CallContext,
         load: LoadCatalogue,
     ) -> Result<Published, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            trace.system = authenticate::system(&catalogue, peer).ok().map(|system| system.id.clone());
-            let result = self.try_publish(&catalogue, peer, key, context, load, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
+        self.called(peer, async |catalogue, trace| {
+            trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
+            self.try_publish(catalogue, peer, key, context, load, trace).await
+        })
         .await
     }
 

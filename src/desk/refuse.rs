@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Audience, CallError, Desk, Refused,
     call::Stop,
-    panics::{caught, panicked},
+    panics::{caught, contained, panicked},
     quota::Admitted,
     sealing::About,
 };
@@ -149,6 +149,22 @@ impl Desk {
             Ok(()) => self.record_refusal(&trace, refusal).await.unwrap_or_else(|error| error),
             Err(error) => error,
         }
+    }
+
+    /// A use case whose caller waits: admits the call, does it, and ends it. A panic ends this call alone.
+    pub(super) async fn called<T>(
+        &self,
+        peer: Peer<'_>,
+        work: impl AsyncFnOnce(&Catalogue, &mut Trace) -> Result<T, Stop>,
+    ) -> Result<T, CallError> {
+        contained(pin!(async {
+            let catalogue = self.catalogue();
+            let admitted = self.admit(&catalogue, peer)?;
+            let mut trace = Trace::new(Kind::Refusal, self.new_id());
+            let result = work(&catalogue, &mut trace).await;
+            self.settle(&admitted, trace, result).await
+        }))
+        .await
     }
 
     /// Ends a use case: a refusal becomes an entry first.

@@ -1,7 +1,7 @@
 //! Asks a provider for one record: two commits. That it was asked, before the provider sees the question; its answer,
 //! before the requester does.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use super::{
     Audience, CallError, Desk, Receipt,
@@ -10,7 +10,6 @@ use super::{
     content,
     decide::transfer_statement,
     evidence::Before,
-    panics::contained,
     providers::{Answered, NoRecord, Question, UnderWay},
     refuse::Trace,
     sealing::About,
@@ -100,14 +99,7 @@ pub(super) struct Permission<'c> {
 impl Desk {
     /// Asks the provider for one record and waits for its answer until the deadline.
     pub async fn request(&self, peer: Peer<'_>, call: RequestCall) -> Result<RequestOutcome, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_request(&catalogue, peer, call, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
-        .await
+        self.called(peer, async |catalogue, trace| self.try_request(catalogue, peer, call, trace).await).await
     }
 
     async fn try_request(

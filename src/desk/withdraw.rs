@@ -1,15 +1,12 @@
 //! Takes a consent back. What it covers and nobody has claimed is cancelled in the same commit; what may have been
 //! received is named and never sent again.
 
-use std::pin::pin;
-
 use super::{
     Audience, CallError, Desk, Receipt,
     call::Stop,
     cancel::Cancelled,
     consent::{ConsentCall, ended, keepers},
     content,
-    panics::contained,
     refuse::Trace,
     sealing::About,
     submit::DECIDE_ATTEMPTS_MAX,
@@ -87,14 +84,7 @@ struct Covered {
 impl Desk {
     /// Takes a consent back.
     pub async fn withdraw(&self, peer: Peer<'_>, call: WithdrawCall) -> Result<WithdrawOutcome, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_withdraw(&catalogue, peer, call, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
-        .await
+        self.called(peer, async |catalogue, trace| self.try_withdraw(catalogue, peer, call, trace).await).await
     }
 
     async fn try_withdraw(

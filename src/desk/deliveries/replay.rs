@@ -1,11 +1,9 @@
 //! Dead letters: listed, and made due again by an operator. A replay is an entry; the delivery keeps its old index.
 
-use std::pin::pin;
-
 use super::{DeliveryRef, Step, TransferId};
 use crate::{
     catalogue::Catalogue,
-    desk::{Audience, CallError, Desk, Receipt, call::Stop, content, panics::contained, refuse::Trace},
+    desk::{Audience, CallError, Desk, Receipt, call::Stop, content, refuse::Trace},
     domain::{
         agency::{AgencyId, AgencyKey, Role},
         refusal::RefusalCode,
@@ -67,17 +65,13 @@ impl Desk {
         page_size: u32,
         page_token: &str,
     ) -> Result<DeadLetterPage, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
+        self.called(peer, async |catalogue, trace| {
             let context = CallContext { on_behalf_of: None, rest: Box::default() };
-            let result = match operator(&catalogue, peer, context, &mut trace) {
-                Ok(_) => self.page_of_dead_letters(&catalogue, recipient, page_size, page_token).await,
+            match operator(catalogue, peer, context, trace) {
+                Ok(_) => self.page_of_dead_letters(catalogue, recipient, page_size, page_token).await,
                 Err(stop) => Err(stop),
-            };
-            self.settle(&admitted, trace, result).await
-        }))
+            }
+        })
         .await
     }
 
@@ -126,13 +120,9 @@ impl Desk {
         transfer: &str,
         context: CallContext,
     ) -> Result<Receipt, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_replay(&catalogue, peer, key, transfer, context, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
+        self.called(peer, async |catalogue, trace| {
+            self.try_replay(catalogue, peer, key, transfer, context, trace).await
+        })
         .await
     }
 

@@ -1,11 +1,9 @@
 //! What became of a transfer: told to its source, as far as a source may know, and to its recipient.
 
-use std::pin::pin;
-
 use super::DeliveryRef;
 use crate::{
     catalogue::Catalogue,
-    desk::{Audience, CallError, Desk, Receipt, call::Stop, panics::contained, refuse::Trace},
+    desk::{Audience, CallError, Desk, Receipt, call::Stop, refuse::Trace},
     domain::{
         agency::{AgencyKey, Role},
         refusal::RefusalCode,
@@ -56,13 +54,9 @@ impl Desk {
         transfer: &str,
         context: CallContext,
     ) -> Result<TransferView, CallError> {
-        contained(pin!(async {
-            let catalogue = self.catalogue();
-            let admitted = self.admit(&catalogue, peer)?;
-            let mut trace = Trace::new(Kind::Refusal, self.new_id());
-            let result = self.try_get_transfer(&catalogue, peer, transfer, context, &mut trace).await;
-            self.settle(&admitted, trace, result).await
-        }))
+        self.called(peer, async |catalogue, trace| {
+            self.try_get_transfer(catalogue, peer, transfer, context, trace).await
+        })
         .await
     }
 

@@ -85,6 +85,22 @@ fn asking(scene: &Arc<Scene>, request: &v1::RequestRequest) -> Asked {
     tokio::spawn(async move { ask(&scene, &request).await })
 }
 
+/// The requester goes; the hub notices, and with it the question goes.
+async fn hang_up(asked: Asked, provider: &mut Provider, question: &v1::Question) {
+    asked.abort();
+    let _ = asked.await;
+    while provider.answer(question).await.refusal.is_none_or(|refusal| refusal.code != "request.unknown") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The catalogue without the agreement.
+async fn without_agreement(scene: &Scene) {
+    fs::remove_file(scene.catalogue().join(format!("agreements/{PULL}.toml"))).unwrap();
+    let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
+    assert!(scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap().into_inner().changed);
+}
+
 fn contact(scene: &Scene) -> v1::RequestRequest {
     scene.request(0, "identity/contact", "optional-reminders")
 }
@@ -135,12 +151,7 @@ async fn nobody_is_asked_again_about_a_person_who_has_withdrawn_since() {
     let request = contact(&scene);
     let asked = asking(&scene, &request);
     let question = identity.question().await;
-    asked.abort();
-    let _ = asked.await;
-    // The hub notices that the requester has gone, and with it the question.
-    while identity.answer(&question).await.refusal.is_none_or(|refusal| refusal.code != "request.unknown") {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    hang_up(asked, &mut identity, &question).await;
     scene.withdrawn(scene.withdrawal(0, &consent)).await;
     let status = ask(&scene, &request).await.unwrap_err();
     let index = refused(&scene, &status, "consent.withdrawn", &question.request_id).await;
@@ -184,9 +195,7 @@ async fn an_answered_request_is_answered_alike_when_its_agreement_is_gone() {
     };
     let first = evidence(asked.await.unwrap().unwrap());
 
-    fs::remove_file(scene.catalogue().join(format!("agreements/{PULL}.toml"))).unwrap();
-    let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
-    assert!(scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap().into_inner().changed);
+    without_agreement(&scene).await;
     let again = evidence(ask(&scene, &request).await.unwrap());
     assert_eq!((&again.transfer_id, &again.payload), (&first.transfer_id, &first.payload));
     assert_eq!((&again.record_type, &again.schema_version), (&first.record_type, &first.schema_version));
@@ -202,14 +211,8 @@ async fn an_open_request_whose_agreement_is_gone_is_refused_by_an_entry_of_its_o
     let request = contact(&scene);
     let asked = asking(&scene, &request);
     let question = identity.question().await;
-    asked.abort();
-    let _ = asked.await;
-    while identity.answer(&question).await.refusal.is_none_or(|refusal| refusal.code != "request.unknown") {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    fs::remove_file(scene.catalogue().join(format!("agreements/{PULL}.toml"))).unwrap();
-    let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
-    scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap();
+    hang_up(asked, &mut identity, &question).await;
+    without_agreement(&scene).await;
     let status = ask(&scene, &request).await.unwrap_err();
     let index = refused(&scene, &status, "agreement.missing", &question.request_id).await;
     let again = ask(&scene, &request).await.unwrap_err();

@@ -117,7 +117,7 @@ async fn a_call_names_no_more_than_the_formats_say() {
         known.iter().cloned().chain(more).collect::<Vec<_>>()
     };
     let (key, said) = (|| scene.key(), context);
-    let calls: [(&str, &dyn Fn(usize) -> Call); 6] = [
+    let calls: [(&str, &dyn Fn(usize) -> Call); 5] = [
         (CLAIMS, &|count| {
             let request = scene.request(0, "tax/income-statement", "income-assessment");
             Call::Request(v1::RequestRequest { subject: identifiers(count), ..request })
@@ -132,15 +132,6 @@ async fn a_call_names_no_more_than_the_formats_say() {
         }),
         ("benefit/portal", &|count| {
             Call::ListConsents(v1::ListRequest { subject: identifiers(count), context: said() })
-        }),
-        (DPO, &|count| {
-            let (idempotency_key, context) = (key(), said());
-            Call::Search(v1::SearchRequest {
-                idempotency_key,
-                context,
-                subject: identifiers(count),
-                ..Default::default()
-            })
         }),
         ("hub/dpo", &|count| {
             let (idempotency_key, context) = (key(), said());
