@@ -46,7 +46,7 @@ impl KafkaEnds {
             ledger: ledger.to_owned(),
             members: kafka.members,
             window_max: limits.kafka_window_max,
-            queued_bytes_max: limits.kafka_queued_bytes_max,
+            untold_bytes_max: limits.kafka_window_bytes_max,
             record_bytes_max: limits.record_bytes_max,
         });
         Ok(Self(Some((way_in.context("Kafka's members cannot be started")?, way_out))))

@@ -143,7 +143,7 @@ limits! {
     dead_letter_s_max: s = 2_592_000 in 3_600..=31_536_000, "Term of a dead letter: how long it is kept and can be replayed (30 days).";
     // Kafka
     kafka_window_max: count = 1_024 in 1..=65_536, "Records of one Kafka partition that are read and whose outcome is not yet told.";
-    kafka_queued_bytes_max: bytes = 16_777_216 in 65_536..=1_073_741_824, "Bytes of one Kafka partition that are read and wait to be decided; from here on nothing more of it is fetched.";
+    kafka_window_bytes_max: bytes = 16_777_216 in 65_536..=1_073_741_824, "Bytes of one Kafka partition that are read and whose outcome is not yet told; from here on nothing more of it is fetched.";
     kafka_in_flight_max: count = 8_192 in 1..=1_000_000, "Deliveries to one recipient on Kafka that are not reported, or not answered where that is agreed.";
     kafka_answer_s_max: s = 86_400 in 60..=2_592_000, "Time for a delivery on Kafka to be reported, or answered where that is agreed.";
     // Connections

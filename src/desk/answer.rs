@@ -163,25 +163,25 @@ impl Desk {
     ) -> Result<AnswerOutcome, Stop> {
         let provided = match answer {
             Answer::None(none) => {
-                let outcome = self.record_no_record(permission, Some(provider), none).await?;
-                tell.tell(Ok(proof_only(outcome.receipt())));
-                return Ok(outcome);
+                let settled = self.record_no_record(permission, Some(provider), none).await?;
+                tell.tell(settled.told());
+                return Ok(settled.outcome);
             }
             Answer::Record(provided) => provided,
         };
         match self.record_evidence(permission, provider, &provided).await {
-            Ok(outcome) => {
-                tell.tell(Ok(proof_only(outcome.receipt())));
-                Ok(outcome)
+            Ok(settled) => {
+                tell.tell(settled.told());
+                Ok(settled.outcome)
             }
             Err(AnswerStop::Answer(refusal)) => {
                 let refused = self.record_refused_answer(permission, provider, refusal).await?;
                 tell.tell(Err(refused));
-                Ok(self.record_no_record(permission, None, NoRecord::ProviderUnavailable).await?)
+                Ok(self.record_no_record(permission, None, NoRecord::ProviderUnavailable).await?.outcome)
             }
             // Told to the requester, as the request's outcome.
             Err(AnswerStop::Request(stop)) => {
-                tell.tell(Err(CallError::Unavailable("the request ended otherwise".into())));
+                tell.tell(Err(otherwise()));
                 Err(stop)
             }
         }
@@ -193,7 +193,7 @@ impl Desk {
         permission: &Permission<'_>,
         provider: Option<&Caller>,
         answer: NoRecord,
-    ) -> Result<AnswerOutcome, CallError> {
+    ) -> Result<Settled, CallError> {
         let Permission { catalogue, compiled, request, .. } = permission;
         let agreement = &compiled.agreement;
         let id = self.new_id();
@@ -221,8 +221,10 @@ impl Desk {
         let key = Some(permission.answer_key);
         let proposal = Proposal { key, entries: vec![sealed.entry.clone()], ..Proposal::default() };
         match self.propose_answer(proposal, &sealed).await? {
-            Proposed::Receipt(receipt) => Ok(AnswerOutcome::NoRecord { answer, receipt }),
-            Proposed::Known(known) => self.known_answer(known).await,
+            Proposed::Receipt(receipt) => {
+                Ok(Settled { outcome: AnswerOutcome::NoRecord { answer, receipt }, own: true })
+            }
+            Proposed::Known(known) => Ok(Settled { outcome: self.known_answer(known).await?, own: false }),
             Proposed::Stale => Err(CallError::Fault("a proposal without expectations went stale".into())),
         }
     }
@@ -282,6 +284,25 @@ impl AnswerOutcome {
             Self::NoRecord { receipt, .. } => receipt,
         }
     }
+}
+
+/// The outcome of a request.
+pub(super) struct Settled {
+    /// What the requester gets.
+    pub outcome: AnswerOutcome,
+    /// Whether it is what this answer made, and not one that came before.
+    pub own: bool,
+}
+
+impl Settled {
+    /// What the provider is told of its answer.
+    fn told(&self) -> Result<Receipt, CallError> {
+        if self.own { Ok(proof_only(self.outcome.receipt())) } else { Err(otherwise()) }
+    }
+}
+
+fn otherwise() -> CallError {
+    CallError::Unavailable("the request ended otherwise".into())
 }
 
 /// Tells a provider what became of its answer, once.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Audience, CallError, Desk, Receipt,
-    answer::{AnswerOutcome, AnswerStop, Proposed},
+    answer::{AnswerOutcome, AnswerStop, Proposed, Settled},
     call::Stop,
     decide::{Person, payload_parts, payload_plain, transfer_statement},
     meters::{Stage, Timer},
@@ -93,7 +93,7 @@ impl Desk {
         permission: &Permission<'_>,
         provider: &Caller,
         provided: &ProvidedRecord,
-    ) -> Result<AnswerOutcome, AnswerStop> {
+    ) -> Result<Settled, AnswerStop> {
         let timer = self.meters.timer();
         let (valid, main) = self.check_provided(&timer, permission, provided)?;
         for _ in 0..DECIDE_ATTEMPTS_MAX {
@@ -115,7 +115,7 @@ impl Desk {
             match self.propose_answer(proposal, &decided.sealed).await? {
                 Proposed::Receipt(receipt) => {
                     let agreement = &permission.compiled.agreement;
-                    return Ok(AnswerOutcome::Evidence(Box::new(Evidence {
+                    let outcome = AnswerOutcome::Evidence(Box::new(Evidence {
                         id: decided.id,
                         record_type: agreement.record_type.to_string(),
                         schema_version: valid.version.version.to_string(),
@@ -124,9 +124,13 @@ impl Desk {
                         pseudonym: decided.pseudonym,
                         keep: agreement.retention.at_recipient,
                         receipt,
-                    })));
+                    }));
+                    return Ok(Settled { outcome, own: true });
                 }
-                Proposed::Known(known) => return Ok(self.known_answer(known).await.map_err(Stop::from)?),
+                Proposed::Known(known) => {
+                    let outcome = self.known_answer(known).await.map_err(Stop::from)?;
+                    return Ok(Settled { outcome, own: false });
+                }
                 Proposed::Stale => {}
             }
         }
@@ -233,7 +237,8 @@ impl Desk {
         })
     }
 
-    /// The answer that a request got before. The catalogue may have changed since.
+    /// The answer that a request got before. The catalogue may have changed since; how long the recipient may keep it is
+    /// what the agreement says now.
     pub(super) async fn known_answer(&self, known: Known) -> Result<AnswerOutcome, CallError> {
         let stored = self.stored(known.first).await?;
         let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;

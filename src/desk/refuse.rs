@@ -184,23 +184,29 @@ impl Desk {
     /// Records a refusal, and gives what the caller is told.
     pub(super) async fn record_refusal(&self, trace: &Trace, refusal: Refusal) -> Result<CallError, CallError> {
         let (sealed, proposal) = self.seal_refusal(trace, &refusal).await?;
-        let mut recorded = self.sequencer.propose(proposal).await?;
-        if let Recorded::Repeat(known) = recorded {
-            let stored = self.stored(known.first).await?;
-            let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
-            // The same call raced this one, and its entry says why it was refused.
-            if matches!(stored.routing.kind, Kind::Refusal | Kind::RefusalOfSubmission) {
-                return self.repeated_refusal(&stored).await;
+        let recorded = match self.sequencer.propose(proposal).await? {
+            Recorded::Repeat(known) => {
+                let stored = self.stored(known.first).await?;
+                let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
+                match stored.routing.kind {
+                    // The same call raced this one, and its entry says why it was refused.
+                    Kind::Refusal | Kind::RefusalOfSubmission => return self.repeated_refusal(&stored).await,
+                    // A reading may be repeated, and then find other facts: an outcome of its own.
+                    Kind::AuditRead => {
+                        let system = trace.system.as_ref().map(SystemKey::from);
+                        let entries = vec![sealed.entry.clone()];
+                        self.sequencer.propose(Proposal { system, entries, ..Proposal::default() }).await?
+                    }
+                    // It raced this one and succeeded: a repeat finds its outcome.
+                    _ => return Err(CallError::Unavailable("the same call is under way; try again".into())),
+                }
             }
-            // The call succeeded before, and what stops its repeat now is another outcome: an entry of its own.
-            let system = trace.system.as_ref().map(SystemKey::from);
-            let entries = vec![sealed.entry.clone()];
-            recorded = self.sequencer.propose(Proposal { system, entries, ..Proposal::default() }).await?;
-        }
-        let Recorded::Committed { first, commit } = recorded else {
-            return Err(CallError::Fault("a proposal without a key was a repeat".into()));
+            committed @ Recorded::Committed { .. } => committed,
         };
-        self.refused(&commit, first, refusal, &sealed)
+        match recorded {
+            Recorded::Committed { first, commit } => self.refused(&commit, first, refusal, &sealed),
+            Recorded::Repeat(_) => Err(CallError::Fault("a proposal without a key was a repeat".into())),
+        }
     }
 
     /// The entry that records a refusal, not yet committed.

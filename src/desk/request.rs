@@ -236,15 +236,17 @@ impl Desk {
         let may = |system: &SystemId, agency: &AgencyId| self.may_provide(system, agency);
         // Of a repeat that comes after its deadline nobody is asked: the answer would be of no use.
         let asked_of = if left.is_zero() { Ok(None) } else { self.providers.ask(&agreement.source, question, may) };
-        let answered: Option<Answered> = match asked_of {
-            Err(UnderWay) => return Err(CallError::Unavailable(UNDER_WAY.into()).into()),
-            Ok(None) => None,
-            Ok(Some(mut waiting)) => tokio::time::timeout(left, &mut waiting.answer).await.ok().and_then(Result::ok),
+        // Held until the answer is recorded: so long it is under way.
+        let mut asked_of = asked_of.map_err(|UnderWay| CallError::Unavailable(UNDER_WAY.into()))?;
+        let answered: Option<Answered> = match &mut asked_of {
+            None => None,
+            Some(waiting) => tokio::time::timeout(left, &mut waiting.answer).await.ok().and_then(Result::ok),
         };
         let answer = match answered {
             Some(answered) => self.record_answer(&permission, answered).await?,
-            None => self.record_no_record(&permission, None, NoRecord::ProviderUnavailable).await?,
+            None => self.record_no_record(&permission, None, NoRecord::ProviderUnavailable).await?.outcome,
         };
+        drop(asked_of);
         Ok(RequestOutcome { request: permission.request, asked, answer })
     }
 }

@@ -281,7 +281,7 @@ impl Sequencer {
     }
 
     /// The clock's time; an error while it can't be trusted with an entry. What has had its time is destroyed by no other
-    /// clock.
+    /// clock. (That it was wrong before the hub started, nothing tells.)
     pub fn time(&self) -> Result<Moment, ClockFault> {
         let newest = self.newest.borrow().time;
         self.clock.now(newest)

@@ -35,8 +35,8 @@ const REST: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_secs(5);
 /// Records of a partition that wait for its task before the library fetches no more, in windows; it fetches on from one.
 const QUEUED_WINDOWS: usize = 4;
-/// It fetches on, too, only when no more than this part of the bytes that may wait do.
-const RESUME_PART: usize = 4;
+/// It fetches on, too, only when no more than this part of the bytes that may be untold are.
+const RESUME_PART: usize = 2;
 /// How long a revoked partition may take to tell what was decided.
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 /// How long the brokers may take to answer.
@@ -83,7 +83,7 @@ pub(super) struct Running {
     task: JoinHandle<Result<(), Failed>>,
 }
 
-/// What of a partition waits for its task.
+/// What of a partition is in memory: records that wait for its task, and bytes of all that are not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Queued {
     records: usize,
@@ -92,7 +92,7 @@ struct Queued {
 
 impl Progress {
     fn queued(&self) -> Queued {
-        Queued { records: self.queued.load(Ordering::Relaxed), bytes: self.queued_bytes.load(Ordering::Relaxed) }
+        Queued { records: self.queued.load(Ordering::Relaxed), bytes: self.untold_bytes.load(Ordering::Relaxed) }
     }
 }
 
@@ -297,11 +297,11 @@ impl Slot {
         let State::Running(running) = &self.state else { return };
         let mut queued = running.progress.queued();
         queued.records += 1;
-        queued.bytes += incoming.bytes;
+        queued.bytes += incoming.arrived.bytes;
         running.progress.queued.fetch_add(1, Ordering::Relaxed);
-        running.progress.queued_bytes.fetch_add(incoming.bytes, Ordering::Relaxed);
+        running.progress.untold_bytes.fetch_add(incoming.arrived.bytes, Ordering::Relaxed);
         let _ = running.incoming.send(incoming); // its task may just have ended: then it begins again, and so does this
-        if queued.is_full(shared.window_max, shared.queued_bytes_max) {
+        if queued.is_full(shared.window_max, shared.untold_bytes_max) {
             self.pause(consumer, place);
         }
     }
@@ -349,7 +349,7 @@ impl Slot {
                 if finished {
                     self.pause(consumer, place);
                     self.rest(context, place);
-                } else if queued.has_room(context.shared.window_max, context.shared.queued_bytes_max) {
+                } else if queued.has_room(context.shared.window_max, context.shared.untold_bytes_max) {
                     self.resume(consumer, place);
                 }
             }
@@ -418,6 +418,6 @@ mod tests {
         let full = |records, bytes| Queued { records, bytes }.is_full(window, bytes_max);
         assert_eq!([full(39, 999), full(40, 0), full(0, 1000)], [false, true, true]);
         let room = |records, bytes| Queued { records, bytes }.has_room(window, bytes_max);
-        assert_eq!([room(10, 250), room(11, 0), room(0, 251)], [true, false, false]);
+        assert_eq!([room(10, 500), room(11, 0), room(0, 501)], [true, false, false]);
     }
 }

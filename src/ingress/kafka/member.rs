@@ -43,7 +43,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(50);
 
 /// When it is asked again who is in the group, if the brokers did not say.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
-/// What a record that waits takes in memory beside its JSON, about.
+/// What a record that is not told takes in memory beside its JSON, about.
 const AROUND_RECORD_BYTES: usize = 1024;
 
 pub(super) struct Member {
@@ -227,7 +227,7 @@ impl Member {
             }
         };
         let bytes = value.len() + AROUND_RECORD_BYTES;
-        Some(Incoming { offset, arrived: Arrived { time, event }, arrival, bytes })
+        Some(Incoming { offset, arrived: Arrived { time, event, bytes }, arrival })
     }
 }
 

@@ -52,8 +52,8 @@ pub struct KafkaParts {
     pub members: usize,
     /// Records of a partition that are read and not told.
     pub window_max: usize,
-    /// Bytes of a partition that are read and wait to be decided.
-    pub queued_bytes_max: usize,
+    /// Bytes of a partition that are read and not told.
+    pub untold_bytes_max: usize,
     /// A record's JSON, in bytes.
     pub record_bytes_max: usize,
 }
@@ -79,7 +79,7 @@ struct Shared {
     ledger: String,
     source: String,
     window_max: usize,
-    queued_bytes_max: usize,
+    untold_bytes_max: usize,
     record_bytes_max: usize,
     producer: Mutex<Option<Arc<Producer<Telling>>>>,
     conflict: watch::Sender<Option<Conflict>>,
@@ -97,7 +97,7 @@ impl KafkaIngress {
             hub: parts.hub,
             ledger: parts.ledger,
             window_max: parts.window_max,
-            queued_bytes_max: parts.queued_bytes_max,
+            untold_bytes_max: parts.untold_bytes_max,
             record_bytes_max: parts.record_bytes_max,
             producer: Mutex::default(),
             conflict: conflict_out,

@@ -34,14 +34,14 @@ pub(super) struct Incoming {
     pub offset: u64,
     pub arrived: Arrived,
     pub arrival: Arrival,
-    /// What it takes in memory while it waits.
-    pub bytes: usize,
 }
 
 /// What its outcome needs to know of a record.
 pub(super) struct Arrived {
     pub time: Moment,
     pub event: Result<EventName, Reason>,
+    /// What the record takes in memory, until its outcome is told.
+    pub bytes: usize,
 }
 
 /// What a partition's task is given.
@@ -64,8 +64,8 @@ pub(super) struct Parts {
 pub(super) struct Progress {
     /// Records that were read and not yet taken up.
     pub queued: AtomicUsize,
-    /// Their bytes.
-    pub queued_bytes: AtomicUsize,
+    /// Bytes of the records that were read and are not told.
+    pub untold_bytes: AtomicUsize,
     /// Below this offset everything has been told.
     pub told: AtomicU64,
 }
@@ -180,8 +180,6 @@ impl Reader {
                 count = self.incoming.recv_many(&mut gathered, GATHERED_MAX) => if count == 0 { return },
             }
             self.progress.queued.fetch_sub(gathered.len(), Ordering::Relaxed);
-            let bytes = gathered.iter().map(|record: &Incoming| record.bytes).sum();
-            self.progress.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             let records = gathered.drain(..).map(|record| self.consumable(record)).collect();
             if self.series.consume(records, detail).await.is_err() {
                 return;
@@ -190,7 +188,7 @@ impl Reader {
     }
 
     fn consumable(&mut self, record: Incoming) -> Consumable {
-        let Incoming { offset, arrived, arrival, .. } = record;
+        let Incoming { offset, arrived, arrival } = record;
         let mut untold = self.untold.lock();
         untold.records.insert(offset, arrived);
         untold.next = offset + 1;
@@ -217,7 +215,8 @@ impl Teller {
                 Err(SendFault::Producer(code)) => return Err(Failed(format!("an outcome was not told: {code}"))),
             }
             let mut untold = self.untold.lock();
-            untold.records.remove(&offset);
+            let bytes = untold.records.remove(&offset).map_or(0, |arrived| arrived.bytes);
+            self.progress.untold_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.progress.told.store(untold.watermark(), Ordering::Relaxed);
         }
         Ok(())

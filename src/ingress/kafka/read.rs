@@ -14,7 +14,7 @@ use crate::{
         record::{Change, RecordAuthority, RecordIdentity},
         time::Moment,
     },
-    exchange::submission::{CallContext, CallKey, ContextRest, Submission},
+    exchange::submission::{CallContext, CallKey, ContextRest, Submission, is_traceparent},
     kafka::{Reason, SUBMISSION_TYPE},
 };
 
@@ -84,7 +84,12 @@ impl Reading<'_> {
             record: record(&attributes)?,
             context: context(&attributes, self.agency)?,
             only: attributes.get("onlyrecipients").map(list).unwrap_or_default(),
-            traceparent: attributes.text("traceparent"),
+            // One that is malformed is passed over, as Trace Context §4.3 has it.
+            traceparent: attributes
+                .get("traceparent")
+                .filter(|text| is_traceparent(text))
+                .unwrap_or_default()
+                .to_owned(),
         };
         Ok(ReadEvent { name, submission })
     }

@@ -141,7 +141,7 @@ async fn a_partition_with_a_window_of_one_is_paused_and_resumed_and_loses_nothin
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_with_few_bytes_is_paused_and_resumed_and_loses_nothing() {
     // Of each partition some 30 records.
-    loses_nothing("kafka_queued_bytes_max = 65536").await;
+    loses_nothing("kafka_window_bytes_max = 65536").await;
 }
 
 async fn loses_nothing(limit: &str) {

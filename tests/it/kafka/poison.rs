@@ -249,7 +249,7 @@ async fn is_a_dead_letter(how: How) {
         ledger: "1".into(),
         members: 1,
         window_max: config.limits.kafka_window_max,
-        queued_bytes_max: config.limits.kafka_queued_bytes_max,
+        untold_bytes_max: config.limits.kafka_window_bytes_max,
         record_bytes_max: config.limits.record_bytes_max,
     });
     let told = scene.read_some("waybill.outcomes.identity", 2).await;
