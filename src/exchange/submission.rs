@@ -12,8 +12,8 @@ pub const ONLY_RECIPIENTS_MAX: usize = 1_000;
 pub const TRACEPARENT_BYTES: usize = 55;
 
 /// Whether `text` is a W3C `traceparent` (Trace Context §3.2.2): version, trace id, parent id and flags in lower-case hex,
-/// joined by `-`; no version `ff`, no id of zeros only. Of a later version nothing may follow: what the recipient gets beside
-/// the agreed fields holds nothing but ids.
+/// joined by `-`; no version `ff`, no id of zeros only. Of a later version nothing may follow: what the recipient gets
+/// beside the agreed fields holds nothing but ids.
 pub fn is_traceparent(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let hex = |part: &str, length| part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -3,8 +3,8 @@
 //!
 //! Handing a delivery to the library is its release: the relay is asked just before. The library keeps the order of each
 //! key (an idempotent producer, at most five requests in flight) and never gives up by itself, so brokers that are away cost
-//! an attempt only as often as `kafka_answer_s_max` passes (a day by default). When it can no longer keep the order, or the topic cannot be written to, the link is dropped, the
-//! producer made anew, and what was not reported is handed over again.
+//! an attempt only as often as `kafka_answer_s_max` passes (a day by default). When it can no longer keep the order, or the
+//! topic cannot be written to, the link is dropped, the producer made anew, and what was not reported is handed over again.
 //!
 //! | question | file |
 //! |---|---|

@@ -33,10 +33,6 @@ use crate::{
 /// How long a partition rests after a failure; it doubles up to the longest.
 const REST: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_secs(5);
-/// Records of a partition that wait for its task before the library fetches no more, in windows; it fetches on from one.
-const QUEUED_WINDOWS: usize = 4;
-/// It fetches on, too, only when no more than this part of the bytes that may be untold are.
-const RESUME_PART: usize = 2;
 /// How long a revoked partition may take to tell what was decided.
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 /// How long the brokers may take to answer.
@@ -81,31 +77,6 @@ pub(super) struct Running {
     bound: Binding,
     stop: CancellationToken,
     task: JoinHandle<Result<(), Failed>>,
-}
-
-/// What of a partition is in memory: records that wait for its task, and bytes of all that are not told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Queued {
-    records: usize,
-    bytes: usize,
-}
-
-impl Progress {
-    fn queued(&self) -> Queued {
-        Queued { records: self.queued.load(Ordering::Relaxed), bytes: self.untold_bytes.load(Ordering::Relaxed) }
-    }
-}
-
-impl Queued {
-    /// Whether the library is to fetch no more.
-    const fn is_full(self, window: usize, bytes_max: usize) -> bool {
-        self.records >= QUEUED_WINDOWS * window || self.bytes >= bytes_max
-    }
-
-    /// Whether it may fetch on.
-    const fn has_room(self, window: usize, bytes_max: usize) -> bool {
-        self.records <= window && self.bytes <= bytes_max / RESUME_PART
-    }
 }
 
 /// Where a partition begins.
@@ -406,18 +377,4 @@ fn only(place: &Place) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     list.add_partition(&place.0, place.1);
     list
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_partition_is_full_by_records_or_bytes_and_has_room_again_only_by_both() {
-        let (window, bytes_max) = (10, 1000);
-        let full = |records, bytes| Queued { records, bytes }.is_full(window, bytes_max);
-        assert_eq!([full(39, 999), full(40, 0), full(0, 1000)], [false, true, true]);
-        let room = |records, bytes| Queued { records, bytes }.has_room(window, bytes_max);
-        assert_eq!([room(10, 500), room(11, 0), room(0, 501)], [true, false, false]);
-    }
 }

@@ -7,6 +7,7 @@
 //! | does another hub read too? | `stranger.rs` |
 //! | who has which partition, and where does it begin? | `assignment.rs` |
 //! | what happens to the records of one? | `partition.rs` |
+//! | and when are there too many? | `queued.rs` |
 //! | how is a message read? | `attributes.rs`, `read.rs` |
 //! | how is its outcome written? | `write.rs` |
 //!
@@ -18,6 +19,7 @@ mod assignment;
 mod attributes;
 mod member;
 mod partition;
+mod queued;
 mod read;
 mod stranger;
 #[cfg(test)]

@@ -132,7 +132,10 @@ fn production_takes_no_development_ca_neither_at_first_nor_later() {
     let state = load().unwrap();
 
     put("ca.pem", &format!("{real}{}", development.certificate_pem()));
-    let refused = |error: &LoadError, name: &str, at: usize| matches!(error, LoadError::DevelopmentCa { path: of, index } if *of == path(name) && *index == at);
+    let refused = |error: &LoadError, name: &str, at: usize| match error {
+        LoadError::DevelopmentCa { path: of, index } => *of == path(name) && *index == at,
+        _ => false,
+    };
     assert!(refused(&state.reload().unwrap_err(), "ca.pem", 2));
     assert_eq!(state.current().generation(), 1, "what was in use stays");
     assert!(refused(&load().unwrap_err(), "ca.pem", 2));

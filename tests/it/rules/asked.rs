@@ -87,13 +87,10 @@ fn asking(scene: &Arc<Scene>, request: &v1::RequestRequest) -> Asked {
     tokio::spawn(async move { ask(&scene, &request).await })
 }
 
-/// The requester goes; the hub notices, and with it the question goes.
-async fn hang_up(asked: Asked, provider: &mut Provider, question: &v1::Question) {
+/// The requester goes, and waits for nothing any more.
+async fn hang_up(asked: Asked) {
     asked.abort();
     let _ = asked.await;
-    while provider.answer(question).await.refusal.is_none_or(|refusal| refusal.code != "request.unknown") {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// The catalogue without the agreement.
@@ -153,7 +150,7 @@ async fn nobody_is_asked_again_about_a_person_who_has_withdrawn_since() {
     let request = contact(&scene);
     let asked = asking(&scene, &request);
     let question = identity.question().await;
-    hang_up(asked, &mut identity, &question).await;
+    hang_up(asked).await;
     scene.withdrawn(scene.withdrawal(0, &consent)).await;
     let status = ask(&scene, &request).await.unwrap_err();
     let index = refused(&scene, &status, "consent.withdrawn", &question.request_id).await;
@@ -213,7 +210,7 @@ async fn an_open_request_whose_agreement_is_gone_is_refused_by_an_entry_of_its_o
     let request = contact(&scene);
     let asked = asking(&scene, &request);
     let question = identity.question().await;
-    hang_up(asked, &mut identity, &question).await;
+    hang_up(asked).await;
     without_agreement(&scene).await;
     let status = ask(&scene, &request).await.unwrap_err();
     let index = refused(&scene, &status, "agreement.missing", &question.request_id).await;
