@@ -1,7 +1,13 @@
 //! Audit: searching and reading entries. Each reading is an entry, made durable before anything is shown; it demands
 //! who reads, in which case, and why.
 
-use super::{Audience, CallError, Desk, Receipt, call::Stop, content, refuse::Trace, sealing::About};
+use super::{
+    Audience, CallError, Desk, Receipt,
+    call::Stop,
+    content,
+    refuse::{CallId, Trace},
+    sealing::About,
+};
 use crate::{
     catalogue::Catalogue,
     domain::{
@@ -132,7 +138,7 @@ impl Desk {
         let content = content::of_search(&self.hasher, &call, &context);
         let reader = Self::reader(catalogue, peer, context, trace)?;
         let searched = searched(&call);
-        self.begin_read(&reader, trace, &call.key, content).await?;
+        let key = self.begin_read(&reader, trace, &call.key, content).await?;
         let limit = match call.page_size as usize {
             0 => PAGE_DEFAULT,
             size => size.min(self.limits.search_page_max),
@@ -147,7 +153,7 @@ impl Desk {
         let owners = self.owners(&identifiers).await?;
         trace.owner = owners.first().copied().unwrap_or(Owner::Hub);
 
-        let read = self.record_read(&reader.caller, trace, &searched).await?;
+        let read = self.record_read(&reader.caller, trace, Some(key), &searched).await?;
         let query = Query {
             terms,
             from: call.from,
@@ -182,7 +188,7 @@ impl Desk {
         let content = content::of_entry(&self.hasher, index, &context);
         let reader = Self::reader(catalogue, peer, context, trace)?;
         let searched = format!("entry {index}");
-        self.begin_read(&reader, trace, key, content).await?;
+        let key = self.begin_read(&reader, trace, key, content).await?;
         let stored = self.stored(index).await?.ok_or(RefusalCode::EntryUnknown)?;
         if let Some(agency) = &reader.only {
             let term = self.words.term(TermKind::Agency, agency.as_str());
@@ -191,7 +197,7 @@ impl Desk {
                 return Err(RefusalCode::EntryUnknown.into());
             }
         }
-        let read = self.record_read(&reader.caller, trace, &searched).await?;
+        let read = self.record_read(&reader.caller, trace, Some(key), &searched).await?;
         Ok((self.view(&stored).await?, read))
     }
 
@@ -207,27 +213,29 @@ impl Desk {
         Ok(Reader { key: SystemKey::from(&caller.system), caller, only })
     }
 
-    /// Takes the key, under which whatever is said from here on stays said; then what a reading demands of its context.
+    /// Takes the key, under which whatever is said from here on stays said; then what a reading demands of its context. A
+    /// reading that is repeated may find other facts: what refuses it then is an outcome of its own, under no key.
     async fn begin_read(
         &self,
         reader: &Reader,
         trace: &mut Trace,
         key: &str,
         content: ContentHash,
-    ) -> Result<(), Stop> {
-        let key = authenticate::key(key, self.clock.now(), self.limits.window)?;
+    ) -> Result<CallId, Stop> {
+        let key = (reader.key, authenticate::key(key, self.clock.now(), self.limits.window)?, content);
         let context = &reader.caller.context;
-        if let Some(known) = self.store.known(reader.key, key).await? {
+        if let Some(known) = self.store.known(key.0, key.1).await? {
             Self::check_same(known, content)?;
             let stored = self.stored(known.first).await?;
             if let Some(stored) = stored.filter(|stored| stored.routing.kind != Kind::AuditRead) {
                 return Err(self.repeated_refusal(&stored).await?.into());
             }
+        } else {
+            trace.key = Some(key);
         }
-        trace.key = Some((reader.key, key, content));
         let demanded = [ContextItem::Actor, ContextItem::Case, ContextItem::Reason];
         if demanded.into_iter().all(|item| context.has(item)) {
-            Ok(())
+            Ok(key)
         } else {
             Err(RefusalCode::ContextMissing.into())
         }
@@ -281,7 +289,13 @@ impl Desk {
     }
 
     /// Records that somebody reads, before anything is shown.
-    pub(super) async fn record_read(&self, caller: &Caller, trace: &Trace, searched: &str) -> Result<Receipt, Stop> {
+    pub(super) async fn record_read(
+        &self,
+        caller: &Caller,
+        trace: &Trace,
+        key: Option<CallId>,
+        searched: &str,
+    ) -> Result<Receipt, Stop> {
         let mut statement = Statement::of(Kind::AuditRead);
         statement.string(Attribute::TransferId, &trace.id.to_string());
         statement.string(Attribute::System, caller.system.as_str());
@@ -291,7 +305,7 @@ impl Desk {
         let sealed = self.seal(about, &statement).await?;
         let proposal = Proposal {
             system: Some(SystemKey::from(&caller.system)),
-            key: trace.key,
+            key,
             entries: vec![sealed.entry.clone()],
             ..Proposal::default()
         };

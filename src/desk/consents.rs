@@ -102,7 +102,7 @@ impl Desk {
             return Err(RefusalCode::ConsentUnknown.into());
         }
         let searched = if only.is_some() { SEARCHED_ONE } else { SEARCHED_ALL };
-        let read = self.record_read(&caller, trace, searched).await?;
+        let read = self.record_read(&caller, trace, trace.key, searched).await?;
         // Looked up again: what is shown is not older than the entry of the reading.
         let views = match self.subject_of(&identifiers, trace).await? {
             Some(subject) => {

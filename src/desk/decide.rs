@@ -287,7 +287,7 @@ pub(super) fn transfer_statement(
 /// The plain form of a payload: u8 length of the traceparent, the traceparent, the record. With room for being sealed.
 pub(super) fn payload_plain(traceparent: &str, record: &str) -> Vec<u8> {
     let mut plain = Vec::with_capacity(1 + traceparent.len() + record.len() + TAG_BYTES);
-    plain.push(traceparent.len() as u8); // empty or TRACEPARENT_BYTES long
+    plain.push(traceparent.len() as u8); // empty, or W3C's 55 bytes
     plain.extend_from_slice(traceparent.as_bytes());
     plain.extend_from_slice(record.as_bytes());
     plain

@@ -34,6 +34,9 @@ use crate::{
     vault::ContentHash,
 };
 
+/// By what a call is known: its system, its key, and the keyed hash of its content.
+pub(super) type CallId = (SystemKey, IdempotencyKey, ContentHash);
+
 /// What is known of a call so far: enough to record its refusal at any stage.
 #[derive(Debug)]
 pub(super) struct Trace {
@@ -46,7 +49,7 @@ pub(super) struct Trace {
     /// Who acts, for whom, once that is allowed.
     pub context: Option<Arc<Context>>,
     /// The idempotency key, once it is a good one.
-    pub key: Option<(SystemKey, IdempotencyKey, ContentHash)>,
+    pub key: Option<CallId>,
     /// Whom it is about, once that is known.
     pub owner: Owner,
     /// The agreement, once there is one (of a pull).
@@ -184,28 +187,18 @@ impl Desk {
     /// Records a refusal, and gives what the caller is told.
     pub(super) async fn record_refusal(&self, trace: &Trace, refusal: Refusal) -> Result<CallError, CallError> {
         let (sealed, proposal) = self.seal_refusal(trace, &refusal).await?;
-        let recorded = match self.sequencer.propose(proposal).await? {
+        match self.sequencer.propose(proposal).await? {
+            Recorded::Committed { first, commit } => self.refused(&commit, first, refusal, &sealed),
+            // The same call raced this one.
             Recorded::Repeat(known) => {
                 let stored = self.stored(known.first).await?;
                 let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
                 match stored.routing.kind {
-                    // The same call raced this one, and its entry says why it was refused.
-                    Kind::Refusal | Kind::RefusalOfSubmission => return self.repeated_refusal(&stored).await,
-                    // A reading may be repeated, and then find other facts: an outcome of its own.
-                    Kind::AuditRead => {
-                        let system = trace.system.as_ref().map(SystemKey::from);
-                        let entries = vec![sealed.entry.clone()];
-                        self.sequencer.propose(Proposal { system, entries, ..Proposal::default() }).await?
-                    }
-                    // It raced this one and succeeded: a repeat finds its outcome.
-                    _ => return Err(CallError::Unavailable("the same call is under way; try again".into())),
+                    Kind::Refusal | Kind::RefusalOfSubmission => self.repeated_refusal(&stored).await,
+                    // It succeeded: a repeat finds its outcome.
+                    _ => Err(CallError::Unavailable("the same call is under way; try again".into())),
                 }
             }
-            committed @ Recorded::Committed { .. } => committed,
-        };
-        match recorded {
-            Recorded::Committed { first, commit } => self.refused(&commit, first, refusal, &sealed),
-            Recorded::Repeat(_) => Err(CallError::Fault("a proposal without a key was a repeat".into())),
         }
     }
 

@@ -8,8 +8,6 @@ use crate::domain::{agency::SystemId, context::Context, idempotency::Idempotency
 
 /// The most recipients that a submission names.
 pub const ONLY_RECIPIENTS_MAX: usize = 1_000;
-/// Length of a W3C `traceparent`, in bytes.
-pub const TRACEPARENT_BYTES: usize = 55;
 
 /// Whether `text` is a W3C `traceparent` (Trace Context §3.2.2): version, trace id, parent id and flags in lower-case hex,
 /// joined by `-`; no version `ff`, no id of zeros only. Of a later version nothing may follow: what the recipient gets

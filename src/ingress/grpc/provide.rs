@@ -69,7 +69,7 @@ impl Provider {
                 Some(question) = self.link.questions.recv(), if reading => {
                     // A catalogue that was published meanwhile may say otherwise.
                     if !self.desk.may_provide(&self.caller.system, self.caller.agency()) {
-                        let status = status::connect_again("the catalogue has changed: connect again".to_owned());
+                        let status = status::connect_again("the catalogue has changed: connect again");
                         return drop(self.out.send(Err(status)).await);
                     }
                     self.say(v1::provide_response::Message::Question(written(question))).await

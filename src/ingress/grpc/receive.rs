@@ -83,13 +83,13 @@ impl Sending {
             batch = self.port.next() => match batch {
                 // A catalogue that was published meanwhile may say otherwise.
                 Some(_) if !self.desk.may_receive(&self.receiver) => {
-                    Some(status::connect_again("the catalogue has changed: connect again".to_owned()))
+                    Some(status::connect_again("the catalogue has changed: connect again"))
                 }
                 Some(batch) => {
                     let deliveries = self.opened(batch).await;
                     return Some(Ok(said(Written::Deliveries(v1::Deliveries { deliveries }))));
                 }
-                None => Some(status::connect_again("the hub closes the stream: connect again".to_owned())),
+                None => Some(status::connect_again("the hub closes the stream: connect again")),
             },
             end = end => end.unwrap_or(None),
         };

@@ -93,9 +93,9 @@ pub(super) fn malformed(pointer: &str, keyword: &'static str) -> Status {
 }
 
 /// The hub ends a stream: the client should connect again, to this hub or another.
-pub(super) fn connect_again(why: String) -> Status {
+pub(super) fn connect_again(why: impl Into<String>) -> Status {
     let retry = retry_info(UNAVAILABLE_RETRY.as_millis() as u64); // a second
-    status(Code::Unavailable, why, vec![info("stream.ended"), retry])
+    status(Code::Unavailable, why.into(), vec![info("stream.ended"), retry])
 }
 
 /// The outcome, in a stream, of a submission that was not decided.

@@ -100,6 +100,26 @@ async fn without_agreement(scene: &Scene) {
     assert!(scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap().into_inner().changed);
 }
 
+/// A request whose question identity has, and thinks about; it rests on a consent.
+struct Thinking {
+    scene: Arc<Scene>,
+    consent: String,
+    identity: Provider,
+    request: v1::RequestRequest,
+    asked: Asked,
+    question: v1::Question,
+}
+
+async fn thinking() -> Thinking {
+    let scene = Arc::new(Scene::new().await);
+    let consent = scene.granted(scene.grant(0, PULL)).await.consent_id;
+    let mut identity = Provider::connect(&scene).await;
+    let request = contact(&scene);
+    let asked = asking(&scene, &request);
+    let question = identity.question().await;
+    Thinking { scene, consent, identity, request, asked, question }
+}
+
 fn contact(scene: &Scene) -> v1::RequestRequest {
     scene.request(0, "identity/contact", "optional-reminders")
 }
@@ -118,12 +138,7 @@ async fn refused(scene: &Scene, status: &Status, code: &str, request: &str) -> u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consent_that_is_withdrawn_while_the_provider_thinks_ends_the_request_for_good() {
-    let scene = Arc::new(Scene::new().await);
-    let consent = scene.granted(scene.grant(0, PULL)).await.consent_id;
-    let mut identity = Provider::connect(&scene).await;
-    let request = contact(&scene);
-    let asked = asking(&scene, &request);
-    let question = identity.question().await;
+    let Thinking { scene, consent, mut identity, request, asked, question } = thinking().await;
     scene.withdrawn(scene.withdrawal(0, &consent)).await;
     let recorded = identity.answer(&question).await;
     assert!(recorded.receipt.is_none() && recorded.refusal.is_none(), "why is not the provider's to know");
@@ -144,12 +159,7 @@ async fn a_consent_that_is_withdrawn_while_the_provider_thinks_ends_the_request_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_asked_again_about_a_person_who_has_withdrawn_since() {
-    let scene = Arc::new(Scene::new().await);
-    let consent = scene.granted(scene.grant(0, PULL)).await.consent_id;
-    let mut identity = Provider::connect(&scene).await;
-    let request = contact(&scene);
-    let asked = asking(&scene, &request);
-    let question = identity.question().await;
+    let Thinking { scene, consent, mut identity, request, asked, question } = thinking().await;
     hang_up(asked).await;
     scene.withdrawn(scene.withdrawal(0, &consent)).await;
     let status = ask(&scene, &request).await.unwrap_err();
@@ -161,12 +171,7 @@ async fn nobody_is_asked_again_about_a_person_who_has_withdrawn_since() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_call_of_a_request_that_is_under_way_takes_nothing_from_the_first() {
-    let scene = Arc::new(Scene::new().await);
-    scene.granted(scene.grant(0, PULL)).await;
-    let mut identity = Provider::connect(&scene).await;
-    let request = contact(&scene);
-    let first = asking(&scene, &request);
-    let question = identity.question().await;
+    let Thinking { scene, consent: _, mut identity, request, asked: first, question } = thinking().await;
     let second = ask(&scene, &request).await.unwrap_err();
     assert_eq!(second.code(), Code::Unavailable, "{second:?}");
     assert!(second.get_details_retry_info().is_some());
@@ -181,12 +186,7 @@ async fn a_second_call_of_a_request_that_is_under_way_takes_nothing_from_the_fir
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answered_request_is_answered_alike_when_its_agreement_is_gone() {
-    let scene = Arc::new(Scene::new().await);
-    scene.granted(scene.grant(0, PULL)).await;
-    let mut identity = Provider::connect(&scene).await;
-    let request = contact(&scene);
-    let asked = asking(&scene, &request);
-    let question = identity.question().await;
+    let Thinking { scene, consent: _, mut identity, request, asked, question } = thinking().await;
     identity.answer(&question).await;
     let evidence = |response: v1::RequestResponse| match response.answer {
         Some(Answer::Evidence(evidence)) => evidence,
@@ -204,18 +204,14 @@ async fn an_answered_request_is_answered_alike_when_its_agreement_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_request_whose_agreement_is_gone_is_refused_by_an_entry_of_its_own() {
-    let scene = Arc::new(Scene::new().await);
-    scene.granted(scene.grant(0, PULL)).await;
-    let mut identity = Provider::connect(&scene).await;
-    let request = contact(&scene);
-    let asked = asking(&scene, &request);
-    let question = identity.question().await;
+    let Thinking { scene, consent: _, mut identity, request, asked, question } = thinking().await;
     hang_up(asked).await;
     without_agreement(&scene).await;
     let status = ask(&scene, &request).await.unwrap_err();
     let index = refused(&scene, &status, "agreement.missing", &question.request_id).await;
     let again = ask(&scene, &request).await.unwrap_err();
     assert_eq!(refused(&scene, &again, "agreement.missing", &question.request_id).await, index);
+    assert!(identity.was_not_asked_again().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

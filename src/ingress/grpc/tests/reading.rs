@@ -14,7 +14,7 @@ use crate::{
         subject::{IDENTIFIER_BYTES_MAX, SCHEME_BYTES_MAX},
         time::Moment,
     },
-    exchange::submission::{CallKey, Submission, TRACEPARENT_BYTES},
+    exchange::submission::{CallKey, Submission},
 };
 
 const TRANSFER: &str = "01919d5f-2b6e-7cc0-98c3-0e1f2a3b4c5d";
@@ -95,7 +95,6 @@ fn its_own_traceparent_comes_before_that_of_the_call() {
     let mut metadata = MetadataMap::new();
     assert_eq!(read::traceparent(&metadata), "");
     let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    assert_eq!(good.len(), TRACEPARENT_BYTES);
     for (text, kept) in [(good, good), (&good[1..], ""), (&format!("{good}0"), ""), ("words", "")] {
         metadata.insert("traceparent", text.parse().unwrap());
         assert_eq!(read::traceparent(&metadata), kept);
