@@ -3,6 +3,7 @@
 
 pub mod kafka;
 pub mod population;
+pub mod ports;
 mod proof;
 mod say;
 pub mod setup;

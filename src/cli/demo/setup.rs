@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use include_dir::{Dir, include_dir};
 
-use super::shell_word;
+use super::{ports::free_addresses, shell_word};
 use crate::{
     catalogue::Catalogue,
     config::{Config, LedgerIdentity, MasterKeyFile},
@@ -99,10 +99,10 @@ impl Place {
         let identity =
             LedgerIdentity::create(&keys.join("ledger.key"), "demo.waybill.invalid", Environment::Demo, seed)?;
 
-        let address = free_address()?;
+        let [address, metrics] = free_addresses()?;
         let config_file = folder.join("waybill.toml");
         let kafka = bootstrap.map(kafka_text).unwrap_or_default();
-        fs::write(&config_file, config_text(address, free_address()?) + &kafka)?;
+        fs::write(&config_file, config_text(address, metrics) + &kafka)?;
         let config = Config::load(&config_file)?;
         Ok(Self {
             verifier_key: identity.verifier_key(),
@@ -164,11 +164,6 @@ fn write_benefit(catalogue: &Path, receives: bool) -> anyhow::Result<()> {
 fn unpack(from: &Dir<'_>, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     from.extract(to).with_context(|| to.display().to_string())
-}
-
-/// An address on loopback that is free now. Whoever takes it before the hub does makes the start fail, with a clear error.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 fn config_text(grpc: SocketAddr, metrics: SocketAddr) -> String {

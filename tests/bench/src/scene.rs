@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use waybill::{
+    cli::demo::ports::free_addresses,
     config::{LedgerIdentity, MasterKeyFile},
     domain::environment::Environment,
     tls::{
@@ -169,13 +170,6 @@ pub fn catalogue() -> PathBuf {
 /// The schemas' folder, in the sources.
 pub fn schemas() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas")
-}
-
-/// Addresses that are free now, all of them different.
-fn free_addresses<const N: usize>() -> anyhow::Result<[SocketAddr; N]> {
-    let listeners: Vec<_> = (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<Result<_, _>>()?;
-    let addresses: Vec<_> = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-    addresses.try_into().map_err(|_| anyhow::anyhow!("as many addresses as listeners"))
 }
 
 /// Copies a folder with those in it.

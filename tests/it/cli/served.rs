@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::Write as _,
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -11,6 +10,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
+use waybill::cli::demo::ports::free_addresses;
 
 /// Who acts, in which case and why.
 const CONTEXT: [&str; 6] = ["--actor", "clerk 7", "--case", "case 1", "--reason", "a test"];
@@ -69,15 +69,11 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 impl Office {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let (port, metrics) = (free_port(), free_port());
+        let [port, metrics] = free_addresses().unwrap().map(|address| address.port());
         let sample = fs::read_to_string(root.join("deploy/waybill.toml")).unwrap();
         let sample = sample.replace(":7443", &format!(":{port}")).replace(":9464", &format!(":{metrics}"));
         let sample = sample.replace("reserve_bytes = 1_073_741_824", "reserve_bytes = 0");

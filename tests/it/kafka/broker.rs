@@ -2,12 +2,12 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
+use waybill::cli::demo::ports::free_ports;
 
 /// A cluster.
 pub struct Brokers {
@@ -22,7 +22,7 @@ impl Brokers {
     /// So many brokers; with `tls`, a folder with certificates, they demand them.
     pub fn start_with(nodes: u16, tls: Option<&Path>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_ports(2 * nodes);
+        let port = free_ports(2 * nodes).unwrap();
         let mut command = script(folder.path(), "run", nodes, port, tls);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -93,15 +93,4 @@ fn script(folder: &Path, what: &str, nodes: u16, port: u16, tls: Option<&Path>) 
         command.env("TLS", tls);
     }
     command
-}
-
-/// The first of `count` ports in a row that are free now.
-fn free_ports(count: u16) -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if first < u16::MAX - count && (first..first + count).all(free) {
-            return first;
-        }
-    }
 }

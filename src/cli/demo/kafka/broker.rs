@@ -3,7 +3,6 @@
 
 use std::{
     io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, TcpListener},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -11,6 +10,8 @@ use std::{
 
 use anyhow::Context as _;
 use tempfile::TempDir;
+
+use crate::cli::demo::ports::free_ports;
 
 /// Where the script stands in the repository.
 const SCRIPT: &str = "deploy/kafka/broker";
@@ -31,7 +32,7 @@ impl OwnBroker {
     pub fn start() -> anyhow::Result<Self> {
         let script = script()?;
         let folder = tempfile::Builder::new().prefix("waybill-demo-kafka-").tempdir()?;
-        let port = free_ports()?;
+        let port = free_ports(PORTS)?;
         let mut command = Command::new(&script);
         command.arg("run").arg(folder.path()).env("NODES", "1").env("PORT", port.to_string());
         for other in ["TLS", "ONLY"] {
@@ -80,16 +81,4 @@ fn script() -> anyhow::Result<PathBuf> {
 fn above(from: &Path) -> Option<PathBuf> {
     let is_checkout = |folder: &&Path| folder.join(SCRIPT).is_file() && folder.join("proto/waybill/v1").is_dir();
     from.ancestors().find(is_checkout).map(|folder| folder.join(SCRIPT))
-}
-
-/// The first of the ports in a row that are free now.
-fn free_ports() -> anyhow::Result<u16> {
-    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    for _ in 0..100 {
-        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        if first < u16::MAX - PORTS && (first..first + PORTS).all(free) {
-            return Ok(first);
-        }
-    }
-    anyhow::bail!("there are no {PORTS} free ports in a row for a broker")
 }
