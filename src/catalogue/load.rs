@@ -11,7 +11,7 @@ use ahash::HashMap;
 use crate::domain::{agreement::Direction, record::RecordTypeId};
 
 use super::{
-    Catalogue, SCHEMA_NAMES_BYTES_MAX,
+    Catalogue, PUBLICATION_BYTES_MAX,
     agencies::{self, AgencyDraft},
     agreement_rules::Scene,
     agreements::{self, AgreementDraft},
@@ -39,21 +39,15 @@ pub(super) fn from_sources(sources: &Sources, problems: Problems) -> Result<Cata
     }
     problems.into_result()?;
     let catalogue = drafts.compile()?;
-    let bytes = schema_names_bytes(&catalogue.schema_digests());
-    if bytes > SCHEMA_NAMES_BYTES_MAX {
+    let bytes = catalogue.publication().bytes();
+    if bytes > PUBLICATION_BYTES_MAX {
         let problems = Problems::default();
         let file: Arc<str> = Path::new(&sources.folder).join("record-types.toml").display().to_string().into();
-        let fault = Fault::SchemasTooMany { bytes: bytes.to_string(), max: SCHEMA_NAMES_BYTES_MAX.to_string() };
+        let fault = Fault::PublicationTooLarge { bytes: bytes.to_string(), max: PUBLICATION_BYTES_MAX.to_string() };
         problems.add(&file, Place::File, fault);
         problems.into_result()?;
     }
     Ok(catalogue)
-}
-
-/// The bytes that the schemas' names and digests take in the entry of their publication, as a JSON object.
-fn schema_names_bytes(schemas: &BTreeMap<String, Digest>) -> usize {
-    const AROUND: usize = "\"\":\"\",".len();
-    schemas.iter().map(|(name, digest)| name.len() + digest.to_string().len() + AROUND).sum()
 }
 
 /// All that the files say.
@@ -137,6 +131,8 @@ impl Drafts {
             versions.iter().map(|(version, draft)| (schema_name(record_type, *version), Arc::clone(&draft.file)))
         });
         let schema_files = schema_files.collect();
+        let revision_spots =
+            self.agreements.iter().map(|draft| (draft.id.clone(), draft.revision.spot.clone())).collect();
         let (mut agencies, mut systems) = (BTreeMap::new(), BTreeMap::new());
         for AgencyDraft { agency, systems: drafts, .. } in self.agencies {
             agencies.insert(agency.id.clone(), agency);
@@ -151,6 +147,7 @@ impl Drafts {
             record_types,
             agreements: agreements.into_iter().map(|known| (known.agreement.id.clone(), known)).collect(),
             schema_files,
+            revision_spots,
         })
     }
 }

@@ -9,6 +9,7 @@
 //! | which schemas are allowed, and what do they cost? | [`schema`] |
 //! | what is wrong, and what to do? | [`problem`] |
 //! | what is digested? | [`digest`] |
+//! | what may follow what was published? | [`publication`] |
 //! | what does the exchange get? | [`compiled`], [`Catalogue`] |
 //!
 //! `README.md` beside this file is for those who write catalogues.
@@ -23,6 +24,7 @@ mod humane;
 pub mod kafka;
 mod load;
 pub mod problem;
+pub mod publication;
 mod reader;
 pub mod registers;
 pub mod schema;
@@ -51,6 +53,7 @@ pub use self::{
     files::{SourceFile, Sources},
     kafka::Kafka,
     problem::{Fault, Place, Problem},
+    publication::{PUBLICATION_BYTES_MAX, Publication},
     registers::Purpose,
     schema::{Fields, IdentifierField, Sensitivity},
 };
@@ -66,6 +69,7 @@ pub struct Catalogue {
     record_types: HashMap<RecordTypeId, RecordType>,
     agreements: BTreeMap<AgreementId, Arc<CompiledAgreement>>,
     schema_files: BTreeMap<String, Arc<str>>,
+    revision_spots: BTreeMap<AgreementId, problem::Spot>,
 }
 
 impl Catalogue {
@@ -183,34 +187,7 @@ impl Catalogue {
             .filter(|known| known.agreement.source == *source)
             .max_by_key(|known| known.agreement.schema_major)
     }
-
-    /// The digest of each schema, `<domain>/<name>/<major>.<minor>`; what a publication leaves for the next.
-    pub fn schema_digests(&self) -> BTreeMap<String, Digest> {
-        let versions = |known: &RecordType| {
-            let name = known.id.clone();
-            let digest = move |version: &RecordVersion| (schema_name(&name, version.version), version.digest);
-            known.versions().map(digest).collect::<Vec<_>>()
-        };
-        self.record_types.values().flat_map(versions).collect()
-    }
-
-    /// Whether this catalogue may follow one whose schemas had these digests: what was published is never changed. A
-    /// schema may be retired, but when it comes back it must be the same.
-    pub fn compatible_with(&self, previous: &BTreeMap<String, Digest>) -> Result<(), Vec<Problem>> {
-        let problems = problem::Problems::default();
-        for (name, now) in self.schema_digests() {
-            if let Some(published) = previous.get(&name).filter(|published| **published != now) {
-                let fault = Fault::SchemaRepublished { name: name.clone(), published: published.to_string() };
-                problems.add(&self.schema_files[&name], Place::File, fault);
-            }
-        }
-        problems.into_result()
-    }
 }
-
-/// The most bytes that the names and digests of all schemas may take: a publication names them all, in one entry of the
-/// ledger.
-pub const SCHEMA_NAMES_BYTES_MAX: usize = 64_000;
 
 fn schema_name(record_type: &RecordTypeId, version: SchemaVersion) -> String {
     format!("{record_type}/{version}")

@@ -140,6 +140,15 @@ faults! {
          copies that it may pass on",
         "name the authoritative agency as source, or agree on onward passing first";
     RevisionInvalid { detail }, "{detail}", "revisions count from 1; consent_since_revision is at most the revision";
+    ConsentRevisionChanged { revision, more },
+        "revision {revision} was published before, and what it showed to those who consent has changed: {more}",
+        "raise the revision";
+    ConsentShowsMore { revision, more },
+        "a consent to revision {revision} does not cover this one: {more}",
+        "raise consent_since_revision, so that people are asked again, or show no more than that revision did";
+    ConsentSinceUnknown { since },
+        "what revision {since} showed is not known: it was not published here, or its consents had ended",
+        "name a revision whose consents still hold, or leave consent_since_revision out";
     ValidityEmpty {}, "it ends before it begins", "set valid_until after valid_from, or leave it out";
     FieldsMissing {}, "it names no field", "name each field that the recipient may see";
     FieldsTooMany { count, max },
@@ -258,8 +267,9 @@ faults! {
     SchemaRepublished { name, published },
         "`{name}` was published with digest {published} and is not the same now",
         "put the published file back, and publish the change as a new version";
-    SchemasTooMany { bytes, max },
-        "the names and digests of all schemas take {bytes} bytes, and the entry of a publication holds {max}",
+    PublicationTooLarge { bytes, max },
+        "the digests of all schemas and what is shown to those who consent take {bytes} bytes, and the entry of a \
+         publication holds {max}",
         "retire versions of schemas that nothing uses any more, or run a second hub for some of the record types";
     Uncompilable { detail }, "it cannot be compiled: {detail}", "correct the schema";
 }

@@ -1,13 +1,14 @@
 //! Operating: publishing a catalogue. Each publication is an entry with the digest; calls that are under way end under
 //! the one they began under.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{CallError, Desk, Receipt, call::Stop, content, quota::Admitted, refuse::Trace};
 use crate::{
-    catalogue::{Catalogue, Digest, System},
+    catalogue::{Catalogue, Digest, Publication, System},
     domain::{
         agency::{Role, SystemId},
         idempotency::IdempotencyKey,
@@ -56,8 +57,7 @@ impl<E: Into<CallError>> From<E> for NotPublished {
 }
 
 impl Desk {
-    /// Publishes `catalogue` if it is not the one published last, and puts it in force. Schemas that were published
-    /// must not have changed.
+    /// Publishes `catalogue` if it is not the one published last and may follow it, and puts it in force.
     pub async fn publish(&self, catalogue: Arc<Catalogue>) -> Result<Published, CallError> {
         let _alone = self.publishing.lock().await;
         match self.put_in_force(catalogue, None).await {
@@ -75,13 +75,13 @@ impl Desk {
             self.catalogue.store(catalogue);
             return Ok(Published { digest, receipt: None });
         }
-        if let Some((_, schemas)) = &last {
-            catalogue.compatible_with(schemas).map_err(|problems| {
+        if let Some((_, publication)) = &last {
+            catalogue.may_follow(publication).map_err(|problems| {
                 let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 NotPublished::Refused(problems.join("\n"))
             })?;
         }
-        let receipt = self.record_publication(&catalogue, last.map(|(_, schemas)| schemas), by).await?;
+        let receipt = self.record_publication(&catalogue, last.map(|(_, publication)| publication), by).await?;
         self.catalogue.store(catalogue);
         Ok(Published { digest, receipt: Some(receipt) })
     }
@@ -171,38 +171,36 @@ impl Desk {
         Ok((catalogue, system, admitted))
     }
 
-    /// Digest and schemas of the catalogue published last, from its entry.
-    async fn last_published(&self) -> Result<Option<(String, BTreeMap<String, Digest>)>, CallError> {
+    /// The digest of the catalogue published last and what it left for the next, from its entry.
+    async fn last_published(&self) -> Result<Option<(String, Publication)>, CallError> {
         let terms = vec![self.words.term(TermKind::Kind, Kind::CataloguePublished.name())];
         let found = self.store.search(&Query { terms, limit: 1, ..Query::default() }).await?;
         let Some(index) = found.first() else { return Ok(None) };
         let Some(stored) = self.stored(*index).await? else { return Ok(None) };
         let Ok(Entry::Public { attributes, .. }) = Entry::decode(&stored.entry) else { return Ok(None) };
-        let text = |attribute: Attribute| attributes.get(&attribute.number());
-        let digest = text(Attribute::Catalogue).and_then(|value| value.as_str()).unwrap_or_default().to_owned();
-        let schemas = text(Attribute::Schemas).and_then(|value| value.as_object().cloned()).unwrap_or_default();
-        let parse = |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.parse().ok()?));
-        Ok(Some((digest, schemas.into_iter().filter_map(parse).collect())))
+        let digest = said(&attributes, Attribute::Catalogue)?;
+        let publication = Publication {
+            schemas: said(&attributes, Attribute::Schemas)?,
+            shown: said(&attributes, Attribute::Shown)?,
+        };
+        Ok(Some((digest, publication)))
     }
 
     async fn record_publication(
         &self,
         catalogue: &Catalogue,
-        before: Option<BTreeMap<String, Digest>>,
+        before: Option<Publication>,
         by: Option<&By>,
     ) -> Result<Receipt, NotPublished> {
         let id = self.new_id();
-        // Schemas that were retired stay listed: when one comes back it must be the same.
-        let mut schemas = before.unwrap_or_default();
-        schemas.extend(catalogue.schema_digests());
-        let schemas: BTreeMap<String, String> =
-            schemas.into_iter().map(|(name, digest)| (name, digest.to_string())).collect();
+        let publication = catalogue.publication().after(before.unwrap_or_default());
         let mut attributes = PublicAttributes::from([
             (Attribute::Kind.number(), json!(Kind::CataloguePublished.number())),
             (Attribute::Catalogue.number(), json!(catalogue.digest().to_string())),
             (Attribute::TransferId.number(), json!(id.to_string())),
             (Attribute::Environment.number(), json!(self.environment.as_str())),
-            (Attribute::Schemas.number(), json!(schemas)),
+            (Attribute::Schemas.number(), json!(publication.schemas)),
+            (Attribute::Shown.number(), json!(publication.shown)),
         ]);
         // Which system published, and nothing of who sat before it: the entry is in the clear.
         attributes.extend(by.map(|by| (Attribute::System.number(), json!(by.system.as_str()))));
@@ -224,4 +222,11 @@ impl Desk {
             }
         }
     }
+}
+
+/// What a public entry says there; where it says nothing, nothing.
+fn said<T: DeserializeOwned + Default>(attributes: &PublicAttributes, attribute: Attribute) -> Result<T, CallError> {
+    let Some(value) = attributes.get(&attribute.number()) else { return Ok(T::default()) };
+    T::deserialize(value)
+        .map_err(|error| CallError::Fault(format!("attribute {} of a publication: {error}", attribute.number())))
 }

@@ -98,6 +98,8 @@ numbered! {
         Violations = 46, "violations";
         /// The published schemas by name, each with its digest. From the catalogue.
         Schemas = 47, "schemas";
+        /// What revisions of agreements show to those who consent. From the catalogue.
+        Shown = 48, "shown";
     }
     reserved {
         100, "preview";

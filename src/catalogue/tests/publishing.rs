@@ -1,16 +1,20 @@
 //! What may follow a published catalogue.
 
-use super::scene::{SCHEMA, Scene, schema};
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::scene::{PULL, PURPOSES, SCHEMA, Scene, schema};
 use crate::{
-    catalogue::{Digest, SCHEMA_NAMES_BYTES_MAX},
+    catalogue::{Digest, PUBLICATION_BYTES_MAX, Publication},
     ledger::{Attribute, Entry, Kind, PublicAttributes},
 };
 
-/// So many versions of one schema, with names of one length.
+/// So many versions of one schema, with names of one length, and nobody who consents.
 fn versions(count: usize) -> Scene {
     let mut scene = Scene::new();
     let text = schema().to_string();
-    scene.remove(SCHEMA);
+    scene.remove(SCHEMA).remove(PULL);
     for minor in 1000..1000 + count {
         scene.put(&format!("d/r/1.{minor}.json"), &text);
     }
@@ -18,19 +22,18 @@ fn versions(count: usize) -> Scene {
 }
 
 #[test]
-fn a_catalogue_has_no_more_schemas_than_the_entry_of_its_publication_can_name() {
+fn a_catalogue_says_no_more_than_the_entry_of_its_publication_can_hold() {
     let digest = Digest::of_json(&"1".into()).to_string();
-    let most = SCHEMA_NAMES_BYTES_MAX / (format!("\"d/r/1.1000\":\"{digest}\",").len());
-    let catalogue = versions(most).load().unwrap();
+    let most = (PUBLICATION_BYTES_MAX - "{}".len()) / (format!("\"d/r/1.1000\":\"{digest}\",").len());
+    let publication = versions(most).load().unwrap().publication();
     let problems = versions(most + 1).problems();
-    assert!(problems[0].starts_with("record-types.toml: the names and digests of all schemas take"), "{problems:?}");
+    assert!(problems[0].starts_with("record-types.toml: the digests of all schemas"), "{problems:?}");
 
     // What fits for the catalogue fits into the ledger, with room for all else that the entry says.
-    let names = |(name, digest): (String, Digest)| (name, serde_json::Value::from(digest.to_string()));
-    let schemas: serde_json::Map<_, _> = catalogue.schema_digests().into_iter().map(names).collect();
     let attributes = PublicAttributes::from([
         (Attribute::Kind.number(), Kind::CataloguePublished.number().into()),
-        (Attribute::Schemas.number(), schemas.into()),
+        (Attribute::Schemas.number(), json!(publication.schemas)),
+        (Attribute::Shown.number(), json!(publication.shown)),
         (Attribute::System.number(), "x".repeat(1000).into()),
     ]);
     Entry::Public { time: u64::MAX, attributes }.encode().unwrap();
@@ -38,21 +41,110 @@ fn a_catalogue_has_no_more_schemas_than_the_entry_of_its_publication_can_name() 
 
 #[test]
 fn a_published_schema_is_never_changed() {
-    let published = Scene::new().load().unwrap().schema_digests();
-    assert_eq!(published.keys().collect::<Vec<_>>(), ["d/r/1.0"]);
-    assert_eq!(Scene::new().load().unwrap().compatible_with(&published), Ok(()));
+    let published = Scene::new().load().unwrap().publication();
+    assert_eq!(published.schemas.keys().collect::<Vec<_>>(), ["d/r/1.0"]);
+    assert_eq!(Scene::new().load().unwrap().may_follow(&published), Ok(()));
     let changed = Scene::new().schema(|schema| schema["description"] = "Clearer".into()).load().unwrap();
-    let problems = changed.compatible_with(&published).unwrap_err();
-    let expected =
-        format!("{SCHEMA}: `d/r/1.0` was published with digest {} and is not the same now", published["d/r/1.0"]);
+    let problems = changed.may_follow(&published).unwrap_err();
+    let digest = published.schemas["d/r/1.0"];
+    let expected = format!("{SCHEMA}: `d/r/1.0` was published with digest {digest} and is not the same now");
     assert!(problems[0].to_string().starts_with(&expected), "{problems:?}");
 }
 
 #[test]
 fn a_new_version_may_come_and_an_old_one_be_retired() {
-    let published = Scene::new().load().unwrap().schema_digests();
+    let published = Scene::new().load().unwrap().publication();
     let next = Scene::new().put("d/r/1.1.json", &schema().to_string()).load().unwrap();
-    assert_eq!(next.compatible_with(&published), Ok(()));
+    assert_eq!(next.may_follow(&published), Ok(()));
     let retired = Scene::new().remove(SCHEMA).put("d/r/1.1.json", &schema().to_string()).load().unwrap();
-    assert_eq!(retired.compatible_with(&published), Ok(()));
+    assert_eq!(retired.may_follow(&published), Ok(()));
+    assert_eq!(retired.publication().after(published).schemas.len(), 2, "it must be the same when it comes back");
+}
+
+/// The pull, which demands consent, at this revision, which takes consents since that one, with one more edit.
+fn revision(revision: u32, since: u32, from: &str, to: &str) -> Scene {
+    let mut scene = Scene::new();
+    scene.edit(PULL, "revision = 1", &format!("revision = {revision}\nconsent_since_revision = {since}"));
+    scene.edit(PULL, from, to);
+    scene
+}
+
+/// What keeps the scene from following: each problem's first line, without its file.
+fn kept_from(scene: &Scene, published: &Publication) -> String {
+    let problems = scene.load().unwrap().may_follow(published).err().unwrap_or_default();
+    problems.iter().fold(String::new(), |mut text, problem| {
+        let all = problem.to_string();
+        let line = all.lines().next().unwrap().strip_prefix(&format!("{PULL}:3: ")).unwrap();
+        writeln!(text, "{line}").unwrap();
+        text
+    })
+}
+
+const SAME: (&str, &str) = ("What b asks a", "What b asks a");
+
+#[test]
+fn a_consent_covers_a_later_revision_only_if_that_shows_no_more() {
+    let published = Scene::new().load().unwrap().publication();
+    let less = revision(2, 1, "fields = [\"/subject\", \"/count\"]", "fields = [\"/subject/number\"]");
+    for fits in [revision(2, 1, SAME.0, SAME.1), less, revision(2, 2, "\"/count\"", "\"/count\", \"/names\"")] {
+        assert_eq!(kept_from(&fits, &published), "");
+    }
+    let fields = revision(2, 1, "\"/count\"", "\"/count\", \"/names/*/given\"");
+    let onward = revision(2, 1, "recipient = \"b\"", "recipient = \"b\"\nonward = true");
+    let mut purpose = revision(2, 1, "purpose = \"wish\"", "purpose = \"other\"");
+    purpose.edit(PURPOSES, "id = \"wish\"", "id = \"other\"");
+    for (scene, more) in [
+        (fields, "it did not show `/names/*/given`"),
+        (onward, "it did not show that copies may be passed on"),
+        (purpose, "it showed d/r 1 from a to b for wish"),
+    ] {
+        let expected = format!("a consent to revision 1 does not cover this one: {more}\n");
+        assert_eq!(kept_from(&scene, &published), expected);
+    }
+}
+
+#[test]
+fn what_a_revision_showed_is_never_changed_not_even_by_a_schema_that_grows() {
+    let published = Scene::new().load().unwrap().publication();
+    let more = revision(1, 1, "\"/count\"", "\"/count\", \"/names\"");
+    let changed = "revision 1 was published before, and what it showed to those who consent has changed: ";
+    assert_eq!(kept_from(&more, &published), format!("{changed}it did not show `/names/*/child`\n"));
+    let less = revision(1, 1, "\"/subject\", \"/count\"", "\"/subject\"");
+    assert_eq!(kept_from(&less, &published), format!("{changed}it showed more\n"));
+
+    // `/subject` is agreed, so a property that a minor version adds below it would be shown, too.
+    let mut grown = schema();
+    grown["$defs"]["subject"]["properties"]["place"] =
+        json!({"type": "string", "maxLength": 9, "x-waybill-sensitivity": "ordinary"});
+    let mut scene = revision(1, 1, SAME.0, SAME.1);
+    scene.put("d/r/1.1.json", &grown.to_string());
+    assert_eq!(kept_from(&scene, &published), format!("{changed}it did not show `/subject/place`\n"));
+    let mut raised = revision(2, 2, SAME.0, SAME.1);
+    raised.put("d/r/1.1.json", &grown.to_string());
+    assert_eq!(kept_from(&raised, &published), "");
+}
+
+#[test]
+fn a_revision_whose_consents_have_ended_covers_nothing_any_more() {
+    let first = Scene::new().load().unwrap().publication();
+    let second = revision(2, 2, SAME.0, SAME.1).load().unwrap().publication().after(first.clone());
+    let third = |since| revision(3, since, SAME.0, SAME.1);
+    let unknown = "what revision 1 showed is not known: it was not published here, or its consents had ended\n";
+    assert_eq!(kept_from(&third(1), &second), unknown);
+    assert_eq!(kept_from(&third(1), &Publication::default()), unknown);
+    assert_eq!(kept_from(&third(2), &second), "");
+    assert_eq!(kept_from(&third(1), &first), "");
+
+    // Of an agreement that is retired, what was shown stays known; also when another one follows.
+    let retired = Scene::new().remove(PULL).load().unwrap().publication().after(second);
+    assert_eq!(kept_from(&third(1), &retired), unknown);
+    assert_eq!(kept_from(&third(2), &retired), "");
+}
+
+#[test]
+fn what_a_publication_leaves_reads_the_same_from_its_entry() {
+    let Publication { schemas, shown } = Scene::new().load().unwrap().publication();
+    assert_eq!(serde_json::from_value::<std::collections::BTreeMap<_, _>>(json!(schemas)).unwrap(), schemas);
+    assert_eq!(serde_json::from_value::<std::collections::BTreeMap<_, _>>(json!(shown)).unwrap(), shown);
+    assert_eq!(shown.len(), 1, "only what is consented to");
 }

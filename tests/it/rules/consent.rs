@@ -186,27 +186,35 @@ async fn a_consent_under_another_agreement_or_of_another_person_does_not_help() 
     assert_eq!(decided(&push_contact(&scene, 1).await.0), "transfer");
 }
 
-/// Publishes the push agreement at another revision, with one more field.
-async fn revise(scene: &Scene, revision: u32, consent_since: u32) {
+/// Publishes the push agreement at another revision, with one more field or without it; says whether that was done.
+async fn revise(scene: &Scene, revision: u32, consent_since: u32, more: bool) -> Result<bool, tonic::Status> {
     let file = scene.catalogue().join("agreements/identity-contact-to-benefit.toml");
     let text = fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/deploy/demo/catalogue/agreements/identity-contact-to-benefit.toml"
     ));
     let revised = format!("revision = {revision}\nconsent_since_revision = {consent_since}");
-    let text = text.unwrap().replace("revision = 1", &revised).replace("\"/email\",", "\"/email\", \"/mobile\",");
+    let mut text = text.unwrap().replace("revision = 1", &revised);
+    if more {
+        text = text.replace("\"/email\",", "\"/email\", \"/mobile\",");
+    }
     fs::write(file, text).unwrap();
     let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
-    assert!(scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap().into_inner().changed);
+    Ok(scene.operator("hub/operator").await.publish_catalogue(publish).await?.into_inner().changed)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consent_covers_later_revisions_only_as_far_as_the_agreement_says() {
+async fn a_consent_covers_later_revisions_as_the_agreement_says_and_never_fields_that_were_added() {
     let scene = Scene::new().await;
     scene.granted(scene.grant(0, PUSH)).await;
-    revise(&scene, 2, 1).await;
+    assert!(revise(&scene, 2, 1, false).await.unwrap());
     assert_eq!(decided(&push_contact(&scene, 0).await.0), "transfer", "revision 2 shows what 1 showed");
-    revise(&scene, 3, 3).await;
+    for (revision, since) in [(2, 1), (3, 1), (3, 2)] {
+        let refused = refusal_in(&revise(&scene, revision, since, true).await.unwrap_err());
+        assert_eq!(refused.code, "catalogue.refused", "revision {revision} would show more to consents since {since}");
+    }
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "transfer", "revision 2 is in force");
+    assert!(revise(&scene, 3, 3, true).await.unwrap());
     assert_eq!(decided(&push_contact(&scene, 0).await.0), "consent.missing", "revision 3 shows more");
     for (revision, refused) in [(2, true), (4, true), (3, false)] {
         let grant = Call::Grant(v1::GrantRequest { agreement_revision: revision, ..scene.grant(0, PUSH) });

@@ -1,0 +1,153 @@
+//! What a publication leaves for the next ones, and what may follow it: a schema that was published is never changed, and
+//! a consent covers no more than what was shown to who gave it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Catalogue, CompiledAgreement, Digest, Fault, Place, Problem, problem::Problems, schema_name};
+use crate::domain::{
+    agency::AgencyId,
+    agreement::{AgreementId, Demand, PurposeId},
+    field::FieldPath,
+    record::RecordTypeId,
+};
+
+/// The most bytes that a [`Publication`] may take: it stands in one entry of the ledger.
+pub const PUBLICATION_BYTES_MAX: usize = 64_000;
+
+/// What all publications up to one leave for the next.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Publication {
+    /// The digest of each schema, `<domain>/<name>/<major>.<minor>`. Those that were retired stay.
+    pub schemas: BTreeMap<String, Digest>,
+    /// Of each agreement that demands consent, what its revisions showed, from the earliest whose consents still hold.
+    pub shown: BTreeMap<AgreementId, BTreeMap<u32, Shown>>,
+}
+
+/// What a revision shows to who consents: who gives whom which fields, for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    source: AgencyId,
+    recipient: AgencyId,
+    purpose: PurposeId,
+    record_type: RecordTypeId,
+    schema_major: u16,
+    onward: bool,
+    /// Each field of the schema that the agreement reaches, not the objects that it names: these may grow.
+    fields: BTreeSet<FieldPath>,
+}
+
+impl Shown {
+    fn of(catalogue: &Catalogue, compiled: &CompiledAgreement) -> Self {
+        let agreed = &compiled.agreement;
+        let versions =
+            catalogue.record_type(agreed.record_type.as_str()).into_iter().flat_map(|known| known.versions());
+        let fields = versions.filter(|version| version.version.major == agreed.schema_major).flat_map(|version| {
+            let leaves = version.fields.iter().filter(|(_, info)| !info.structured).map(|(path, _)| path);
+            leaves.filter(|path| agreed.fields.iter().any(|field| field.covers(path))).cloned()
+        });
+        Self {
+            source: agreed.source.clone(),
+            recipient: agreed.recipient.clone(),
+            purpose: agreed.purpose.clone(),
+            record_type: agreed.record_type.clone(),
+            schema_major: agreed.schema_major,
+            onward: agreed.onward,
+            fields: fields.collect(),
+        }
+    }
+
+    /// What `later` has beyond this one, if it has.
+    fn beyond(&self, later: &Self) -> Option<String> {
+        let of = |shown: &Self| {
+            let Self { source, recipient, purpose, record_type, schema_major, .. } = shown;
+            format!("{record_type} {schema_major} from {source} to {recipient} for {purpose}")
+        };
+        if of(self) != of(later) {
+            return Some(format!("it showed {}", of(self)));
+        }
+        if later.onward && !self.onward {
+            return Some("it did not show that copies may be passed on".to_owned());
+        }
+        later.fields.difference(&self.fields).next().map(|field| format!("it did not show `{field}`"))
+    }
+}
+
+impl Publication {
+    /// The bytes that it takes in an entry.
+    pub(super) fn bytes(&self) -> usize {
+        let length = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
+        length(serde_json::to_vec(&self.schemas)).saturating_add(length(serde_json::to_vec(&self.shown)))
+    }
+
+    /// This one, after those that came before.
+    #[must_use]
+    pub fn after(mut self, previous: Self) -> Self {
+        for (name, digest) in previous.schemas {
+            self.schemas.entry(name).or_insert(digest);
+        }
+        for (agreement, revisions) in previous.shown {
+            let now = self.shown.entry(agreement).or_default();
+            let earliest = now.keys().next().copied();
+            let kept =
+                revisions.into_iter().filter(|(revision, _)| earliest.is_none_or(|earliest| *revision >= earliest));
+            for (revision, shown) in kept {
+                now.entry(revision).or_insert(shown);
+            }
+        }
+        self
+    }
+}
+
+impl Catalogue {
+    /// What this catalogue leaves for the next, on its own.
+    pub fn publication(&self) -> Publication {
+        let schemas = self.record_types.values().flat_map(|known| {
+            known.versions().map(|version| (schema_name(&known.id, version.version), version.digest))
+        });
+        let shown = self.by_consent().map(|known| {
+            let agreed = &known.agreement;
+            (agreed.id.clone(), BTreeMap::from([(agreed.revision, Shown::of(self, known))]))
+        });
+        Publication { schemas: schemas.collect(), shown: shown.collect() }
+    }
+
+    fn by_consent(&self) -> impl Iterator<Item = &CompiledAgreement> {
+        self.agreements().map(AsRef::as_ref).filter(|known| known.agreement.demand == Demand::Consent)
+    }
+
+    /// Whether this catalogue may follow those. A schema may be retired, but when it comes back it must be the same; so
+    /// must a revision to which people may have consented. Consents to an earlier one cover a revision that shows no more.
+    pub fn may_follow(&self, previous: &Publication) -> Result<(), Vec<Problem>> {
+        let problems = Problems::default();
+        let now = self.publication();
+        for (name, digest) in &now.schemas {
+            if let Some(published) = previous.schemas.get(name).filter(|published| *published != digest) {
+                let fault = Fault::SchemaRepublished { name: name.clone(), published: published.to_string() };
+                problems.add(&self.schema_files[name], Place::File, fault);
+            }
+        }
+        for known in self.by_consent() {
+            let agreed = &known.agreement;
+            let (shown, before) = (&now.shown[&agreed.id][&agreed.revision], previous.shown.get(&agreed.id));
+            let none = BTreeMap::new();
+            let before = before.unwrap_or(&none);
+            let spot = &self.revision_spots[&agreed.id];
+            if let Some(published) = before.get(&agreed.revision).filter(|published| *published != shown) {
+                let more = published.beyond(shown).unwrap_or_else(|| "it showed more".to_owned());
+                problems.at(spot, Fault::ConsentRevisionChanged { revision: agreed.revision.to_string(), more });
+            }
+            let earlier = before.range(agreed.consent_since_revision..agreed.revision);
+            for (revision, published) in earlier {
+                if let Some(more) = published.beyond(shown) {
+                    problems.at(spot, Fault::ConsentShowsMore { revision: revision.to_string(), more });
+                }
+            }
+            if agreed.consent_since_revision < agreed.revision && !before.contains_key(&agreed.consent_since_revision) {
+                problems.at(spot, Fault::ConsentSinceUnknown { since: agreed.consent_since_revision.to_string() });
+            }
+        }
+        problems.into_result()
+    }
+}
