@@ -7,9 +7,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use waybill_proto::v1::{self, exchange_service_server::ExchangeService};
 
-use super::{GrpcLimits, peer, provide, read, receive, status, status::WithoutRecord, submit_stream, write};
+use super::{
+    GrpcLimits, detached::Detached, peer, provide, read, receive, status, status::WithoutRecord, submit_stream, write,
+};
 use crate::{
-    desk::{AnswerOutcome, Desk, Evidence, NoRecord, Receipt, ReceiptDetail, RequestOutcome},
+    desk::{AnswerOutcome, CallError, Desk, Evidence, NoRecord, Receipt, ReceiptDetail, RequestOutcome},
     ledger::Kind,
     relay::Registry,
 };
@@ -23,6 +25,7 @@ pub(super) struct Exchange {
     pub relay: Arc<Registry>,
     pub limits: GrpcLimits,
     pub stopping: CancellationToken,
+    pub detached: Detached,
 }
 
 #[tonic::async_trait]
@@ -51,7 +54,12 @@ impl ExchangeService for Exchange {
         let peer = peer::name(request.extensions())?;
         let traceparent = read::traceparent(request.metadata());
         let asked = match read::request(request.into_inner(), &traceparent) {
-            Ok(call) => self.desk.request(peer.peer(), call).await,
+            Ok(call) => {
+                // What was asked has its outcome, also when the requester hangs up: it asks again under the same key.
+                let desk = Arc::clone(&self.desk);
+                let asked = self.detached.run(async move { desk.request(peer.peer(), call).await }).await;
+                asked.unwrap_or_else(|| Err(CallError::Unavailable("the hub stops; ask again".to_owned())))
+            }
             Err(malformed) => Err(self.desk.refuse_malformed(peer.peer(), Kind::Refusal, malformed).await),
         };
         answered(asked.map_err(status::of_error)?).map(Response::new)

@@ -6,6 +6,7 @@
 //! | who calls | `peer.rs` |
 //! | which gRPC code | `status.rs` |
 //! | what does a message mean | `read.rs`, what can be wrong with it `faults.rs`; answers are written by `write.rs` |
+//! | which calls go on without their caller | `detached.rs` |
 //! | push, ask, provide, receive | `exchange.rs`, `submit_stream.rs`, `provide.rs`, `receive.rs` |
 //! | consent | `consent.rs` |
 //! | proofs, audit | `ledger.rs` |
@@ -13,6 +14,7 @@
 
 mod connection;
 mod consent;
+mod detached;
 mod exchange;
 mod faults;
 mod gathered;

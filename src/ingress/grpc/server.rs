@@ -20,7 +20,8 @@ use waybill_proto::{
 };
 
 use super::{
-    GrpcLimits, connection, consent::Consents, exchange::Exchange, health, ledger::Ledger, operator::Operator,
+    GrpcLimits, connection, consent::Consents, detached::Detached, exchange::Exchange, health, ledger::Ledger,
+    operator::Operator,
 };
 use crate::{
     desk::{Desk, LoadCatalogue},
@@ -75,7 +76,8 @@ impl GrpcServer {
         let limits = self.parts.limits;
         let reporter = HealthReporter::new();
         let condition = self.parts.desk.sequencer().condition();
-        let routes = self.routes(reporter.clone(), &stopping);
+        let detached = Detached::default();
+        let routes = self.routes(reporter.clone(), &stopping, &detached);
         let serving = serve_all(incoming, routes, &limits, &stopping);
         let reporting = health::report(reporter, SERVICES, condition, stopping.clone());
         let out_of_time = async {
@@ -88,12 +90,14 @@ impl GrpcServer {
                 tracing::warn!(drain_s_max = limits.drain_max.as_secs(), "calls were still under way when the hub stopped");
             }
         }
+        detached.stop().await;
     }
 
-    fn routes(self, reporter: HealthReporter, stopping: &CancellationToken) -> Routes {
+    fn routes(self, reporter: HealthReporter, stopping: &CancellationToken, detached: &Detached) -> Routes {
         let GrpcParts { desk, relay, load, verifier, limits } = self.parts;
         let bytes_max = limits.grpc_message_bytes_max;
-        let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping: stopping.clone() };
+        let (stopping, detached) = (stopping.clone(), detached.clone());
+        let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping, detached };
         let exchange = ExchangeServiceServer::new(exchange).max_decoding_message_size(bytes_max);
         let consents = Consents { desk: Arc::clone(&desk) };
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);

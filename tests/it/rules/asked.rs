@@ -93,6 +93,16 @@ async fn hang_up(asked: Asked) {
     let _ = asked.await;
 }
 
+/// The hub stops while the provider thinks, and starts again: the request is open.
+async fn restarted(thinking: Thinking) -> (Scene, Provider, v1::RequestRequest, v1::Question) {
+    let Thinking { scene, consent: _, identity, request, asked, question } = thinking;
+    hang_up(asked).await;
+    drop(identity);
+    let scene = Arc::into_inner(scene).expect("nobody else has it").restart().await;
+    let identity = Provider::connect(&scene).await;
+    (scene, identity, request, question)
+}
+
 /// The catalogue without the agreement.
 async fn without_agreement(scene: &Scene) {
     fs::remove_file(scene.catalogue().join(format!("agreements/{PULL}.toml"))).unwrap();
@@ -159,13 +169,25 @@ async fn a_consent_that_is_withdrawn_while_the_provider_thinks_ends_the_request_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_asked_again_about_a_person_who_has_withdrawn_since() {
-    let Thinking { scene, consent, mut identity, request, asked, question } = thinking().await;
-    hang_up(asked).await;
+    let thinking = thinking().await;
+    let consent = thinking.consent.clone();
+    let (scene, mut identity, request, question) = restarted(thinking).await;
     scene.withdrawn(scene.withdrawal(0, &consent)).await;
     let status = ask(&scene, &request).await.unwrap_err();
     let index = refused(&scene, &status, "consent.withdrawn", &question.request_id).await;
     let again = ask(&scene, &request).await.unwrap_err();
     assert_eq!(refused(&scene, &again, "consent.withdrawn", &question.request_id).await, index);
+    assert!(identity.was_not_asked_again().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_its_outcome_though_the_requester_has_hung_up() {
+    let Thinking { scene, consent: _, mut identity, request, asked, question } = thinking().await;
+    hang_up(asked).await;
+    let recorded = identity.answer(&question).await.receipt.expect("the question still waits");
+    let answered = ask(&scene, &request).await.unwrap();
+    let Some(Answer::Evidence(evidence)) = answered.answer else { panic!("{answered:?}") };
+    assert_eq!((evidence.receipt.unwrap().index, evidence.payload), (recorded.index, identity.record.payload.clone()));
     assert!(identity.was_not_asked_again().await);
 }
 
@@ -204,8 +226,7 @@ async fn an_answered_request_is_answered_alike_when_its_agreement_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_request_whose_agreement_is_gone_is_refused_by_an_entry_of_its_own() {
-    let Thinking { scene, consent: _, mut identity, request, asked, question } = thinking().await;
-    hang_up(asked).await;
+    let (scene, mut identity, request, question) = restarted(thinking().await).await;
     without_agreement(&scene).await;
     let status = ask(&scene, &request).await.unwrap_err();
     let index = refused(&scene, &status, "agreement.missing", &question.request_id).await;
