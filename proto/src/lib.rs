@@ -4,6 +4,8 @@
 //! errors.
 #![allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated; the .proto files carry the documentation")]
 
+pub mod codec;
+
 /// Package `waybill.v1`.
 pub mod v1 {
     tonic::include_proto!("waybill.v1");

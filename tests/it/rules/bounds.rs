@@ -9,7 +9,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 use waybill::{config::Limits, domain::time::Moment, sequencer::Proposal, store::Store as _};
-use waybill_proto::v1;
+use waybill_proto::{
+    codec::{PART_BYTES_MIN, PARTS_FREE},
+    v1,
+};
 
 use crate::{
     crash::scene::until,
@@ -61,6 +64,30 @@ async fn a_message_may_be_as_large_as_its_limit_says() {
     let before = scene.size();
     let unread = identity.submit(of(MAX + 1)).await.unwrap_err();
     assert_eq!((unread.code(), scene.size()), (Code::OutOfRange, before), "{unread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_has_no_more_parts_than_its_bytes_allow() {
+    let scene = Scene::new().await;
+    let opened = |parts: usize| {
+        let submissions = vec![v1::NumberedSubmission::default(); parts];
+        let message = v1::SubmitStreamRequest { submissions, ..v1::SubmitStreamRequest::default() };
+        let exchange = scene.exchange("identity/registry");
+        async move {
+            let mut outcomes = exchange.await.submit_stream(tokio_stream::iter([message])).await.unwrap().into_inner();
+            loop {
+                match outcomes.message().await {
+                    Ok(Some(_)) => {}
+                    ended => return ended.map(|_| ()).map_err(|status| status.code()),
+                }
+            }
+        }
+    };
+    // An empty submission is two bytes, so that 32 of them bring one part more.
+    let most = PARTS_FREE + 2 * PARTS_FREE / PART_BYTES_MIN + 1;
+    assert_eq!(opened(most).await, Ok(()), "each is answered");
+    let before = scene.size();
+    assert_eq!((opened(most + 1).await, scene.size()), (Err(Code::OutOfRange), before));
 }
 
 #[tokio::test(flavor = "multi_thread")]
