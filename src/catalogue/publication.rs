@@ -41,12 +41,14 @@ pub struct Shown {
 impl Shown {
     fn of(catalogue: &Catalogue, compiled: &CompiledAgreement) -> Self {
         let agreed = &compiled.agreement;
-        let versions =
-            catalogue.record_type(agreed.record_type.as_str()).into_iter().flat_map(|known| known.versions());
-        let fields = versions.filter(|version| version.version.major == agreed.schema_major).flat_map(|version| {
-            let leaves = version.fields.iter().filter(|(_, info)| !info.structured).map(|(path, _)| path);
-            leaves.filter(|path| agreed.fields.iter().any(|field| field.covers(path))).cloned()
-        });
+        let agreed_on = |path: &&FieldPath| agreed.fields.iter().any(|field| field.covers(path));
+        let mut fields = BTreeSet::new();
+        if let Some(known) = catalogue.record_type(agreed.record_type.as_str()) {
+            for version in known.versions().filter(|version| version.version.major == agreed.schema_major) {
+                let leaves = version.fields.iter().filter(|(_, info)| !info.structured).map(|(path, _)| path);
+                fields.extend(leaves.filter(agreed_on).cloned());
+            }
+        }
         Self {
             source: agreed.source.clone(),
             recipient: agreed.recipient.clone(),
@@ -54,7 +56,7 @@ impl Shown {
             record_type: agreed.record_type.clone(),
             schema_major: agreed.schema_major,
             onward: agreed.onward,
-            fields: fields.collect(),
+            fields,
         }
     }
 
@@ -80,28 +82,10 @@ impl Publication {
         let length = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
         length(serde_json::to_vec(&self.schemas)).saturating_add(length(serde_json::to_vec(&self.shown)))
     }
-
-    /// This one, after those that came before.
-    #[must_use]
-    pub fn after(mut self, previous: Self) -> Self {
-        for (name, digest) in previous.schemas {
-            self.schemas.entry(name).or_insert(digest);
-        }
-        for (agreement, revisions) in previous.shown {
-            let now = self.shown.entry(agreement).or_default();
-            let earliest = now.keys().next().copied();
-            let kept =
-                revisions.into_iter().filter(|(revision, _)| earliest.is_none_or(|earliest| *revision >= earliest));
-            for (revision, shown) in kept {
-                now.entry(revision).or_insert(shown);
-            }
-        }
-        self
-    }
 }
 
 impl Catalogue {
-    /// What this catalogue leaves for the next, on its own.
+    /// What this catalogue leaves for the next, if none came before.
     pub fn publication(&self) -> Publication {
         let schemas = self.record_types.values().flat_map(|known| {
             known.versions().map(|version| (schema_name(&known.id, version.version), version.digest))
@@ -111,6 +95,24 @@ impl Catalogue {
             (agreed.id.clone(), BTreeMap::from([(agreed.revision, Shown::of(self, known))]))
         });
         Publication { schemas: schemas.collect(), shown: shown.collect() }
+    }
+
+    /// What it leaves for the next, after those that came before: schemas that were retired, and what revisions showed whose
+    /// consents still hold.
+    pub fn publication_after(&self, previous: Publication) -> Publication {
+        let mut all = self.publication();
+        for (name, digest) in previous.schemas {
+            all.schemas.entry(name).or_insert(digest);
+        }
+        for (agreement, revisions) in previous.shown {
+            let now = self.agreement(&agreement).map(|known| &known.agreement);
+            let since = now.filter(|now| now.demand == Demand::Consent).map_or(0, |now| now.consent_since_revision);
+            let known = all.shown.entry(agreement).or_default();
+            for (revision, shown) in revisions.into_iter().filter(|(revision, _)| *revision >= since) {
+                known.entry(revision).or_insert(shown);
+            }
+        }
+        all
     }
 
     fn by_consent(&self) -> impl Iterator<Item = &CompiledAgreement> {

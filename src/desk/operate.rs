@@ -75,13 +75,12 @@ impl Desk {
             self.catalogue.store(catalogue);
             return Ok(Published { digest, receipt: None });
         }
-        if let Some((_, publication)) = &last {
-            catalogue.may_follow(publication).map_err(|problems| {
-                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                NotPublished::Refused(problems.join("\n"))
-            })?;
-        }
-        let receipt = self.record_publication(&catalogue, last.map(|(_, publication)| publication), by).await?;
+        let previous = last.map(|(_, publication)| publication).unwrap_or_default();
+        catalogue.may_follow(&previous).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            NotPublished::Refused(problems.join("\n"))
+        })?;
+        let receipt = self.record_publication(&catalogue, previous, by).await?;
         self.catalogue.store(catalogue);
         Ok(Published { digest, receipt: Some(receipt) })
     }
@@ -189,11 +188,11 @@ impl Desk {
     async fn record_publication(
         &self,
         catalogue: &Catalogue,
-        before: Option<Publication>,
+        previous: Publication,
         by: Option<&By>,
     ) -> Result<Receipt, NotPublished> {
         let id = self.new_id();
-        let publication = catalogue.publication().after(before.unwrap_or_default());
+        let publication = catalogue.publication_after(previous);
         let mut attributes = PublicAttributes::from([
             (Attribute::Kind.number(), json!(Kind::CataloguePublished.number())),
             (Attribute::Catalogue.number(), json!(catalogue.digest().to_string())),

@@ -58,7 +58,7 @@ fn a_new_version_may_come_and_an_old_one_be_retired() {
     assert_eq!(next.may_follow(&published), Ok(()));
     let retired = Scene::new().remove(SCHEMA).put("d/r/1.1.json", &schema().to_string()).load().unwrap();
     assert_eq!(retired.may_follow(&published), Ok(()));
-    assert_eq!(retired.publication().after(published).schemas.len(), 2, "it must be the same when it comes back");
+    assert_eq!(retired.publication_after(published).schemas.len(), 2, "it must be the same when it comes back");
 }
 
 /// The pull, which demands consent, at this revision, which takes consents since that one, with one more edit.
@@ -127,16 +127,18 @@ fn what_a_revision_showed_is_never_changed_not_even_by_a_schema_that_grows() {
 #[test]
 fn a_revision_whose_consents_have_ended_covers_nothing_any_more() {
     let first = Scene::new().load().unwrap().publication();
-    let second = revision(2, 2, SAME.0, SAME.1).load().unwrap().publication().after(first.clone());
+    let second = revision(2, 2, SAME.0, SAME.1).load().unwrap().publication_after(first.clone());
     let third = |since| revision(3, since, SAME.0, SAME.1);
     let unknown = "what revision 1 showed is not known: it was not published here, or its consents had ended\n";
     assert_eq!(kept_from(&third(1), &second), unknown);
     assert_eq!(kept_from(&third(1), &Publication::default()), unknown);
     assert_eq!(kept_from(&third(2), &second), "");
     assert_eq!(kept_from(&third(1), &first), "");
+    let still = revision(2, 1, SAME.0, SAME.1).load().unwrap().publication_after(first.clone());
+    assert_eq!(kept_from(&third(1), &still), "", "consents to the first hold under the second, too");
 
     // Of an agreement that is retired, what was shown stays known; also when another one follows.
-    let retired = Scene::new().remove(PULL).load().unwrap().publication().after(second);
+    let retired = Scene::new().remove(PULL).load().unwrap().publication_after(second);
     assert_eq!(kept_from(&third(1), &retired), unknown);
     assert_eq!(kept_from(&third(2), &retired), "");
 }
