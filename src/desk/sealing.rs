@@ -27,6 +27,17 @@ pub(super) const HUB: AgencyKey = AgencyKey(0);
 #[derive(Debug, Default)]
 pub(super) struct EpochCache(Mutex<Option<(u32, Slot)>>);
 
+impl EpochCache {
+    fn of(&self, hour: u32) -> Option<Slot> {
+        self.0.lock().as_ref().filter(|(of, _)| *of == hour).map(|(_, slot)| slot.clone())
+    }
+
+    /// Wipes the key, unless it is of this hour.
+    fn keep_only(&self, hour: u32) {
+        self.0.lock().take_if(|(of, _)| *of != hour);
+    }
+}
+
 /// What an entry is about, for its search terms and trail slots.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct About<'a> {
@@ -127,16 +138,23 @@ impl Desk {
 
     /// The epoch slot of this hour. Payloads sealed under it are gone when it is destroyed.
     pub(super) async fn epoch(&self) -> Result<Slot, CallError> {
-        let hour = u32::try_from(self.clock.now().as_secs() / 3600).unwrap_or(u32::MAX);
-        if let Some((of, slot)) = &*self.epoch.0.lock()
-            && *of == hour
-        {
-            return Ok(slot.clone());
+        let hour = self.hour();
+        if let Some(slot) = self.epoch.of(hour) {
+            return Ok(slot);
         }
         let slots = self.store.slots(Owner::Epoch(hour), &[(HUB, Class::Epoch)]).await?;
         let slot = slots.into_iter().next().ok_or_else(|| CallError::Fault("the store gave no epoch slot".into()))?;
         *self.epoch.0.lock() = Some((hour, slot.clone()));
         Ok(slot)
+    }
+
+    /// Keeps no key of an hour that is over.
+    pub fn forget_epoch(&self) {
+        self.epoch.keep_only(self.hour());
+    }
+
+    fn hour(&self) -> u32 {
+        u32::try_from(self.clock.now().as_secs() / 3600).unwrap_or(u32::MAX)
     }
 }
 
@@ -149,4 +167,23 @@ pub(super) fn seal_payload(subject: &Slot, epoch: &Slot, id: TransferId, plain: 
 /// The hub's own statements are bounded far below what an entry can hold.
 pub(super) fn too_much(code: RefusalCode) -> CallError {
     CallError::Fault(format!("an entry of the hub's own says too much: {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::SlotNumber;
+
+    #[test]
+    fn the_key_of_an_hour_is_gone_when_the_hour_is_over() {
+        let (cache, key) = (EpochCache::default(), Arc::new(vault::SlotKey::new(&[7; 32])));
+        *cache.0.lock() = Some((11, Slot { number: SlotNumber(3), key: Arc::clone(&key) }));
+        cache.keep_only(11);
+        assert!(cache.of(11).is_some() && cache.of(12).is_none());
+        cache.keep_only(12);
+        assert!(cache.of(11).is_none());
+        assert_eq!(Arc::strong_count(&key), 1, "nobody else has it");
+    }
 }

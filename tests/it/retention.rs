@@ -270,7 +270,7 @@ async fn a_dead_letter_is_replayed_to_the_end_of_its_term_and_not_after_it_thoug
     scene.clock.advance(Duration::from_millis(1));
     assert_eq!(replay(second).fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");
     let (store, before) = (scene.core().store.clone(), scene.now().before(term));
-    let forgotten = tokio::task::spawn_blocking(move || store.forget_dead_letters(before, 10).unwrap()).await.unwrap();
+    let forgotten = tokio::task::spawn_blocking(move || store.forget_dead_letters(before).unwrap()).await.unwrap();
     assert_eq!((forgotten, listed(&scene).await), (2, 0));
     for gone in [second, third] {
         assert_eq!(replay(gone).fails(&scene, "hub/operator").await.code(), "dead-letter.unknown");

@@ -50,6 +50,15 @@ pub(super) trait Ledger {
     fn time(&self) -> Moment;
 }
 
+/// A page of dead letters that was looked through.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct DeadPage {
+    /// The rows of those that are old.
+    pub(super) old: Vec<Vec<u8>>,
+    /// Where the next page begins, if there is one.
+    pub(super) next: Option<Vec<u8>>,
+}
+
 /// What one commit changes, ready to be written and then published.
 #[derive(Default)]
 pub(super) struct DeliveryChanges {
@@ -110,24 +119,50 @@ impl Deliveries {
         self.outboxes.read().keys().copied().collect()
     }
 
-    /// Forgets up to `limit` dead letters from before `moment`. Under the lock of the head.
-    pub(super) fn forget_dead(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
-        let mut batch = self.keyspaces.synced_batch(limit.min(256));
-        let mut count = 0;
-        for row in self.keyspaces.outbox.prefix([DEAD]) {
-            let key = row.key().map_err(read)?;
-            let recipient = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed);
-            let recipient = AgencyKey(u64::from_be_bytes(recipient.map_err(corrupt("outbox"))?));
-            if self.ended(recipient, row_index(&key)?)?.is_none_or(|ended| ended.since < moment) {
-                batch.remove(&self.keyspaces.outbox, key);
-                count += 1;
+    /// Of a page of dead letters from the row `from` on, those that were given up before `moment`.
+    pub(super) fn dead_before(&self, from: &[u8], moment: Moment, rows: usize) -> Result<DeadPage, StoreError> {
+        let (mut old, mut last) = (Vec::new(), None);
+        let mut seen = 0;
+        for row in self.keyspaces.outbox.range(from.to_vec()..vec![DEAD + 1]).take(rows) {
+            let key = row.key().map_err(read)?.to_vec();
+            seen += 1;
+            if self.was_dead_before(&key, moment)? {
+                old.push(key.clone());
             }
-            if count == limit {
-                break;
+            last = Some(key);
+        }
+        // The key that follows the last one.
+        let next = last.filter(|_| seen == rows).map(|mut key| {
+            key.push(0);
+            key
+        });
+        Ok(DeadPage { old, next })
+    }
+
+    /// Whether a dead letter's row is of one from before `moment`.
+    fn was_dead_before(&self, key: &[u8], moment: Moment) -> Result<bool, StoreError> {
+        let recipient = key.get(1..9).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed);
+        let recipient = AgencyKey(u64::from_be_bytes(recipient.map_err(corrupt("outbox"))?));
+        Ok(self.ended(recipient, row_index(key)?)?.is_none_or(|ended| ended.since < moment))
+    }
+
+    /// Forgets those of `rows` that are still dead letters from before `moment`; says how many. Under the lock of the head.
+    pub(super) fn forget_dead(&self, rows: &[Vec<u8>], moment: Moment) -> Result<usize, StoreError> {
+        let mut batch = self.keyspaces.synced_batch(rows.len());
+        let mut count = 0;
+        for key in rows {
+            if self.keyspaces.outbox.contains_key(key).map_err(read)? && self.was_dead_before(key, moment)? {
+                batch.remove(&self.keyspaces.outbox, key.clone());
+                count += 1;
             }
         }
         batch.commit().map_err(fatal)?;
         Ok(count)
+    }
+
+    /// The row before all dead letters.
+    pub(super) fn first_dead() -> Vec<u8> {
+        vec![DEAD]
     }
 
     /// Up to `limit` dead letters from `from` on: index, attempts, since when.

@@ -7,7 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{EmbeddedStore, Inner, StoreError, keyspaces::fatal};
+use super::{
+    EmbeddedStore, Inner, StoreError,
+    deliveries::{DeadPage, Deliveries},
+    keyspaces::fatal,
+};
 use crate::{
     domain::{agency::AgencyKey, time::Moment},
     store::{Class, Owner, PendingDelivery, Slot, SlotNumber},
@@ -53,15 +57,25 @@ impl EmbeddedStore {
         })
     }
 
-    /// Forgets up to `limit` dead letters that were given up before `moment`: they are not listed any more, and their
-    /// payloads go with the next epoch that is retired. Says how many. Blocks: not to be called from async code.
-    pub fn forget_dead_letters(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
+    /// Forgets the dead letters that were given up before `moment`: they are not listed any more, and their payloads go
+    /// with the next epoch that is retired. Says how many. Looks for them beside the commits, which wait only while a page
+    /// of them is removed. Blocks: not to be called from async code.
+    pub fn forget_dead_letters(&self, moment: Moment) -> Result<usize, StoreError> {
         let inner = self.healthy()?;
-        let _lock = inner.head_lock.blocking_lock();
-        inner.deliveries.forget_dead(moment, limit).map_err(|error| match error {
-            StoreError::Fatal(_) => inner.health.poison(&error),
-            other => other,
-        })
+        let mut next = Some(Deliveries::first_dead());
+        let mut count = 0;
+        while let Some(from) = next {
+            let DeadPage { old, next: then } = inner.deliveries.dead_before(&from, moment, PAGE)?;
+            next = then;
+            if !old.is_empty() {
+                let _lock = inner.head_lock.blocking_lock();
+                count += inner.deliveries.forget_dead(&old, moment).map_err(|error| match error {
+                    StoreError::Fatal(_) => inner.health.poison(&error),
+                    other => other,
+                })?;
+            }
+        }
+        Ok(count)
     }
 }
 

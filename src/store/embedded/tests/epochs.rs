@@ -10,7 +10,10 @@ use crate::{
     domain::{agency::AgencyKey, time::Moment, transfer::DeliveryState},
     store::{
         Class, Expect, NewEntry, Owner, PayloadSlots, PendingDelivery, SlotNumber, Store, StoreError,
-        embedded::{CommitHook, EmbeddedStore},
+        embedded::{
+            CommitHook, EmbeddedStore,
+            deliveries::{DeadPage, Deliveries},
+        },
     },
     vault,
 };
@@ -163,7 +166,7 @@ async fn a_dead_letter_from_before_the_term_goes_with_the_epoch() {
     let given_up = store.dead_letters(BENEFIT, 0, 10).await.unwrap()[0].since;
     let forget = |moment: Moment| {
         let store = store.clone();
-        async move { tokio::task::spawn_blocking(move || store.forget_dead_letters(moment, 10)).await.unwrap().unwrap() }
+        async move { tokio::task::spawn_blocking(move || store.forget_dead_letters(moment)).await.unwrap().unwrap() }
     };
     assert_eq!(forget(given_up).await, 0, "its term ends after this moment");
     assert_eq!(forget(Moment(given_up.0 + 1)).await, 1);
@@ -171,6 +174,20 @@ async fn a_dead_letter_from_before_the_term_goes_with_the_epoch() {
     assert_eq!(retire(&store, Moment(given_up.0 + 1)).await.unwrap(), 1, "the one that waits");
     assert_eq!(store.entries(2, 1).await.unwrap()[0].routing.payload.unwrap().epoch, epoch, "not sealed again");
     assert!(store.slot_key(epoch).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn dead_letters_are_looked_through_page_by_page() {
+    let (scene, _) = scene(Arc::default()).await;
+    let deliveries = &scene.store().inner.deliveries;
+    let page = |from: &[u8], before: u64, rows: usize| deliveries.dead_before(from, Moment(before), rows).unwrap();
+    let begin = Deliveries::first_dead();
+    let all = page(&begin, u64::MAX, 2);
+    assert_eq!((all.old.len(), &all.next), (1, &None), "one page holds them");
+    let first = page(&begin, u64::MAX, 1);
+    assert_eq!(first.old, all.old);
+    assert_eq!(page(&first.next.unwrap(), u64::MAX, 1), DeadPage { old: Vec::new(), next: None }, "and nothing twice");
+    assert!(page(&begin, 0, 1).old.is_empty());
 }
 
 #[tokio::test]
