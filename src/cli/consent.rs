@@ -238,6 +238,7 @@ fn withdrawn_json(withdrawn: &v1::WithdrawResponse) -> Value {
         json!({
             "cancelled": all(&withdrawn.cancelled),
             "may_have_been_received": all(&withdrawn.may_have_been_received),
+            "still_given": withdrawn.still_given,
         }),
         receipt::to_json(withdrawn.receipt.as_ref(), None),
     )
@@ -255,6 +256,9 @@ fn withdrawn_text(withdrawn: &v1::WithdrawResponse) -> String {
             let (what, whom, index) = (&one.record_type, &one.recipient, one.ledger_index);
             lines.push(format!("    {what} to {whom}{when} (ledger index {index}, {})", wire::delivery(one.state())));
         }
+    }
+    for other in &withdrawn.still_given {
+        lines.push(format!("  the same is still allowed by another consent\n  next: waybill consent withdraw {other}"));
     }
     lines.join("\n")
 }
@@ -318,6 +322,7 @@ mod tests {
             receipt: Some(v1::Receipt { index: 9, ..v1::Receipt::default() }),
             cancelled: vec![reached("benefit", v1::DeliveryState::Cancelled)],
             may_have_been_received: Vec::new(),
+            still_given: Vec::new(),
         };
         assert_eq!(
             withdrawn_text(&withdrawn),
@@ -325,7 +330,10 @@ mod tests {
              1970-01-01T00:00:00Z (ledger index 8, cancelled)\n  nothing had left"
         );
         withdrawn.may_have_been_received.append(&mut withdrawn.cancelled);
+        withdrawn.still_given.push("c2".to_owned());
         assert_eq!(withdrawn_json(&withdrawn)["may_have_been_received"][0]["recipient"], "benefit");
+        assert_eq!(withdrawn_json(&withdrawn)["still_given"][0], "c2");
+        assert!(withdrawn_text(&withdrawn).ends_with("next: waybill consent withdraw c2"));
         assert!(withdrawn_text(&withdrawn).contains("nothing was on its way"));
     }
 

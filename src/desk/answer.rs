@@ -219,7 +219,9 @@ impl Desk {
         };
         let sealed = self.seal(about, &statement).await?;
         let key = Some(permission.answer_key);
-        let proposal = Proposal { key, entries: vec![sealed.entry.clone()], ..Proposal::default() };
+        // It waits in the line of who asked, as the question did.
+        let system = Some(SystemKey::from(&permission.caller.system));
+        let proposal = Proposal { key, system, entries: vec![sealed.entry.clone()], ..Proposal::default() };
         match self.propose_answer(proposal, &sealed).await? {
             Proposed::Receipt(receipt) => {
                 Ok(Settled { outcome: AnswerOutcome::NoRecord { answer, receipt }, own: true })

@@ -14,7 +14,7 @@ use crate::{
         agency::{AgencyId, Role},
         canonical,
         context::ContextItem,
-        refusal::RefusalCode,
+        refusal::{Refusal, RefusalCode},
         subject::{Identifier, IdentifierHash},
         time::Moment,
         transfer::DeliveryState,
@@ -137,15 +137,12 @@ impl Desk {
     ) -> Result<SearchOutcome, Stop> {
         let content = content::of_search(&self.hasher, &call, &context);
         let reader = Self::reader(catalogue, peer, context, trace)?;
-        let searched = searched(&call);
+        let before = page_before(&call.page_token)?;
+        let searched = searched(&call, before);
         let key = self.begin_read(&reader, trace, &call.key, content).await?;
         let limit = match call.page_size as usize {
             0 => PAGE_DEFAULT,
             size => size.min(self.limits.search_page_max),
-        };
-        let before = match call.page_token.as_str() {
-            "" => None,
-            token => Some(token.parse().map_err(|_| malformed("/page_token", "pattern"))?),
         };
         let mut terms = self.words_searched(&call)?;
         terms.extend(reader.only.iter().map(|agency| self.words.term(TermKind::Agency, agency.as_str())));
@@ -341,8 +338,17 @@ impl Desk {
     }
 }
 
+/// The index that a page token names: that of the entry after the page. Tokens are the hub's own, in decimal digits.
+fn page_before(token: &str) -> Result<Option<u64>, Refusal> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let index = token.parse().ok().filter(|index: &u64| index.to_string() == token);
+    index.map(Some).ok_or_else(|| malformed("/page_token", "pattern"))
+}
+
 /// What was looked for, for the entry that records the reading; the person is told by the entry's own subject.
-fn searched(call: &SearchCall) -> String {
+fn searched(call: &SearchCall, before: Option<u64>) -> String {
     let mut text = String::from("{");
     let mut say = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -359,7 +365,7 @@ fn searched(call: &SearchCall) -> String {
     say("from", &call.from.map_or_else(String::new, |moment| moment.to_string()));
     say("kind", &call.kind);
     say("outcome", &call.outcome);
-    say("page", &call.page_token);
+    say("page", &before.map_or_else(String::new, |before| before.to_string()));
     say("purpose", &call.purpose);
     say("record_type", &call.record_type);
     say("until", &call.until.map_or_else(String::new, |moment| moment.to_string()));

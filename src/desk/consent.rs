@@ -3,7 +3,7 @@
 //! The fields map to ISO/IEC TS 27560: consent id (record identifier), notice (privacy notice), grantee and source
 //! (PII controllers), agreement's purpose and fields (purposes, PII categories), moments (timestamps), state (status).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -22,7 +22,7 @@ use crate::{
         agency::Role,
         agreement::{AgreementId, Demand},
         canonical,
-        facts::{FACTS_MAX, Fact, FactScope, Facts},
+        facts::{Fact, FactScope, Facts},
         refusal::{Refusal, RefusalCode},
         subject::{Identifier, IdentifierHash},
         time::Moment,
@@ -37,12 +37,14 @@ use crate::{
     },
     ledger::{Attribute, Kind},
     sequencer::{Proposal, Recorded, SequencerError},
-    store::{Class, Known, Owner, SubjectChange, SystemKey},
+    store::{Class, Known, Owner, Query, SubjectChange, SystemKey},
     vault::ContentHash,
 };
 
 /// The longest version of a notice, in bytes.
 pub const NOTICE_BYTES_MAX: usize = 128;
+/// How far from the moment that its id names a decision can have been recorded: clocks are set, and commits wait.
+pub(super) const RECORDED_WITHIN: Duration = Duration::from_hours(1);
 
 /// A consent to be recorded.
 #[derive(Clone)]
@@ -160,12 +162,11 @@ impl Desk {
             return Err(CallError::Fault("a person has no subject id".into()).into());
         };
         let mut facts = person.facts.clone();
-        if facts.rows.len() >= FACTS_MAX {
+        let scope = FactScope::Consent { agreement: compiled.agreement.id.clone(), revision: call.revision };
+        let fact = Fact { id, agency: compiled.agreement.recipient.clone(), scope, from, until, ended: None };
+        if !facts.add(fact, self.clock.now()) {
             return Err(RefusalCode::FactsFull.into());
         }
-        let scope = FactScope::Consent { agreement: compiled.agreement.id.clone(), revision: call.revision };
-        facts.rows.push(Fact { id, agency: compiled.agreement.recipient.clone(), scope, from, until, ended: None });
-        facts.version += 1;
         let mut subjects = person.changes.clone();
         subjects.push(SubjectChange::Facts { subject, facts });
 
@@ -264,10 +265,18 @@ impl Desk {
         Ok(GrantOutcome { id: stored.routing.id, receipt })
     }
 
-    /// Where the entry of a decision is: the oldest that is found by its id, since later ones refer to it.
+    /// Where the entry of a decision is: the oldest that is found by its id, since later ones refer to it. It is looked
+    /// for where it can be, not in the whole ledger: whoever calls may name any id.
     pub(super) async fn index_of(&self, id: TransferId) -> Result<Option<u64>, CallError> {
         const PAGE: usize = 1000;
-        let mut query = crate::store::Query { terms: vec![self.words.id(id)], limit: PAGE, ..Default::default() };
+        let Some(made) = id.moment() else { return Ok(None) };
+        let mut query = Query {
+            terms: vec![self.words.id(id)],
+            from: Some(made.before(RECORDED_WITHIN)),
+            until: Some(made.after(RECORDED_WITHIN)),
+            limit: PAGE,
+            ..Query::default()
+        };
         loop {
             let found = self.store.search(&query).await?;
             match found.last() {

@@ -106,6 +106,7 @@ impl Desk {
             expects.extend(decided.until.map(Expect::Before));
             expects.extend(decided.sealed.entry.routing.payload.map(|slots| Expect::Key(slots.epoch)));
             let proposal = Proposal {
+                system: Some(SystemKey::from(&permission.caller.system)),
                 key: Some(permission.answer_key),
                 expects,
                 entries: vec![decided.sealed.entry.clone()],
@@ -221,8 +222,8 @@ impl Desk {
         Ok(Decided { id, projection, pseudonym, sealed, until: ground.until })
     }
 
-    /// What became of a request that was made before: its outcome, or that it was asked and has none yet, since the hub or
-    /// the requester stopped in between.
+    /// What became of a request that was made before: its outcome, or that it was asked and has none yet, since the hub
+    /// stopped in between.
     pub(super) async fn before(&self, known: Known, answer: (SystemKey, IdempotencyKey)) -> Result<Before, Stop> {
         let entries = self.entries_of(known).await?;
         let first = entries.first().ok_or_else(|| CallError::Fault("a known call has no entry".into()))?;

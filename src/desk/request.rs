@@ -19,6 +19,7 @@ use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     domain::{
         agency::{AgencyId, Role, SystemId},
+        agreement::Demand,
         refusal::{Refusal, RefusalCode},
         subject::{Identifier, IdentifierHash},
         time::Moment,
@@ -31,7 +32,7 @@ use crate::{
     },
     ledger::{Attribute, Kind},
     sequencer::{Proposal, Recorded, SequencerError},
-    store::{Expect, Owner, SystemKey},
+    store::{Expect, Found, Owner, SystemKey},
     vault::ContentHash,
 };
 
@@ -133,9 +134,12 @@ impl Desk {
         let compiled = address::pull(catalogue, &caller, &call.record_type, &call.purpose, &call.provider, now)?;
         trace.agreement = Some(compiled.agreement.clone());
         check_call(&compiled.agreement, &call)?;
-        let identifiers: Vec<IdentifierHash> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let mut identifiers: Vec<IdentifierHash> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
         let Some(first) = identifiers.first() else { return Err(RefusalCode::SubjectMissing.into()) };
         trace.owner = Owner::Unknown(*first);
+        if compiled.agreement.demand == Demand::Consent {
+            self.keep_hers(&mut call.subject, &mut identifiers).await?;
+        }
 
         let latest = now.after(self.limits.request_deadline_max);
         let deadline = call.deadline.map_or(latest, |deadline| deadline.min(latest));
@@ -158,6 +162,20 @@ impl Desk {
         trace.key = Some(answer_key);
         trace.request = Some(request);
         self.await_answer(permission, asked).await
+    }
+
+    /// Keeps, of identifiers of which some point to a person, those: what else is named may be somebody's who has not
+    /// consented.
+    async fn keep_hers(
+        &self,
+        subject: &mut Vec<Identifier>,
+        identifiers: &mut Vec<IdentifierHash>,
+    ) -> Result<(), CallError> {
+        let Found::One { unlinked, .. } = self.store.find_subject(identifiers).await? else { return Ok(()) };
+        let mut hers = identifiers.iter().map(|identifier| !unlinked.contains(identifier));
+        subject.retain(|_| hers.next().unwrap_or(false));
+        identifiers.retain(|identifier| !unlinked.contains(identifier));
+        Ok(())
     }
 
     /// Commit one: that it was asked.

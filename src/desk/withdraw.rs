@@ -5,7 +5,7 @@ use super::{
     Audience, CallError, Desk, Receipt,
     call::Stop,
     cancel::Cancelled,
-    consent::{ConsentCall, ended, keepers},
+    consent::{ConsentCall, RECORDED_WITHIN, ended, keepers},
     content,
     refuse::Trace,
     sealing::About,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     catalogue::Catalogue,
     domain::{
-        facts::{Fact, FactScope},
+        facts::{Fact, FactScope, Facts},
         refusal::RefusalCode,
         subject::Identifier,
         time::Moment,
@@ -70,6 +70,8 @@ pub struct WithdrawOutcome {
     pub cancelled: Vec<Reached>,
     /// What may have been received: it is never sent again.
     pub may_have_been_received: Vec<Reached>,
+    /// Other consents to the same agreement that hold, or will.
+    pub still_given: Vec<TransferId>,
 }
 
 /// Entries in one read of the search.
@@ -99,7 +101,7 @@ impl Desk {
         let opened = self.consent_call(catalogue, peer, context, (&call.key, content), &call.subject, trace).await?;
         let consent = match opened {
             Ok(consent) => consent,
-            Err(known) => return self.repeated_withdrawal(known).await,
+            Err(known) => return self.repeated_withdrawal(known, &call).await,
         };
         let mut hold = None;
         for attempt in 0..DECIDE_ATTEMPTS_MAX {
@@ -113,7 +115,9 @@ impl Desk {
             if attempt > 0 && hold.is_none() {
                 hold = Some(self.held.hold(subject.id));
             }
-            let (facts, fact) = ended(&subject.facts, &call.consent, self.clock.now())?;
+            let now = self.clock.now();
+            let (facts, fact) = ended(&subject.facts, &call.consent, now)?;
+            let still_given = others(&facts, &fact, now);
             let since = self.sequencer.newest().snapshot.size();
             let covered = self.covered(fact.id).await?;
 
@@ -129,15 +133,16 @@ impl Desk {
                 subjects: vec![SubjectChange::Facts { subject: subject.id, facts }],
                 ..Proposal::default()
             };
-            for one in &covered {
+            // In the order of the ledger, in which the store takes them in fastest.
+            for one in covered.iter().rev() {
                 self.cancel(one, trace, &mut proposal).await?;
             }
             match self.sequencer.propose(proposal).await {
                 Ok(Recorded::Committed { first, commit }) => {
                     let receipt = self.opened_receipt(&commit, first, &withdrawal, Audience::Caller)?;
-                    return Ok(outcome(receipt, covered.into_iter().map(|one| one.reached)));
+                    return Ok(outcome(receipt, covered.into_iter().map(|one| one.reached), still_given));
                 }
-                Ok(Recorded::Repeat(known)) => return self.repeated_withdrawal(known).await,
+                Ok(Recorded::Repeat(known)) => return self.repeated_withdrawal(known, &call).await,
                 Err(SequencerError::Stale) => {}
                 Err(SequencerError::KeyReused) => return Err(RefusalCode::KeyReused.into()),
                 Err(error) => return Err(CallError::from(error).into()),
@@ -148,7 +153,9 @@ impl Desk {
 
     /// Every transfer that rests on the consent, newest first.
     async fn covered(&self, consent: TransferId) -> Result<Vec<Covered>, CallError> {
-        let mut query = Query { terms: vec![self.words.rests_on(consent)], limit: PAGE, ..Query::default() };
+        // Nothing rests on it before it was given.
+        let from = consent.moment().map(|given| given.before(RECORDED_WITHIN));
+        let mut query = Query { terms: vec![self.words.rests_on(consent)], from, limit: PAGE, ..Query::default() };
         let mut covered = Vec::new();
         loop {
             let indices = self.store.search(&query).await?;
@@ -230,7 +237,7 @@ impl Desk {
     }
 
     /// The answer of a repeated withdrawal, from its entries: the consent's id leads to what it covered.
-    async fn repeated_withdrawal(&self, known: Known) -> Result<WithdrawOutcome, Stop> {
+    async fn repeated_withdrawal(&self, known: Known, call: &WithdrawCall) -> Result<WithdrawOutcome, Stop> {
         let entries = self.entries_of(known).await?;
         let (first, cancellations) =
             entries.split_first().ok_or_else(|| CallError::Fault("a known call has no entry".into()))?;
@@ -239,7 +246,7 @@ impl Desk {
         }
         let receipt = self.stored_opened_receipt(first, Audience::Caller).await?;
         let mut ended_now = Vec::new();
-        for stored in cancellations {
+        for stored in cancellations.iter().rev() {
             let Some((_, trail)) = self.open_entry(stored).await? else { continue };
             let may = trail.text(Attribute::Outcome).as_deref() == Some(Cancelled::MayHaveBeenReceived.as_str());
             let state = if may { DeliveryState::Claimed } else { DeliveryState::Due };
@@ -250,7 +257,16 @@ impl Desk {
             ended_now.push(reached(&transfer, &trail, Some(state)));
         }
         let gone = self.gone_before(first, &ended_now).await?;
-        Ok(outcome(receipt, ended_now.into_iter().chain(gone)))
+        let identifiers: Vec<_> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
+        let still_given = match self.store.find_subject(&identifiers).await? {
+            Found::One { subject, .. } => {
+                let facts = &subject.facts;
+                let fact = facts.rows.iter().find(|fact| fact.id.to_string() == call.consent);
+                fact.map_or_else(Vec::new, |fact| others(facts, fact, self.clock.now()))
+            }
+            Found::Nobody | Found::Several => Vec::new(),
+        };
+        Ok(outcome(receipt, ended_now.into_iter().chain(gone), still_given))
     }
 
     /// What had left before a withdrawal that is answered again.
@@ -276,8 +292,20 @@ fn reached(stored: &StoredEntry, trail: &Trail, state: Option<DeliveryState>) ->
     }
 }
 
+/// The other consents to the agreement of `fact` that have neither been withdrawn nor expired.
+fn others(facts: &Facts, fact: &Fact, now: Moment) -> Vec<TransferId> {
+    let FactScope::Consent { agreement: withdrawn, .. } = &fact.scope else { return Vec::new() };
+    let goes_on = |other: &&Fact| {
+        other.id != fact.id
+            && matches!(&other.scope, FactScope::Consent { agreement, .. } if agreement == withdrawn)
+            && other.ended.is_none()
+            && other.until.is_none_or(|until| now < until)
+    };
+    facts.rows.iter().filter(goes_on).map(|other| other.id).collect()
+}
+
 /// Sorts what was covered by whether it ever left.
-fn outcome(receipt: Receipt, covered: impl Iterator<Item = Reached>) -> WithdrawOutcome {
+fn outcome(receipt: Receipt, covered: impl Iterator<Item = Reached>, still_given: Vec<TransferId>) -> WithdrawOutcome {
     let (mut cancelled, mut may_have_been_received) = (Vec::new(), Vec::new());
     for one in covered {
         match one.state {
@@ -287,5 +315,5 @@ fn outcome(receipt: Receipt, covered: impl Iterator<Item = Reached>) -> Withdraw
             _ => may_have_been_received.push(one),
         }
     }
-    WithdrawOutcome { receipt, cancelled, may_have_been_received }
+    WithdrawOutcome { receipt, cancelled, may_have_been_received, still_given }
 }

@@ -71,6 +71,11 @@ pub struct Ground {
 }
 
 impl Fact {
+    /// Whether the fact has ended, or been ended.
+    fn is_over(&self, at: Moment) -> bool {
+        self.ended.is_some() || self.until.is_some_and(|until| until <= at)
+    }
+
     /// Whether the fact holds.
     pub fn holds(&self, at: Moment) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until) && self.ended.is_none()
@@ -82,6 +87,18 @@ fn covers(types: &[RecordTypeId], record_type: &RecordTypeId) -> bool {
 }
 
 impl Facts {
+    /// Adds a fact, and raises the version. Where there are [`FACTS_MAX`], the oldest that holds no more at `at` and never
+    /// will makes room: the ledger keeps what it was. `false` when each of them still counts.
+    pub fn add(&mut self, fact: Fact, at: Moment) -> bool {
+        if self.rows.len() >= FACTS_MAX {
+            let Some(over) = self.rows.iter().position(|fact| fact.is_over(at)) else { return false };
+            self.rows.remove(over);
+        }
+        self.rows.push(fact);
+        self.version += 1;
+        true
+    }
+
     /// Whether `agreement` may carry a record about this subject at `at`, and on what ground.
     ///
     /// Restrictions come first: whoever may not know of one learns nothing else either.
@@ -130,5 +147,40 @@ impl Fact {
     fn consents(&self, wanted: &Agreement) -> bool {
         matches!(&self.scope, FactScope::Consent { agreement, revision }
             if *agreement == wanted.id && (wanted.consent_since_revision..=wanted.revision).contains(revision))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fact with this number, which ends then.
+    fn until(number: u8, until: Option<u64>) -> Fact {
+        Fact {
+            id: TransferId::new(Moment(number.into()), [number; 10]),
+            agency: AgencyId::new("benefit").unwrap(),
+            scope: FactScope::Interest { record_types: Vec::new() },
+            from: Moment(0),
+            until: until.map(Moment),
+            ended: None,
+        }
+    }
+
+    #[test]
+    fn where_facts_are_full_the_oldest_that_is_over_makes_room() {
+        let mut facts = Facts::default();
+        assert!((0..FACTS_MAX).all(|_| facts.add(until(1, None), Moment(0))));
+        assert_eq!((facts.rows.len(), facts.version), (FACTS_MAX, FACTS_MAX as u64));
+        assert!(!facts.add(until(2, None), Moment(9)), "each of them holds");
+        assert_eq!(facts.version, FACTS_MAX as u64);
+
+        facts.rows[3] = until(3, Some(10));
+        facts.rows[5] = Fact { ended: Some(Moment(5)), ..until(5, None) };
+        assert!(facts.add(until(6, None), Moment(9)), "one was ended");
+        assert!(!facts.add(until(7, None), Moment(9)), "the other one has not ended yet");
+        assert!(facts.add(until(8, None), Moment(10)));
+        let ids: Vec<TransferId> = facts.rows.iter().rev().take(2).map(|fact| fact.id).collect();
+        assert_eq!((facts.rows.len(), ids), (FACTS_MAX, vec![until(8, None).id, until(6, None).id]));
+        assert!(facts.rows.iter().all(|fact| !fact.is_over(Moment(10))));
     }
 }

@@ -16,6 +16,11 @@ impl TransferId {
         Self(uuid::Builder::from_unix_timestamp_millis(moment.0, &random).into_uuid())
     }
 
+    /// The moment that it names; `None` if it is no UUIDv7, and so none of the hub's.
+    pub fn moment(&self) -> Option<Moment> {
+        (self.0.get_version_num() == 7).then(|| Moment((self.0.as_u128() >> 80) as u64))
+    }
+
     /// The sixteen bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

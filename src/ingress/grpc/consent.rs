@@ -43,6 +43,7 @@ impl ConsentService for Consents {
             receipt: Some(write::receipt(withdrawn.receipt)),
             cancelled: withdrawn.cancelled.into_iter().map(reached).collect(),
             may_have_been_received: withdrawn.may_have_been_received.into_iter().map(reached).collect(),
+            still_given: withdrawn.still_given.iter().map(ToString::to_string).collect(),
         }))
     }
 

@@ -54,7 +54,7 @@ mod tests {
             never
                 .run(async move {
                     std::future::pending::<()>().await;
-                    drop(holds)
+                    drop(holds);
                 })
                 .await
         });

@@ -7,7 +7,7 @@ use waybill::{domain::time::Clock as _, ledger::Attribute};
 use waybill_proto::v1;
 
 use super::calls::{Call, Recipient};
-use crate::scene::{Scene, context, said, timestamp};
+use crate::scene::{Scene, context, refusal_in, said, timestamp};
 
 const HUB: &str = "hub/dpo";
 
@@ -156,6 +156,11 @@ async fn pages_stay_as_they_are_while_the_ledger_grows() {
         search.idempotency_key = scene.key();
     }
     assert_eq!(paged, before, "each once, newest first, and nothing that came meanwhile");
+
+    for token in ["x", "-1", "007", &"0".repeat(1_000_000)] {
+        let foreign = v1::SearchRequest { page_token: token.into(), idempotency_key: scene.key(), ..search.clone() };
+        assert_eq!(refusal_in(&ledger.search(foreign).await.unwrap_err()).code, "call.malformed");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

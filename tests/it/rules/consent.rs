@@ -176,6 +176,26 @@ async fn a_consent_that_is_given_anew_opens_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawal_names_the_other_consents_that_still_allow_the_same() {
+    let scene = Scene::new().await;
+    let ended = v1::GrantRequest {
+        valid_until: timestamp(scene.clock.now().after(Duration::from_secs(60))),
+        ..scene.grant(0, PUSH)
+    };
+    scene.granted(ended).await;
+    scene.granted(scene.grant(0, PULL)).await;
+    let first = scene.granted(scene.grant(0, PUSH)).await.consent_id;
+    let second = scene.granted(scene.grant(0, PUSH)).await.consent_id;
+    scene.clock.advance(Duration::from_secs(60));
+    let withdrawal = scene.withdrawal(0, &first);
+    assert_eq!(scene.withdrawn(withdrawal.clone()).await.still_given, [second.as_str()]);
+    assert_eq!(scene.withdrawn(withdrawal).await.still_given, [second.as_str()], "a repeat is told the same");
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "transfer");
+    assert!(scene.withdrawn(scene.withdrawal(0, &second)).await.still_given.is_empty());
+    assert_eq!(decided(&push_contact(&scene, 0).await.0), "consent.withdrawn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consent_under_another_agreement_or_of_another_person_does_not_help() {
     let scene = Scene::new().await;
     scene.granted(scene.grant(0, PULL)).await;
