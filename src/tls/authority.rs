@@ -50,6 +50,12 @@ pub enum AuthorityError {
         /// What it should be.
         what: &'static str,
     },
+    /// Another CA issued it, whatever names stand in it.
+    #[error("was not issued by this CA")]
+    OfAnother,
+    /// A CA does not revoke itself: whoever trusts it takes it off the trusted ones.
+    #[error("is this CA's own certificate; to end it, take it out of the files of trusted CAs")]
+    Own,
     /// The key or certificate could not be made.
     #[error("certificate not made: {0}")]
     Made(#[from] rcgen::Error),
@@ -99,11 +105,6 @@ impl Serial {
         // Positive, and without a leading zero, so that it is encoded as it stands.
         bytes[0] = bytes[0] & 0x7f | 0x40;
         Ok(Self(bytes.to_vec()))
-    }
-
-    /// The number of a certificate that exists.
-    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
-        Some(Self(parse(certificate).ok()?.tbs_certificate.serial.to_bytes_be()))
     }
 }
 
@@ -259,6 +260,22 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Issued { certificate_pem, key_pem: Zeroizing::new(key.serialize_pem()), serial })
+    }
+
+    /// The number of a certificate that this CA issued, by its signature.
+    pub fn serial_of(&self, certificate: &CertificateDer<'_>) -> Result<Serial, AuthorityError> {
+        let own = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes());
+        let own = own.map_err(|_| AuthorityError::Foreign { what: "certificate" })?;
+        if own.as_ref() == certificate.as_ref() {
+            return Err(AuthorityError::Own);
+        }
+        let own = parse(&own).map_err(|_| AuthorityError::Foreign { what: "certificate" })?;
+        let other = parse(certificate).map_err(|_| AuthorityError::OfAnother)?;
+        let named = other.issuer().as_raw() == own.subject().as_raw();
+        if !named || other.verify_signature(Some(own.public_key())).is_err() {
+            return Err(AuthorityError::OfAnother);
+        }
+        Ok(Serial(other.tbs_certificate.serial.to_bytes_be()))
     }
 
     /// A revocation list (PEM): what `previous` lists, and `revoked` from `validity.from` on. The next edition is due

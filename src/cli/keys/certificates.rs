@@ -157,7 +157,8 @@ impl Revoke {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Failure::Fault(format!("{}: {error}", list.display()))),
         };
-        let serials = self.certificates.iter().map(|path| serial(path)).collect::<Result<Vec<_>, _>>()?;
+        let serials = self.certificates.iter().map(|path| serial(path, &authority));
+        let serials = serials.collect::<Result<Vec<_>, _>>()?;
         let edition = authority.revoke(previous.as_deref(), &serials, validity(self.days)).map_err(Failure::usage)?;
         write_public(&list, edition.as_bytes(), Existing::Replace).map_err(Failure::fault)?;
         let shown: Vec<String> = serials.iter().map(ToString::to_string).collect();
@@ -165,8 +166,9 @@ impl Revoke {
             || json!({ "list": list, "revoked": shown }),
             || {
                 format!(
-                    "revoked: {}\n  list: {}\n  next: name it under [tls] crls, then send the hub SIGHUP; running \
-                     connections are closed within seconds\n  the next edition is due in {} days",
+                    "revoked: {}\n  list: {}\n  next: if the hub was started with this list under [tls] crls, send it \
+                     SIGHUP: connections are closed within seconds; else name the list there and start the hub \
+                     again\n  the next edition is due in {} days",
                     if shown.is_empty() { "nothing new".to_owned() } else { shown.join(", ") },
                     list.display(),
                     self.days
@@ -180,11 +182,12 @@ fn open(folder: &Path) -> Result<Authority, Failure> {
     Authority::open(folder).map_err(Failure::usage)
 }
 
-fn serial(path: &Path) -> Result<Serial, Failure> {
+/// The number of the certificate in this file, which the authority must have issued.
+fn serial(path: &Path, authority: &Authority) -> Result<Serial, Failure> {
     let wrong = |why: &dyn std::fmt::Display| Failure::Usage(format!("{}: {why}", path.display()));
     let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
     let certificate = CertificateDer::from_pem_slice(&pem).map_err(|_| wrong(&"holds no certificate"))?;
-    Serial::of(&certificate).ok_or_else(|| wrong(&"holds no certificate"))
+    authority.serial_of(&certificate).map_err(|error| wrong(&error))
 }
 
 fn save(issued: &Issued, folder: &Path, stem: &str, what: &str, out: &mut Out) -> Result<(), Failure> {
@@ -221,6 +224,31 @@ mod tests {
             revoke.run(&mut quiet()).unwrap();
         }
         assert!(std::fs::read_to_string(ca.join("ca.crl.pem")).unwrap().contains("X509 CRL"));
+    }
+
+    #[test]
+    fn a_certificate_of_another_ca_and_a_ca_itself_cannot_be_revoked() {
+        let folder = tempfile::tempdir().unwrap();
+        // Of one name, so that only the signature tells them apart.
+        let [own, other] = ["own", "other"].map(|name| folder.path().join(name));
+        for ca in [&own, &other] {
+            Ca { out: ca.clone(), name: "Trial".to_owned(), days: 10 }.run(&mut quiet()).unwrap();
+            let name: SystemId = "tax/registry".parse().unwrap();
+            System { ca: ca.clone(), name, out: ca.clone(), days: 5 }.run(&mut quiet()).unwrap();
+        }
+        for (certificate, why) in [
+            (other.join("tax-registry.pem"), "was not issued by this CA"),
+            (other.join("ca.pem"), "was not issued by this CA"),
+            (own.join("ca.pem"), "is this CA's own"),
+            (own.join("tax-registry.key.pem"), "holds no certificate"),
+        ] {
+            let file = certificate.display().to_string();
+            let certificates = vec![own.join("tax-registry.pem"), certificate];
+            let refused = Revoke { ca: own.clone(), certificates, list: None, days: 5 }.run(&mut quiet());
+            let Err(Failure::Usage(text)) = refused else { panic!("{file}: {refused:?}") };
+            assert!(text.starts_with(&file) && text.contains(why), "{text}");
+        }
+        assert!(!own.join("ca.crl.pem").exists(), "then nothing is revoked");
     }
 
     #[test]

@@ -103,8 +103,11 @@ fn a_new_edition_of_the_revocation_list_keeps_what_the_last_one_revoked() {
 
 #[test]
 fn a_certificates_serial_can_be_read_back_from_it() {
-    let issued = new_ca("scene").issue_system("tax", "registry", for_a_day()).unwrap();
-    assert_eq!(Serial::of(&der(&issued.certificate_pem)), Some(issued.serial.clone()));
+    let ca = new_ca("scene");
+    let issued = ca.issue_system("tax", "registry", for_a_day()).unwrap();
+    assert_eq!(ca.serial_of(&der(&issued.certificate_pem)).unwrap(), issued.serial);
+    let of_another = new_ca("scene").serial_of(&der(&issued.certificate_pem));
+    assert!(matches!(of_another, Err(AuthorityError::OfAnother)), "{of_another:?}");
     let folder = tempfile::tempdir().unwrap();
     let (_, key) = issued.save(folder.path(), "tax", Existing::Keep).unwrap();
     assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
