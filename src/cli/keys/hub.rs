@@ -9,8 +9,9 @@ use zeroize::Zeroizing;
 use super::make_folder;
 use crate::{
     cli::{exit::Failure, output::Out},
-    config::{Config, HubName, LedgerIdentity, MasterKeyFile},
+    config::{Config, HubName, KeyFileError, LedgerIdentity, MasterKeyFile},
     domain::environment::Environment,
+    tls::FileError,
 };
 
 /// `keys ledger`.
@@ -41,14 +42,25 @@ impl Ledger {
             _ => return Err(Failure::usage("say --hub and --environment, or --config")),
         };
         make_parent(&path)?;
-        let made = LedgerIdentity::create(&path, &hub, environment, &*random()?).map_err(Failure::fault)?;
-        let origin = made.origin().map_err(Failure::fault)?;
-        let verifier = made.verifier_key();
+        let (identity, kept) = match LedgerIdentity::create(&path, &hub, environment, &*random()?) {
+            Err(error) if is_there(&error) => (LedgerIdentity::read(&path).map_err(Failure::usage)?, true),
+            made => (made.map_err(Failure::fault)?, false),
+        };
+        let origin = identity.origin().map_err(Failure::fault)?;
+        if (origin.hub(), origin.environment()) != (Some(&*hub), Some(environment.as_str())) {
+            return Err(Failure::Usage(format!(
+                "{}: the key of another ledger ({origin}) is there already, and is kept\n  next: name another file for \
+                 the key of {hub} in {environment}",
+                path.display()
+            )));
+        }
+        let verifier = identity.verifier_key();
         out.show(
-            || json!({ "key": path, "origin": origin.as_str(), "verifier_key": verifier }),
+            || json!({ "key": path, "origin": origin.as_str(), "verifier_key": verifier, "kept": kept }),
             || {
+                let kept = if kept { " (was there already, and is kept)" } else { "" };
                 format!(
-                    "ledger key: {}\n  origin: {origin}\n  verifier key, for everyone who checks receipts: \
+                    "ledger key: {}{kept}\n  origin: {origin}\n  verifier key, for everyone who checks receipts: \
                      {verifier}\n  keep the file where no backup of the data goes: who has it can forge proofs",
                     path.display()
                 )
@@ -82,6 +94,12 @@ impl Master {
     }
 }
 
+/// Whether it could not be written because the file is there.
+fn is_there(error: &KeyFileError) -> bool {
+    matches!(error, KeyFileError::Write(FileError::Io { source, .. })
+        if source.kind() == std::io::ErrorKind::AlreadyExists)
+}
+
 /// Makes the folder of a key file.
 fn make_parent(file: &Path) -> Result<(), Failure> {
     file.parent().map_or(Ok(()), make_folder)
@@ -112,20 +130,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (master, ledger) = (folder.path().join("keys/master.key"), folder.path().join("keys/ledger.key"));
         Master { out: master.clone() }.run(&mut quiet()).unwrap();
-        let make = || Ledger {
+        let make = |environment| Ledger {
             out: Some(ledger.clone()),
             config: None,
             hub: Some("hub.example".to_owned()),
-            environment: Some(Environment::Test),
+            environment: Some(environment),
         };
-        make().run(&mut quiet()).unwrap();
+        make(Environment::Test).run(&mut quiet()).unwrap();
         MasterKeyFile::read(&master).unwrap();
         let origin = LedgerIdentity::read(&ledger).unwrap().origin().unwrap();
         assert_eq!((origin.hub(), origin.environment()), (Some("hub.example"), Some("test")));
         for path in [&master, &ledger] {
             assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
         }
-        assert!(make().run(&mut quiet()).is_err(), "a key that is there is kept");
+        let content = std::fs::read(&ledger).unwrap();
+        make(Environment::Test).run(&mut quiet()).unwrap();
+        let other = make(Environment::Demo).run(&mut quiet()).unwrap_err();
+        assert!(matches!(&other, Failure::Usage(text) if text.contains("another ledger")), "{other}");
+        assert_eq!(std::fs::read(&ledger).unwrap(), content, "a key that is there is kept");
     }
 
     #[test]

@@ -121,7 +121,10 @@ impl Office {
     fn prepare(&self) {
         self.waybill(&["serve", "--config", "waybill.toml"]).says(1, "`waybill keys` makes key files");
         self.waybill(&["keys", "master", "--out", "keys/master.key"]).says(0, "keep a copy");
-        self.waybill(&["keys", "ledger", "--config", "waybill.toml"]).says(0, "verifier key");
+        let first = self.waybill(&["--json", "keys", "ledger", "--config", "waybill.toml"]).says(0, "").json();
+        let again =
+            self.waybill(&["keys", "ledger", "--config", "waybill.toml"]).says(0, "was there already, and is kept");
+        assert!(again.out.contains(first["verifier_key"].as_str().unwrap()), "{}", again.out);
         self.waybill(&["serve", "--config", "waybill.toml"]).says(1, "`waybill keys server`");
         self.waybill(&["keys", "ca", "--name", "trial", "--out", "tls"]).says(0, "next: waybill keys server");
         self.waybill(&["keys", "server", "--ca", "tls", "--host", "localhost", "--out", "tls"]).says(0, "hub.key.pem");
