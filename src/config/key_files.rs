@@ -1,7 +1,7 @@
 //! The hub's two key files: the master key that opens the store, and the ledger's identity with the key that signs it.
 //! Both are TOML, readable by their owner only, and say what they are.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -28,6 +28,14 @@ pub enum KeyFileError {
         path: String,
         /// Why; never what is in it.
         reason: &'static str,
+    },
+    /// The operating system did not let us read it.
+    #[error("{path}: {source}{}", advice(source.kind()))]
+    Unread {
+        /// Which file.
+        path: String,
+        /// What it said.
+        source: io::Error,
     },
     /// The origin cannot be one.
     #[error(transparent)]
@@ -120,10 +128,24 @@ fn text(file: &impl Serialize) -> Zeroizing<String> {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, KeyFileError> {
-    let text = fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(|_| unreadable(path, "it cannot be read; `waybill keys` makes key files"))?;
+    let none = || unreadable(path, "it is not a key file as `waybill keys` makes it");
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => none(),
+        _ => KeyFileError::Unread { path: path.display().to_string(), source },
+    })?;
     // The parser's message would quote the line, which is the key.
-    toml::from_str(&text).map_err(|_| unreadable(path, "it is not a key file as `waybill keys` makes it"))
+    toml::from_str(&text).map_err(|_| none())
+}
+
+/// What to do about a key file that cannot be read. A new key is none where there is one: it opens nothing.
+fn advice(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => "; `waybill keys` makes key files",
+        io::ErrorKind::PermissionDenied => {
+            "; it must belong to the user that the hub runs as, who must be let into its folder"
+        }
+        _ => "",
+    }
 }
 
 fn unreadable(path: &Path, reason: &'static str) -> KeyFileError {
@@ -146,6 +168,19 @@ mod tests {
         let read = LedgerIdentity::read(&ledger).unwrap();
         assert_eq!(read.origin().unwrap().environment(), Some("test"));
         assert_eq!(read.signer(&ledger).unwrap().verifier().to_string(), made.verifier_key());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_with_the_systems_reason_and_only_one_that_is_not_there_is_to_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let absent = MasterKeyFile::read(&folder.path().join("absent.key")).unwrap_err().to_string();
+        assert!(absent.contains("No such file") && absent.contains("`waybill keys` makes"), "{absent}");
+        let a_folder = MasterKeyFile::read(folder.path()).unwrap_err().to_string();
+        assert!(a_folder.contains("Is a directory") && !a_folder.contains("waybill keys"), "{a_folder}");
+        let denied = io::Error::from_raw_os_error(13);
+        let denied = KeyFileError::Unread { path: "master.key".to_owned(), source: denied }.to_string();
+        assert!(denied.contains("Permission denied") && denied.contains("the user that the hub runs as"), "{denied}");
+        assert!(!denied.contains("makes"), "{denied}");
     }
 
     #[test]
