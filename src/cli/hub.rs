@@ -8,12 +8,12 @@ use waybill_proto::v1::{
     ledger_service_client::LedgerServiceClient, operator_service_client::OperatorServiceClient,
 };
 
-use super::{exit::Failure, output::Out, refused::Busy};
+use super::{exit::Failure, output::Out, unconnected};
 use crate::{
     domain::agency::AgencyId,
     ledger::{Checkpoint, Note},
     tls::{
-        client::{self, ClientFiles, ClientTls, ConnectError},
+        client::{self, ClientFiles, ClientTls},
         system_clock,
     },
 };
@@ -62,7 +62,7 @@ impl HubOptions {
     pub(super) async fn connect(&self, out: &mut Out) -> Result<Hub, Failure> {
         let hub = self.dial().await?;
         if !out.is_json()
-            && let Some(line) = hub.environment().await
+            && let Some(line) = hub.environment().await?
         {
             out.line(&line)?;
         }
@@ -74,12 +74,7 @@ impl HubOptions {
         let files = ClientFiles { ca: self.ca.clone(), certificate: self.cert.clone(), key: self.key.clone() };
         let tls = ClientTls::load(&files, &system_clock()).map_err(Failure::usage)?;
         let endpoint = client::endpoint(&self.hub).map_err(Failure::usage)?;
-        let channel = client::connect(&endpoint, &tls).await.map_err(|error| match error {
-            ConnectError::Address { .. } => Failure::usage(error),
-            ConnectError::Failed { .. } => {
-                Failure::Busy(Box::new(Busy { message: error.to_string(), ..Busy::default() }))
-            }
-        })?;
+        let channel = client::connect_and_hear(&endpoint, &tls).await.map_err(|error| unconnected::not_made(&error))?;
         Ok(Hub { channel })
     }
 
@@ -98,9 +93,12 @@ impl Hub {
     }
 
     /// Which environment it is, in a line. Nothing where the hub does not say: then the call that follows says why.
-    pub(super) async fn environment(&self) -> Option<String> {
-        let answer = self.ledger().get_checkpoint(v1::GetCheckpointRequest {}).await.ok()?;
-        environment_line(&answer.into_inner().checkpoint)
+    /// Where the connection broke, this says so: the hub tells the reason once, and the next call would not hear it.
+    pub(super) async fn environment(&self) -> Result<Option<String>, Failure> {
+        match self.ledger().get_checkpoint(v1::GetCheckpointRequest {}).await {
+            Ok(answer) => Ok(environment_line(&answer.into_inner().checkpoint)),
+            Err(status) => unconnected::broken(&status).map_or(Ok(None), Err),
+        }
     }
 }
 

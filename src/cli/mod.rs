@@ -5,6 +5,7 @@
 //! |---|---|
 //! | which exit code? | `exit.rs` |
 //! | what did the hub say when it said no? | `refused.rs` |
+//! | why was it not reached? | `unconnected.rs` |
 //! | how is it printed? | `output.rs`; an entry as a sentence: `ledger/sentence.rs` |
 //! | where do identifiers and records come from? | `input.rs`, `subject.rs`: never from the command line |
 //! | which hub, as whom, for what? | `hub.rs`, `context.rs` |
@@ -33,6 +34,7 @@ mod subject;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod unconnected;
 mod wire;
 
 use std::process::ExitCode;

@@ -57,7 +57,7 @@ impl Receive {
         let hub = self.hub.dial().await?;
         if !out.is_json() {
             // Standard output is JSON lines in either case, so the first line stands beside it.
-            hub.environment().await.iter().for_each(|line| aside(line));
+            hub.environment().await?.iter().for_each(|line| aside(line));
         }
         // What is claimed and not answered is blocked for a while: so no more is claimed than wanted.
         let credit = self.count.map_or(self.credit, |count| u64::from(self.credit).min(count) as u32);

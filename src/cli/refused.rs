@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{StatusExt as _, pb};
 use waybill_proto::v1;
 
-use super::exit::Failure;
+use super::{exit::Failure, unconnected};
 
 /// Where a `Refusal` stands in a status's details.
 const REFUSAL: &str = "waybill.v1.Refusal";
@@ -148,6 +148,9 @@ impl std::error::Error for Busy {}
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
+        if let Some(failure) = unconnected::broken(&status) {
+            return failure;
+        }
         let refusal = refusal_of(&status);
         let retry_after = status.get_details_retry_info().and_then(|info| info.retry_delay);
         match status.code() {
@@ -193,7 +196,7 @@ fn from_error_info(status: &Status) -> Option<Refused> {
 }
 
 /// tonic's own message of a broken connection says less than its innermost cause.
-fn message_of(status: &Status) -> String {
+pub(super) fn message_of(status: &Status) -> String {
     let mut cause = status.source();
     let mut innermost = None;
     while let Some(error) = cause {

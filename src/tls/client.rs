@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::client::Resumption;
+use rustls::{AlertDescription, ClientConfig};
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -22,6 +23,8 @@ use super::{ALPN_H2, Clock, ClockProvider, identity, provider};
 
 /// A connection that is not up by then has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server of HTTP/2 speaks first. One that has not by then may do so later.
+const FIRST_WORD_WAIT: Duration = Duration::from_secs(2);
 /// HTTP/2 pings find a peer that went without a word, also while no call is under way: deliveries wait idle for hours.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 /// Of an `https` address without a port.
@@ -54,7 +57,78 @@ pub enum ConnectError {
         address: String,
         /// The innermost cause.
         reason: String,
+        /// What of the set-up it lies in; nothing, if it may pass.
+        misfit: Option<Misfit>,
     },
+}
+
+/// What of the set-up keeps hub and system apart, however often they try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// The hub's certificate does not have the name that was dialled.
+    HubName,
+    /// The hub's certificate is of another CA.
+    HubIssuer,
+    /// The hub's certificate does not hold for some other reason.
+    HubCertificate,
+    /// Whoever is there speaks no TLS, or not as a hub does.
+    Protocol,
+    /// The hub did not accept our certificate.
+    OwnCertificate,
+}
+
+/// By which a server says that it does not accept a client's certificate.
+const NOT_ACCEPTED: [AlertDescription; 9] = [
+    AlertDescription::BadCertificate,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+    AlertDescription::CertificateRequired,
+    AlertDescription::NoCertificate,
+];
+/// By which a server says that it speaks otherwise.
+const NOT_SPOKEN: [AlertDescription; 3] =
+    [AlertDescription::HandshakeFailure, AlertDescription::ProtocolVersion, AlertDescription::NoApplicationProtocol];
+
+/// What of the set-up an error of a connection lies in, wherever in its chain that stands. Nothing, if it may pass.
+pub fn misfit(error: &(dyn Error + 'static)) -> Option<Misfit> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let found = error.downcast_ref().map_or_else(|| told_misfit(&error.to_string()), tls_misfit);
+        // An `io::Error` names as its source what lies below the error that it was made of.
+        let io = error.downcast_ref::<io::Error>();
+        let found = found.or_else(|| io.filter(|io| io.kind() == io::ErrorKind::Unsupported).map(|_| Misfit::Protocol));
+        let inner = || io.and_then(io::Error::get_ref).and_then(|inner| misfit(inner));
+        if let Some(found) = found.or_else(inner) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn tls_misfit(error: &rustls::Error) -> Option<Misfit> {
+    use rustls::{CertificateError as Certificate, Error};
+    Some(match error {
+        Error::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
+            Misfit::HubName
+        }
+        Error::InvalidCertificate(Certificate::UnknownIssuer) => Misfit::HubIssuer,
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Misfit::HubCertificate,
+        Error::InvalidMessage(_) | Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Misfit::Protocol,
+        Error::AlertReceived(alert) if NOT_ACCEPTED.contains(alert) => Misfit::OwnCertificate,
+        Error::AlertReceived(alert) if NOT_SPOKEN.contains(alert) => Misfit::Protocol,
+        _ => return None,
+    })
+}
+
+/// HTTP/2 hands on the text of an alert that ends its connection, not the error.
+fn told_misfit(text: &str) -> Option<Misfit> {
+    let is_told = |alert: &AlertDescription| text == rustls::Error::AlertReceived(*alert).to_string();
+    NOT_ACCEPTED.iter().any(is_told).then_some(Misfit::OwnCertificate)
 }
 
 /// A system's side of the handshake.
@@ -97,9 +171,20 @@ impl ClientTls {
         tcp.set_nodelay(true)?;
         let stream = TlsConnector::from(self.config).connect(name, tcp).await?;
         if stream.get_ref().1.alpn_protocol() != Some(ALPN_H2) {
-            return Err(io::Error::other("the server does not speak HTTP/2 (ALPN h2)"));
+            let told = "the server does not speak HTTP/2 (ALPN h2)";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, told));
         }
         Ok(TokioIo::new(stream))
+    }
+
+    /// Dials, and waits for the server's first word, or for why there is none.
+    async fn dial_and_hear(self, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+        let mut stream = self.dial(uri).await?;
+        match tokio::time::timeout(FIRST_WORD_WAIT, stream.inner_mut().fill_buf()).await {
+            Ok(Ok([])) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed it at once")),
+            Ok(Err(error)) => Err(error),
+            Ok(Ok(_)) | Err(_) => Ok(stream),
+        }
     }
 }
 
@@ -134,10 +219,20 @@ pub fn endpoint(address: &str) -> Result<Endpoint, ConnectError> {
 /// says so only after this has returned (TLS 1.3), so it shows at the first call.
 pub async fn connect(endpoint: &Endpoint, tls: &ClientTls) -> Result<Channel, ConnectError> {
     let tls = tls.clone();
-    endpoint
-        .connect_with_connector(tower::service_fn(move |uri| tls.clone().dial(uri)))
-        .await
-        .map_err(|error| ConnectError::Failed { address: endpoint.uri().to_string(), reason: innermost(&error) })
+    let dial = tower::service_fn(move |uri| tls.clone().dial(uri));
+    endpoint.connect_with_connector(dial).await.map_err(|error| failed(endpoint, &error))
+}
+
+/// As [`connect`], but returns when the hub has spoken: that it refuses our certificate shows here and now. Whoever calls
+/// first would often see no more than a broken pipe.
+pub async fn connect_and_hear(endpoint: &Endpoint, tls: &ClientTls) -> Result<Channel, ConnectError> {
+    let tls = tls.clone();
+    let dial = tower::service_fn(move |uri| tls.clone().dial_and_hear(uri));
+    endpoint.connect_with_connector(dial).await.map_err(|error| failed(endpoint, &error))
+}
+
+fn failed(endpoint: &Endpoint, error: &(dyn Error + 'static)) -> ConnectError {
+    ConnectError::Failed { address: endpoint.uri().to_string(), reason: innermost(error), misfit: misfit(error) }
 }
 
 /// As [`connect`], but dials at the first call.

@@ -8,7 +8,9 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::scene::{CLOSED_WITHIN, Scene, for_a_day, new_ca};
-use crate::tls::client::{ClientFiles, ClientTls, ConnectError, connect, connect_lazy, endpoint};
+use crate::tls::client::{
+    ClientFiles, ClientTls, ConnectError, Misfit, connect, connect_and_hear, connect_lazy, endpoint,
+};
 use crate::tls::{Existing, PeerInfo};
 
 /// Serves health; a request that does not know its peer is refused.
@@ -52,6 +54,9 @@ async fn a_running_stream_ends_when_its_system_is_revoked() {
     scene.revoke(&serial);
     assert_eq!(scene.state.reload().unwrap().closed, 1);
     timeout(CLOSED_WITHIN, stream.message()).await.expect("the stream still runs").unwrap_err();
+    let again = connect_and_hear(&endpoint(&address).unwrap(), &tax).await;
+    let told = matches!(&again, Err(ConnectError::Failed { misfit: Some(Misfit::OwnCertificate), .. }));
+    assert!(told, "it is told why: {again:?}");
     // The channel dials again by itself, in vain.
     client.check(HealthCheckRequest::default()).await.unwrap_err();
     let gone = async {
@@ -68,7 +73,7 @@ async fn a_hub_with_a_certificate_of_another_ca_or_for_another_name_is_not_spoke
     let (address, _serving) = serve(&scene).await;
     let (tax, _) = scene.system("tax");
     let reason = async |address: &str, tls: &ClientTls| match connect(&endpoint(address).unwrap(), tls).await {
-        Err(ConnectError::Failed { reason, .. }) => reason,
+        Err(ConnectError::Failed { reason, misfit, .. }) => (reason, misfit),
         other => panic!("{other:?}"),
     };
     let other = new_ca("other");
@@ -77,11 +82,12 @@ async fn a_hub_with_a_certificate_of_another_ca_or_for_another_name_is_not_spoke
     let (certificate, key) = issued.save(scene.folder.path(), "tax", Existing::Keep).unwrap();
     let files = ClientFiles { ca: scene.path("other.pem"), certificate, key };
     let distrusting = ClientTls::load(&files, &scene.clock()).unwrap();
-    assert!(reason(&address, &distrusting).await.contains("UnknownIssuer"));
+    let (told, misfit) = reason(&address, &distrusting).await;
+    assert!(told.contains("UnknownIssuer") && misfit == Some(Misfit::HubIssuer), "{told}");
 
     let elsewhere = scene.ca.issue_server(&["hub.example"], for_a_day()).unwrap();
     elsewhere.save(scene.folder.path(), "hub", Existing::Replace).unwrap();
     scene.state.reload().unwrap();
-    let reason = reason(&address, &tax).await;
-    assert!(reason.contains("not valid for name \"localhost\""), "{reason}");
+    let (told, misfit) = reason(&address, &tax).await;
+    assert!(told.contains("not valid for name \"localhost\"") && misfit == Some(Misfit::HubName), "{told}");
 }

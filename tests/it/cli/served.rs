@@ -181,6 +181,7 @@ async fn a_hub_that_was_made_as_its_page_says_serves_each_command() {
     consenting(&office);
     reading(&office, &key);
     operating(&office);
+    missing(&office);
     office.waybill(&["ledger", "verify", "data", "--key", &key]).says(1, "in use");
     office.stop();
     let verified = office.waybill(&["--json", "ledger", "verify", "data", "--key", &key]).says(0, "").json();
@@ -286,6 +287,23 @@ fn operating(office: &Office) {
     operator(&["catalogue", "show"]).says(0, "identity sends identity/address 1 to tax");
     operator(&["catalogue", "publish"]).says(0, "nothing changed");
     office.as_system("tax/registry", "", &["catalogue", "publish"]).says(3, "peer.role-missing");
+}
+
+/// Calls that never reach a hub: each says what to change.
+fn missing(office: &Office) {
+    office.waybill(&["keys", "ca", "--name", "other", "--out", "other"]).says(0, "");
+    office.waybill(&["keys", "system", "--ca", "other", "hub/operator", "--out", "other"]).says(0, "");
+    let metrics = fs::read_to_string(office.path("waybill.toml")).unwrap();
+    let metrics = metrics.split_once("[metrics]").unwrap().1.split('"').nth(1).unwrap().rsplit(':').next().unwrap();
+    let call = |more: &[&str]| office.as_system("hub/operator", "", &with(&[&["catalogue", "show"], more]));
+    let elsewhere = |host: &str, port: &str| format!("https://{host}:{port}");
+    call(&["--hub", &elsewhere("127.0.0.1", &office.port.to_string())]).says(2, "next: give with --hub a name");
+    call(&["--ca", "other/ca.pem"]).says(2, "next: give with --ca");
+    call(&["--hub", &elsewhere("localhost", metrics)]).says(2, "`grpc.listen`");
+    let foreign = ["--cert", "other/hub-operator.pem", "--key", "other/hub-operator.key.pem"];
+    for more in [&[][..], &["--json"]] {
+        call(&with(&[&foreign, more])).says(2, "the hub did not accept this certificate");
+    }
 }
 
 /// Changes an agreement's title, which raises its revision.
