@@ -40,7 +40,9 @@ pub(super) struct Submit {
     /// Only this agency of those that agreements name; may be given again
     #[arg(long, value_name = "AGENCY")]
     only: Vec<String>,
-    /// Save the receipt; with several recipients, one file for each agreement (NAME.AGREEMENT.json)
+    /// Save the receipt: it proves that an entry about this submission stands in the ledger, and since when. What the
+    /// entry says opens only for the recipient, and with `ledger entry` for the agency's officer. With several
+    /// recipients, one file for each agreement (NAME.AGREEMENT.json)
     #[arg(long, value_name = "FILE")]
     receipt: Option<PathBuf>,
     #[command(flatten)]
