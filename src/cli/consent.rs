@@ -150,7 +150,7 @@ impl Withdraw {
         };
         let key = request.idempotency_key.clone();
         let hub = self.hub.connect(out).await?;
-        let withdrawn = hub.consent().withdraw(request).await.map_err(|status| super::undecided(status, &key))?;
+        let withdrawn = hub.consent().withdraw(request).await.map_err(|status| not_withdrawn(status, &key))?;
         let withdrawn = withdrawn.into_inner();
         out.show(|| withdrawn_json(&withdrawn), || withdrawn_text(&withdrawn))?;
         save(self.receipt.as_ref(), withdrawn.receipt.as_ref(), out)
@@ -209,6 +209,18 @@ impl List {
         consents.iter().try_for_each(|consent| out.show(|| consent_json(consent), || consent_text(consent)))?;
         out.say(&recorded(read.as_ref()))
     }
+}
+
+/// A hub says of this code that the same call may succeed later, since a new consent may come before another transfer.
+/// A withdrawal names one consent, and that has ended.
+fn not_withdrawn(status: tonic::Status, key: &str) -> Failure {
+    let mut failure = super::undecided(status, key);
+    if let Failure::Refused(refused) = &mut failure
+        && refused.code == "consent.withdrawn"
+    {
+        refused.retryable = false;
+    }
+    failure
 }
 
 /// Where it stands that this was read.

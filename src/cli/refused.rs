@@ -69,9 +69,12 @@ impl Refused {
             "key.reused" => "give other content a key of its own",
             "context.missing" => "say who acts, in which case, and why: --actor, --case, --reason",
             "agreement.missing" => "`waybill catalogue show` lists the agreements in force",
-            "record-type.unknown" | "schema.unknown" | "purpose.unknown" => {
-                "`waybill catalogue show` lists what the hub knows"
+            "record-type.unknown" => "`waybill catalogue show` lists the record types that the hub knows",
+            "schema.unknown" => {
+                "`waybill catalogue show` says with each agreement which major version of the record type it moves; of \
+                 that, the hub's operator knows the minor versions"
             }
+            "purpose.unknown" => "`waybill catalogue show` says with each agreement for which purpose it is",
             "record.stale" => "send the newest revision; the hub holds a later one than this",
             "record.invalid" => "correct the record at the places above and send it again",
             "explicit-request.missing" => "say with --explicit-request where the person's request is kept",
@@ -242,6 +245,16 @@ mod tests {
              ledger at index 17\n  next: correct the record at the places above and send it again"
         );
         assert_eq!(failure.to_json()["refused"]["ledger_index"], 17);
+    }
+
+    #[test]
+    fn advice_sends_nobody_where_there_is_no_answer() {
+        let advice = |code: &str| Refused { code: code.to_owned(), ..Refused::default() }.advice().unwrap();
+        // `catalogue show` has record types, and of each agreement purpose and major version.
+        assert!(advice("record-type.unknown").contains("lists the record types"));
+        assert!(advice("purpose.unknown").contains("with each agreement"));
+        let schema = advice("schema.unknown");
+        assert!(schema.contains("major version") && schema.contains("the hub's operator knows the minor"), "{schema}");
     }
 
     #[test]

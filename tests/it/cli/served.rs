@@ -256,7 +256,10 @@ fn consenting(office: &Office) {
     consent(&["list"]).says(0, "identity may give benefit");
     consent(&["get", id]).says(0, ": active from");
     consent(&["withdraw", id]).says(0, "consent withdrawn");
-    consent(&["withdraw", id]).says(3, "consent.withdrawn");
+    let again = consent(&["withdraw", id]).says(3, "consent.withdrawn");
+    assert!(!again.err.contains("may succeed later"), "{}", again.err);
+    let again = consent(&["withdraw", id, "--json"]).says(3, "").json();
+    assert_eq!(again["refused"]["retryable"], false, "{again}");
     consent(&["get", id, "--json"]).says(0, "\"withdrawn\"");
     consent(&["get", "nonsense"]).says(3, "consent.unknown");
 }
