@@ -1,13 +1,8 @@
-//! The connection to the brokers: addresses, certificates, and what the library logs.
+//! The connection to the brokers: addresses and certificates. Not what the library logs: `told.rs`.
 
 use std::sync::Arc;
 
-use rdkafka::{
-    ClientContext, Statistics,
-    config::{ClientConfig, RDKafkaLogLevel},
-    consumer::ConsumerContext,
-    error::KafkaError,
-};
+use rdkafka::config::ClientConfig;
 
 use super::hook::{KafkaHook, NoKafkaHook};
 use crate::config::Kafka;
@@ -83,26 +78,3 @@ impl Connection {
         config
     }
 }
-
-/// What the library tells of itself goes into the hub's log: it names brokers and topics, never what is in a message.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Told;
-
-impl ClientContext for Told {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::warn!(facility, "{message}");
-            }
-            _ => tracing::debug!(facility, "{message}"),
-        }
-    }
-
-    fn stats(&self, _: Statistics) {}
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, "{reason}");
-    }
-}
-
-impl ConsumerContext for Told {}

@@ -8,6 +8,7 @@
 //! | how is an event written? | `event.rs` |
 //! | what is said of a message that cannot be taken? | `dead.rs` |
 //! | how is it written and reported? | `producer.rs` |
+//! | what does the library log, and how often? | `told.rs` |
 //! | where do tests cut a hub off? | `hook.rs` |
 
 mod connection;
@@ -15,15 +16,17 @@ mod dead;
 mod event;
 mod hook;
 mod producer;
+mod told;
 mod topics;
 
 pub use self::{
-    connection::{Connection, Told},
+    connection::Connection,
     dead::{Coordinates, DeadLetter, Reason},
     event::{
         ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, Message, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source,
     },
     hook::{KafkaHook, NoKafkaHook},
     producer::{Lost, Producer, Report, SendFault},
+    told::Told,
     topics::{Topic, TopicKind, group},
 };

@@ -11,10 +11,7 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 
-use super::{
-    connection::{Connection, Told},
-    hook::KafkaHook,
-};
+use super::{connection::Connection, hook::KafkaHook, told::Told};
 
 /// How long to wait while the library's queue is full.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -56,19 +53,20 @@ pub struct Producer<T: Report> {
 }
 
 struct Context<T> {
+    told: Told,
     hook: Arc<dyn KafkaHook>,
     reports: PhantomData<fn(T)>,
 }
 
 impl<T: Report> ClientContext for Context<T> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Told.log(level, facility, message);
+        self.told.log(level, facility, message);
     }
 
     fn stats(&self, _: Statistics) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Told.error(error, reason);
+        self.told.error(error, reason);
     }
 }
 
@@ -85,8 +83,8 @@ impl<T: Report> Producer<T> {
     /// Makes a producer that calls itself `id`; it connects by itself.
     pub fn new(connection: &Connection, id: &str, message_bytes_max: usize) -> Result<Self, KafkaError> {
         let hook = Arc::clone(connection.hook());
-        let context = Context { hook: Arc::clone(&hook), reports: PhantomData };
         let config = connection.producer(id, message_bytes_max);
+        let context = Context { told: Told::of(&config), hook: Arc::clone(&hook), reports: PhantomData };
         Ok(Self { library: ThreadedProducer::from_config_and_context(&config, context)?, hook })
     }
 

@@ -41,7 +41,7 @@ impl Brokers {
         let kafka = config.kafka.as_ref();
         let kafka = kafka.ok_or_else(|| Failure::Usage("the configuration has no [kafka]".to_owned()))?;
         let client = Connection::new(kafka).client("waybill-cli");
-        let admin = AdminClient::from_config_and_context(&client, Told).map_err(Failure::usage)?;
+        let admin = AdminClient::from_config_and_context(&client, Told::of(&client)).map_err(Failure::usage)?;
         Ok(Self { admin })
     }
 

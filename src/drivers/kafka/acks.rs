@@ -78,7 +78,7 @@ impl Collecting {
             .set("auto.offset.reset", "earliest")
             .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "50");
-        let consumer: StreamConsumer<Told> = config.create_with_context(Told)?;
+        let consumer: StreamConsumer<Told> = config.create_with_context(Told::of(&config))?;
         consumer.subscribe(&[topic])?;
         Ok(consumer)
     }

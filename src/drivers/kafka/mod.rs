@@ -233,7 +233,7 @@ impl Link {
         let config = self.parts.connection.client("waybill-probe");
         let topic = topic.to_owned();
         let probed = tokio::task::spawn_blocking(move || {
-            let probe: BaseConsumer<Told> = config.create_with_context(Told)?;
+            let probe: BaseConsumer<Told> = config.create_with_context(Told::of(&config))?;
             let metadata = probe.fetch_metadata(Some(&topic), ANSWER_MAX)?;
             match metadata.topics().iter().find_map(rdkafka::metadata::MetadataTopic::error) {
                 Some(code) => Err(KafkaError::MetadataFetch(code.into())),

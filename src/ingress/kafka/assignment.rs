@@ -46,6 +46,7 @@ pub(super) type Place = (String, i32);
 
 /// What the member knows of its partitions. The library calls it back when they change.
 pub(super) struct Context {
+    pub told: Told,
     pub shared: Arc<Shared>,
     pub runtime: Handle,
     pub cluster: String,
@@ -90,7 +91,7 @@ struct Beginning {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Told.log(level, facility, message);
+        self.told.log(level, facility, message);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -103,7 +104,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Told.error(error, reason);
+        self.told.error(error, reason);
     }
 }
 

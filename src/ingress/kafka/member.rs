@@ -99,7 +99,7 @@ impl Member {
             // whenever there is so much of it.
             .set("queued.max.messages.kbytes", "4096")
             .set("fetch.queue.backoff.ms", "10");
-        let probe: BaseConsumer<Told> = config.create_with_context(Told)?;
+        let probe: BaseConsumer<Told> = config.create_with_context(Told::of(&config))?;
         probe.fetch_metadata(None, ANSWER_MAX)?;
         let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).unwrap_or_default();
         if self.alone(probe.client()) == Some(false) {
@@ -108,6 +108,7 @@ impl Member {
         drop(probe);
         shared.connection.hook().before_join();
         let context = Context {
+            told: Told::of(&config),
             shared: Arc::clone(shared),
             runtime: self.runtime.clone(),
             cluster,
