@@ -81,11 +81,20 @@ impl RecordValidator {
         self.validator
             .iter_errors(record)
             .take(violations_max)
-            .map(|error| Violation {
-                pointer: self.masked(record, error.instance_path().into_iter()),
-                keyword: keyword(error.kind()),
+            .map(|error| {
+                let mut pointer = self.masked(record, error.instance_path().into_iter());
+                if let Some(missing) = self.missing(error.kind()) {
+                    canonical::write_pointer_step(&mut pointer, missing);
+                }
+                Violation { pointer, keyword: keyword(error.kind()) }
             })
             .collect()
+    }
+
+    /// The property that is required and not there, which the schema names.
+    fn missing<'k>(&self, kind: &'k Kind) -> Option<&'k str> {
+        let Kind::Required { property } = kind else { return None };
+        property.as_str().filter(|name| self.known.contains(*name))
     }
 
     /// The pointer, with the names that the schema lacks masked. A name of digits looks like an index, so what a step

@@ -134,7 +134,7 @@ impl fmt::Display for RefusalCode {
 /// One fault in a record: where, and which keyword; never a value, and never a property name that the schema lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// JSON Pointer into the record, unknown property names masked.
+    /// JSON Pointer into the record, unknown property names masked. Of a missing property: where it would stand.
     pub pointer: String,
     /// The schema keyword that failed.
     pub keyword: &'static str,

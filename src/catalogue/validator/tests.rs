@@ -35,7 +35,7 @@ fn each_fault_is_told_by_place_and_keyword() {
         "additionalProperties": false,
     });
     assert_eq!(faults(&schema, &json!({"kind": {"b": [1]}, "year": 1900, "names": ["a", "b"]})), []);
-    assert_eq!(faults(&schema, &json!({})), [fault("", "required")]);
+    assert_eq!(faults(&schema, &json!({})), [fault("/kind", "required")]);
     assert_eq!(faults(&schema, &json!({"kind": "c"})), [fault("/kind", "enum")]);
     assert_eq!(
         faults(&schema, &json!({"kind": "a", "names": ["ok", "long", 1]})),
@@ -58,6 +58,25 @@ fn a_name_that_the_schema_lacks_is_masked_even_one_that_looks_like_an_index() {
     assert_eq!(faults(&schema, &json!({"ZZ-1234": {"a/b": 1}})), [fault("/*unknown*/a~1b", "type")]);
     assert_eq!(faults(&schema, &json!({"19880412": {"a/b": 1}})), [fault("/*unknown*/a~1b", "type")]);
     assert_eq!(faults(&schema, &json!({"known": ["x", 1]})), [fault("/known/1", "type")]);
+}
+
+#[test]
+fn what_is_required_and_missing_is_named_if_the_schema_has_such_a_property() {
+    let schema = json!({
+        "properties": {
+            "a/b": {"type": "string"},
+            "inner": {"properties": {"x": {}, "y": {}}, "required": ["x", "y"]},
+        },
+        "required": ["a/b", "nowhere"],
+        "additionalProperties": {"required": ["inner"]},
+    });
+    let both = [fault("/a~1b", "required"), fault("", "required")];
+    assert_eq!(faults(&schema, &json!({})), both, "a name that stands under no `properties` is not told");
+    let some = json!({"a/b": "", "nowhere": {"inner": 1}, "inner": {"y": 1}, "19880412": {}});
+    let told = faults(&schema, &some);
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&fault("/inner/x", "required")), "{told:?}");
+    assert!(told.contains(&fault("/*unknown*/inner", "required")), "{told:?}");
 }
 
 #[test]

@@ -210,6 +210,7 @@ fn pushing(office: &Office, key: &str) {
     let torn = fs::read_to_string(office.path(receipt)).unwrap().replacen("index", "indez", 1);
     fs::write(office.path("torn.json"), torn).unwrap();
     office.waybill(&["ledger", "verify", "torn.json", "--key", key]).says(5, "");
+    submit("{}", &["--record-id", "r3"]).says(3, "at /addressType: required");
     let refused = submit("{}", &["--record-id", "r3", "--json"]).says(3, "record.invalid").json();
     assert!(refused["refused"]["ledger_index"].is_u64(), "{refused}");
     submit(record, &[]).says(2, "--record-id");
