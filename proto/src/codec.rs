@@ -1,7 +1,7 @@
 //! The codec of every call: prost's, for messages whose parts are not too many for their bytes.
 //!
-//! A message is bounded by its bytes, but an empty part takes two of them, and some hundred once it is read. So parts are
-//! counted before anything is read.
+//! A message is bounded by its bytes, but an empty part takes two of them, and some hundred once it is read. So the parts at
+//! its top, where they are messages and the largest, are counted before anything is read.
 
 use std::marker::PhantomData;
 

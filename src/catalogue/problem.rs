@@ -143,6 +143,9 @@ faults! {
     ConsentRevisionChanged { revision, more },
         "revision {revision} was published before, and what it showed to those who consent has changed: {more}",
         "raise the revision";
+    ConsentRevisionOld { revision, newest },
+        "revision {revision} comes before revision {newest}, which was published, and what it showed is not known any more",
+        "raise the revision";
     ConsentShowsMore { revision, more },
         "a consent to revision {revision} does not cover this one: {more}",
         "raise consent_since_revision, so that people are asked again, or show no more than that revision did";
@@ -270,7 +273,8 @@ faults! {
     PublicationTooLarge { bytes, max },
         "the digests of all schemas and what is shown to those who consent take {bytes} bytes, and the entry of a \
          publication holds {max}",
-        "retire versions of schemas that nothing uses any more, or run a second hub for some of the record types";
+        "retire versions of schemas that nothing uses any more, raise consent_since_revision, or run a second hub for some \
+         of the record types";
     Uncompilable { detail }, "it cannot be compiled: {detail}", "correct the schema";
 }
 

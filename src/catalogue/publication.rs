@@ -140,6 +140,11 @@ impl Catalogue {
                 let more = published.beyond(shown).unwrap_or_else(|| "it showed more".to_owned());
                 problems.at(spot, Fault::ConsentRevisionChanged { revision: agreed.revision.to_string(), more });
             }
+            let newest = before.last_key_value().map_or(0, |(newest, _)| *newest);
+            if agreed.revision < newest && !before.contains_key(&agreed.revision) {
+                let (revision, newest) = (agreed.revision.to_string(), newest.to_string());
+                problems.at(spot, Fault::ConsentRevisionOld { revision, newest });
+            }
             let earlier = before.range(agreed.consent_since_revision..agreed.revision);
             for (revision, published) in earlier {
                 if let Some(more) = published.beyond(shown) {

@@ -8,7 +8,7 @@ use super::{
     answer::AnswerOutcome,
     call::Stop,
     content,
-    decide::transfer_statement,
+    decide::{Person, transfer_statement},
     evidence::Before,
     providers::{Answered, NoRecord, Question, UnderWay},
     refuse::Trace,
@@ -19,7 +19,8 @@ use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     domain::{
         agency::{AgencyId, Role, SystemId},
-        agreement::Demand,
+        agreement::{Agreement, Demand},
+        facts::Ground,
         refusal::{Refusal, RefusalCode},
         subject::{Identifier, IdentifierHash},
         time::Moment,
@@ -151,7 +152,7 @@ impl Desk {
                 // The question goes out again, so what is known of the person by now must still allow it.
                 let person = self.person(&permission.identifiers).await?;
                 trace.owner = if person.changes.is_empty() { person.owner } else { trace.owner };
-                person.facts.permit(&permission.compiled.agreement, now)?;
+                permit(&person, &permission.compiled.agreement, now)?;
                 asked
             }
             None if late => return Err(address::malformed("/deadline", "minimum").into()),
@@ -187,7 +188,7 @@ impl Desk {
             // Asking about somebody unknown creates no subject.
             let owner = if person.changes.is_empty() { person.owner } else { trace.owner };
             trace.owner = owner;
-            let ground = person.facts.permit(agreement, self.clock.now())?;
+            let ground = permit(&person, agreement, self.clock.now())?;
 
             let mut statement = transfer_statement(Kind::RequestAsked, *request, compiled, catalogue);
             statement.string(Attribute::System, caller.system.as_str());
@@ -269,7 +270,17 @@ impl Desk {
     }
 }
 
-fn check_call(agreement: &crate::domain::agreement::Agreement, call: &RequestCall) -> Result<(), Refusal> {
+/// Permits a question about the person, if each identifier that it names is known to be hers where she must have consented.
+fn permit(person: &Person, agreement: &Agreement, now: Moment) -> Result<Ground, Stop> {
+    let ground = person.facts.permit(agreement, now)?;
+    // She has become known since the others were left out.
+    if ground.consent.is_some() && person.expects.iter().any(|expect| matches!(expect, Expect::Newcomer { .. })) {
+        return Err(CallError::Unavailable("the person has just become known; try again".into()).into());
+    }
+    Ok(ground)
+}
+
+fn check_call(agreement: &Agreement, call: &RequestCall) -> Result<(), Refusal> {
     address::check_traceparent(&call.traceparent)?;
     let reference = call.explicit_request.as_ref().map_or(0, |said| said.reference.len());
     if reference > REFERENCE_BYTES_MAX {

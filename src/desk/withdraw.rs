@@ -117,7 +117,7 @@ impl Desk {
             }
             let now = self.clock.now();
             let (facts, fact) = ended(&subject.facts, &call.consent, now)?;
-            let still_given = others(&facts, &fact, now);
+            let still_given = others(catalogue, &facts, &fact, now);
             let since = self.sequencer.newest().snapshot.size();
             let covered = self.covered(fact.id).await?;
 
@@ -262,7 +262,7 @@ impl Desk {
             Found::One { subject, .. } => {
                 let facts = &subject.facts;
                 let fact = facts.rows.iter().find(|fact| fact.id.to_string() == call.consent);
-                fact.map_or_else(Vec::new, |fact| others(facts, fact, self.clock.now()))
+                fact.map_or_else(Vec::new, |fact| others(&self.catalogue(), facts, fact, self.clock.now()))
             }
             Found::Nobody | Found::Several => Vec::new(),
         };
@@ -292,12 +292,13 @@ fn reached(stored: &StoredEntry, trail: &Trail, state: Option<DeliveryState>) ->
     }
 }
 
-/// The other consents to the agreement of `fact` that have neither been withdrawn nor expired.
-fn others(facts: &Facts, fact: &Fact, now: Moment) -> Vec<TransferId> {
-    let FactScope::Consent { agreement: withdrawn, .. } = &fact.scope else { return Vec::new() };
+/// The other consents that cover the agreement of `fact` as it is now, and have neither been withdrawn nor expired.
+fn others(catalogue: &Catalogue, facts: &Facts, fact: &Fact, now: Moment) -> Vec<TransferId> {
+    let FactScope::Consent { agreement, .. } = &fact.scope else { return Vec::new() };
+    let Some(compiled) = catalogue.agreement(agreement) else { return Vec::new() };
     let goes_on = |other: &&Fact| {
         other.id != fact.id
-            && matches!(&other.scope, FactScope::Consent { agreement, .. } if agreement == withdrawn)
+            && other.consents(&compiled.agreement)
             && other.ended.is_none()
             && other.until.is_none_or(|until| now < until)
     };

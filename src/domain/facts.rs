@@ -71,11 +71,6 @@ pub struct Ground {
 }
 
 impl Fact {
-    /// Whether the fact has ended, or been ended.
-    fn is_over(&self, at: Moment) -> bool {
-        self.ended.is_some() || self.until.is_some_and(|until| until <= at)
-    }
-
     /// Whether the fact holds.
     pub fn holds(&self, at: Moment) -> bool {
         self.from <= at && self.until.is_none_or(|until| at < until) && self.ended.is_none()
@@ -87,11 +82,13 @@ fn covers(types: &[RecordTypeId], record_type: &RecordTypeId) -> bool {
 }
 
 impl Facts {
-    /// Adds a fact, and raises the version. Where there are [`FACTS_MAX`], the oldest that holds no more at `at` and never
-    /// will makes room: the ledger keeps what it was. `false` when each of them still counts.
+    /// Adds a fact, and raises the version. Where there are [`FACTS_MAX`], the oldest that was ended makes room, or else the
+    /// oldest that has ended by itself before `at`: the ledger keeps what it was. `false` when each of them still counts.
     pub fn add(&mut self, fact: Fact, at: Moment) -> bool {
         if self.rows.len() >= FACTS_MAX {
-            let Some(over) = self.rows.iter().position(|fact| fact.is_over(at)) else { return false };
+            let ended = self.rows.iter().position(|fact| fact.ended.is_some());
+            let expired = || self.rows.iter().position(|fact| fact.until.is_some_and(|until| until <= at));
+            let Some(over) = ended.or_else(expired) else { return false };
             self.rows.remove(over);
         }
         self.rows.push(fact);
@@ -144,7 +141,8 @@ impl Fact {
                 if covers(types, &agreement.record_type))
     }
 
-    fn consents(&self, wanted: &Agreement) -> bool {
+    /// Whether it is a consent to a revision that covers this one.
+    pub fn consents(&self, wanted: &Agreement) -> bool {
         matches!(&self.scope, FactScope::Consent { agreement, revision }
             if *agreement == wanted.id && (wanted.consent_since_revision..=wanted.revision).contains(revision))
     }
@@ -181,6 +179,6 @@ mod tests {
         assert!(facts.add(until(8, None), Moment(10)));
         let ids: Vec<TransferId> = facts.rows.iter().rev().take(2).map(|fact| fact.id).collect();
         assert_eq!((facts.rows.len(), ids), (FACTS_MAX, vec![until(8, None).id, until(6, None).id]));
-        assert!(facts.rows.iter().all(|fact| !fact.is_over(Moment(10))));
+        assert!(facts.rows.iter().all(|fact| fact.ended.is_none() && fact.until.is_none()));
     }
 }

@@ -137,6 +137,11 @@ fn a_revision_whose_consents_have_ended_covers_nothing_any_more() {
     let still = revision(2, 1, SAME.0, SAME.1).load().unwrap().publication_after(first.clone());
     assert_eq!(kept_from(&third(1), &still), "", "consents to the first hold under the second, too");
 
+    let again = revision(1, 1, "\"/count\"", "\"/count\", \"/names\"");
+    let old = "revision 1 comes before revision 2, which was published, and what it showed is not known any more\n";
+    assert_eq!(kept_from(&again, &second), old, "those who consented to the first would be taken to have seen this");
+    assert_eq!(kept_from(&revision(1, 1, SAME.0, SAME.1), &still), "", "what is known may come back");
+
     // Of an agreement that is retired, what was shown stays known; also when another one follows.
     let retired = Scene::new().remove(PULL).load().unwrap().publication_after(second);
     assert_eq!(kept_from(&third(1), &retired), unknown);

@@ -20,9 +20,13 @@ static LOOKED_AT: AtomicU32 = AtomicU32::new(0);
 /// The first of `count` ports in a row that are free now. Until it has been through all there are, a process is given none
 /// twice, however long its server has not listened yet.
 pub fn free_ports(count: u16) -> anyhow::Result<u16> {
+    free_after(&LOOKED_AT, count)
+}
+
+fn free_after(looked_at: &AtomicU32, count: u16) -> anyhow::Result<u16> {
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     for _ in PORTS {
-        let Some(mut row) = next_row(&LOOKED_AT, count) else { continue };
+        let Some(mut row) = next_row(looked_at, count) else { continue };
         let first = row.start;
         if row.all(free) {
             return Ok(first);
@@ -66,10 +70,13 @@ mod tests {
 
     #[test]
     fn a_port_at_which_somebody_listens_is_not_given() {
-        let mine: Vec<TcpListener> =
-            (0..50).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, free_ports(1).unwrap())).unwrap()).collect();
-        LOOKED_AT.fetch_sub(200, Ordering::Relaxed); // looks at them again
-        let given: BTreeSet<u16> = (0..50).map(|_| free_ports(1).unwrap()).collect();
+        // Where no other test looks.
+        let begin = (PORTS.end - PORTS.start) / 2;
+        let (first, again) = (AtomicU32::new(begin), AtomicU32::new(begin));
+        let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let mine: Vec<TcpListener> = (0..50).map(|_| listen(free_after(&first, 1).unwrap())).collect();
+        let given: BTreeSet<u16> = (0..50).map(|_| free_after(&again, 1).unwrap()).collect();
+        assert!(again.into_inner() >= begin + 100, "it looked at those, too");
         assert!(mine.iter().all(|one| !given.contains(&one.local_addr().unwrap().port())));
     }
 }

@@ -131,11 +131,21 @@ impl Client {
 
 /// One value of a Prometheus page: of the first line that begins with `line`.
 pub fn metric(at: SocketAddr, line: &str) -> anyhow::Result<f64> {
+    metrics(at, [line]).map(|[value]| value)
+}
+
+/// Several values of one page, each of the first line that begins so.
+pub fn metrics<const N: usize>(at: SocketAddr, lines: [&str; N]) -> anyhow::Result<[f64; N]> {
     let mut stream = TcpStream::connect(at)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut page = String::new();
     stream.read_to_string(&mut page)?;
-    let found = page.lines().find_map(|text| text.strip_prefix(line)).with_context(|| format!("no metric {line}"))?;
-    Ok(found.trim().parse()?)
+    let mut values = [0.0; N];
+    for (line, value) in lines.into_iter().zip(&mut values) {
+        let found =
+            page.lines().find_map(|text| text.strip_prefix(line)).with_context(|| format!("no metric {line}"))?;
+        *value = found.trim().parse()?;
+    }
+    Ok(values)
 }
