@@ -204,10 +204,10 @@ impl Desk {
         // Which system published, and nothing of who sat before it: the entry is in the clear.
         attributes.extend(by.map(|by| (Attribute::System.number(), json!(by.system.as_str()))));
         let check = Entry::Public { time: 0, attributes: attributes.clone() }.encode();
-        check.map_err(|error| NotPublished::Refused(format!(
-                "the catalogue cannot be recorded: {error}; raise consent_since_revision where consents to old revisions need not \
-                 hold any more"
-            )))?;
+        check.map_err(|error| {
+            let advice = "raise consent_since_revision where consents to old revisions need not hold any more";
+            NotPublished::Refused(format!("the catalogue cannot be recorded: {error}; {advice}"))
+        })?;
         let kind = Kind::CataloguePublished;
         let terms = vec![self.words.about(Owner::Hub), self.words.id(id), self.words.term(TermKind::Kind, kind.name())];
         let routing = Routing { kind, id, terms, secrets: Vec::new(), outgoing: None, payload: None };

@@ -296,12 +296,7 @@ fn reached(stored: &StoredEntry, trail: &Trail, state: Option<DeliveryState>) ->
 fn others(catalogue: &Catalogue, facts: &Facts, fact: &Fact, now: Moment) -> Vec<TransferId> {
     let FactScope::Consent { agreement, .. } = &fact.scope else { return Vec::new() };
     let Some(compiled) = catalogue.agreement(agreement) else { return Vec::new() };
-    let goes_on = |other: &&Fact| {
-        other.id != fact.id
-            && other.consents(&compiled.agreement)
-            && other.ended.is_none()
-            && other.until.is_none_or(|until| now < until)
-    };
+    let goes_on = |other: &&Fact| other.id != fact.id && other.consents(&compiled.agreement) && !other.is_over(now);
     facts.rows.iter().filter(goes_on).map(|other| other.id).collect()
 }
 

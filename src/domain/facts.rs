@@ -73,7 +73,12 @@ pub struct Ground {
 impl Fact {
     /// Whether the fact holds.
     pub fn holds(&self, at: Moment) -> bool {
-        self.from <= at && self.until.is_none_or(|until| at < until) && self.ended.is_none()
+        self.from <= at && !self.is_over(at)
+    }
+
+    /// Whether the fact was ended, or has ended by itself.
+    pub fn is_over(&self, at: Moment) -> bool {
+        self.ended.is_some() || self.until.is_some_and(|until| until <= at)
     }
 }
 
@@ -87,8 +92,8 @@ impl Facts {
     pub fn add(&mut self, fact: Fact, at: Moment) -> bool {
         if self.rows.len() >= FACTS_MAX {
             let ended = self.rows.iter().position(|fact| fact.ended.is_some());
-            let expired = || self.rows.iter().position(|fact| fact.until.is_some_and(|until| until <= at));
-            let Some(over) = ended.or_else(expired) else { return false };
+            let over = || self.rows.iter().position(|fact| fact.is_over(at));
+            let Some(over) = ended.or_else(over) else { return false };
             self.rows.remove(over);
         }
         self.rows.push(fact);

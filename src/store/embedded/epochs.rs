@@ -51,10 +51,7 @@ impl EmbeddedStore {
     ) -> Result<usize, StoreError> {
         let inner = self.healthy()?;
         inner.space.check()?;
-        inner.retire(hour, into, recipients, dead_since).map_err(|error| match error {
-            StoreError::Fatal(_) => inner.health.poison(&error),
-            other => other,
-        })
+        inner.retire(hour, into, recipients, dead_since).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
     /// Forgets the dead letters that were given up before `moment`: they are not listed any more, and their payloads go
@@ -69,10 +66,8 @@ impl EmbeddedStore {
             next = then;
             if !old.is_empty() {
                 let _lock = inner.head_lock.blocking_lock();
-                count += inner.deliveries.forget_dead(&old, moment).map_err(|error| match error {
-                    StoreError::Fatal(_) => inner.health.poison(&error),
-                    other => other,
-                })?;
+                count +=
+                    inner.deliveries.forget_dead(&old, moment).map_err(|error| inner.health.poison_if_fatal(error))?;
             }
         }
         Ok(count)

@@ -22,4 +22,9 @@ impl Health {
         };
         StoreError::Fatal(self.0.get_or_init(|| why).clone())
     }
+
+    /// Poisons the store if the error is fatal; any other concerns only who asked.
+    pub(super) fn poison_if_fatal(&self, error: StoreError) -> StoreError {
+        if matches!(error, StoreError::Fatal(_)) { self.poison(&error) } else { error }
+    }
 }

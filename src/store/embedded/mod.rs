@@ -109,10 +109,7 @@ impl EmbeddedStore {
     pub fn erase(&self, number: SlotNumber) -> Result<(), StoreError> {
         let inner = &self.inner;
         inner.health.check()?;
-        inner.slots.erase(number).map_err(|error| match error {
-            StoreError::Fatal(_) => inner.health.poison(&error),
-            other => other,
-        })
+        inner.slots.erase(number).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
     /// Forgets calls whose keys are older than `moment`, the window's start: at most `limit` rows, since this competes
@@ -120,10 +117,7 @@ impl EmbeddedStore {
     pub fn forget_before(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
         let inner = &self.inner;
         inner.health.check()?;
-        inner.known.forget_before(moment, limit).map_err(|error| match error {
-            StoreError::Fatal(_) => inner.health.poison(&error),
-            other => other,
-        })
+        inner.known.forget_before(moment, limit).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
     fn healthy(&self) -> Result<&Inner, StoreError> {
@@ -169,10 +163,7 @@ impl Store for EmbeddedStore {
 
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
         let inner = self.healthy()?;
-        inner.slots.of(owner, wants).map_err(|error| match error {
-            StoreError::Fatal(_) => inner.health.poison(&error),
-            other => other,
-        })
+        inner.slots.of(owner, wants).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
     async fn slot_key(&self, number: SlotNumber) -> Result<Option<Arc<SlotKey>>, StoreError> {
