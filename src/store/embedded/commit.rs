@@ -10,6 +10,7 @@ use tokio::sync::MutexGuard;
 
 use super::{
     Inner, StoreError,
+    block::Block,
     deliveries::{DeliveryChanges, Ledger},
     history::tile_key,
     keyspaces::fatal,
@@ -17,8 +18,8 @@ use super::{
     open::check_checkpoint,
     people::PeopleChanges,
     random::random,
-    rows::{CommitRows, capacity, encode_commit, encode_payloads, has_payloads},
-    volumes::{Block, Extent, Planned},
+    rows::{CommitRows, Places, capacity, encode_commit, encode_payloads, has_payloads},
+    volumes::Planned,
 };
 use crate::{
     domain::{agency::AgencyKey, idempotency::IdempotencyKey, time::Moment},
@@ -148,7 +149,7 @@ impl Inner {
                 block.part(|row| encode_payloads(row, &commit.entries));
             }
             let (planned, extents) = self.volumes.plan(&mut block)?;
-            batch.insert(&self.keyspaces.commits, first, Extent::row(&extents));
+            batch.insert(&self.keyspaces.commits, first, Places::encode(commit.time, &extents));
             rows = Some((block, planned));
             for (id, tile) in &commit.tiles {
                 let key = tile_key(*id).ok_or(StoreError::Invalid("a tile lies beyond any ledger"))?;

@@ -11,8 +11,8 @@ use super::{
     history::{commit_places, tile_key},
     keyspaces::{Keyspaces, fatal},
     open::{COMMITS, DATABASE, read_head},
-    rows::entries_of,
-    volumes::{Extent, VolumeReader},
+    rows::{Places, entries_of},
+    volumes::VolumeReader,
 };
 use crate::{
     ledger::{FullTile, ReadError, TileId, TileReader},
@@ -54,11 +54,11 @@ impl LedgerCopy {
     pub fn entries(&self) -> impl Iterator<Item = Result<Bytes, StoreError>> {
         let mut next = 0;
         let commits = self.keyspaces.commits.iter().map(move |pair| {
-            let (first, (commit, _)) = commit_places(pair)?;
+            let (first, places) = commit_places(pair)?;
             if first != next {
                 return Err(StoreError::Corrupt(format!("entry {next} is missing")));
             }
-            let entries = entries_of(&self.volumes.read(&commit)?).map_err(corrupt("commits"))?;
+            let entries = entries_of(&self.volumes.read(&places.commit)?).map_err(corrupt("commits"))?;
             next += entries.len() as u64;
             Ok(entries)
         });
@@ -73,7 +73,7 @@ impl LedgerCopy {
     pub fn falsify(&self, index: u64) -> Result<(), StoreError> {
         let none = || StoreError::Corrupt(format!("there is no entry {index}"));
         let pair = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back().ok_or_else(none)?;
-        let (first, (commit, payloads)) = commit_places(pair)?;
+        let (first, Places { time, commit, payloads }) = commit_places(pair)?;
         let bytes = self.volumes.read(&commit)?;
         let entries = entries_of(&bytes).map_err(corrupt("commits"))?;
         let entry = entries.get((index - first) as usize).ok_or_else(none)?;
@@ -81,7 +81,7 @@ impl LedgerCopy {
         let mut changed = bytes.to_vec();
         changed[at] ^= 1;
         let extents: Vec<_> = std::iter::once(self.volumes.falsify(&commit, &changed)?).chain(payloads).collect();
-        self.keyspaces.commits.insert(first.to_be_bytes(), Extent::row(&extents)).map_err(fatal)?;
+        self.keyspaces.commits.insert(first.to_be_bytes(), Places::encode(time, &extents)).map_err(fatal)?;
         self.keyspaces.db.persist(fjall::PersistMode::SyncData).map_err(fatal)
     }
 }

@@ -15,8 +15,8 @@ use super::{
     StoreError,
     codec::corrupt,
     keyspaces::{Keyspaces, read},
-    rows::{CommitRows, Committed, commit_head, decode_commit, payload_at},
-    volumes::{Extent, VolumeReader},
+    rows::{CommitRows, Committed, Places, decode_commit, payload_at},
+    volumes::VolumeReader,
 };
 use crate::{
     domain::time::Moment,
@@ -101,18 +101,18 @@ impl History {
     pub(super) fn containing(&self, index: u64) -> Result<Arc<Committed>, StoreError> {
         let Some(recent) = self.recent(index) else {
             let (first, row) = self.row(index)?;
-            let commit = self.decode(first, &row)?;
+            let commit = self.decode(first, &row, false)?;
             return if index < commit.end() { Ok(commit) } else { Err(missing(index)) };
         };
         if let Some(read) = recent.read.get() {
             return Ok(Arc::clone(read));
         }
-        let read = self.decode(recent.first, &recent.rows.commit)?;
+        let read = self.decode(recent.first, &recent.rows.commit, true)?;
         Ok(Arc::clone(recent.read.get_or_init(|| read)))
     }
 
-    fn decode(&self, first: u64, row: &Bytes) -> Result<Arc<Committed>, StoreError> {
-        decode_commit(first, row, &self.rows_key).map(Arc::new).map_err(corrupt("commits"))
+    fn decode(&self, first: u64, row: &Bytes, is_recent: bool) -> Result<Arc<Committed>, StoreError> {
+        decode_commit(first, row, &self.rows_key, is_recent).map(Arc::new).map_err(corrupt("commits"))
     }
 
     /// Whether the entry at `index` is among the newest in memory.
@@ -125,14 +125,17 @@ impl History {
         if let Some(recent) = self.recent.read().containing(index) {
             return Ok(recent.time);
         }
-        let (_, row) = self.row(index)?;
-        Ok(commit_head(&row).map_err(corrupt("commits"))?.0)
+        Ok(self.places(index)?.1.time)
+    }
+
+    fn places(&self, index: u64) -> Result<(u64, Places), StoreError> {
+        let newest = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back();
+        commit_places(newest.ok_or_else(|| missing(index))?)
     }
 
     fn row(&self, index: u64) -> Result<(u64, Bytes), StoreError> {
-        let newest = self.keyspaces.commits.range(..=index.to_be_bytes()).next_back().ok_or_else(|| missing(index))?;
-        let (first, (commit, _)) = commit_places(newest)?;
-        Ok((first, self.volumes.read(&commit)?))
+        let (first, places) = self.places(index)?;
+        Ok((first, self.volumes.read(&places.commit)?))
     }
 
     /// Up to `limit` entries from `from` on and below `size`.
@@ -162,8 +165,8 @@ impl History {
         }
         let place = self.keyspaces.commits.get(commit.first.to_be_bytes()).map_err(read)?;
         let place = place.ok_or_else(|| missing(commit.first))?;
-        let (_, payloads) = CommitRows::places(&place).map_err(corrupt("commits"))?;
-        payloads.map(|payloads| self.volumes.read(&payloads)).transpose()
+        let places = Places::decode(&place).map_err(corrupt("commits"))?;
+        places.payloads.map(|payloads| self.volumes.read(&payloads)).transpose()
     }
 
     /// A full tile.
@@ -176,16 +179,14 @@ impl History {
 
 /// The payload of the entry at `index` in its commit's row of payloads.
 pub(super) fn payload_in(row: &Bytes, commit: &Committed, index: u64) -> Result<Option<Bytes>, StoreError> {
-    payload_at(row, (index - commit.first) as usize).map_err(corrupt("payloads"))
+    let payload = payload_at(row, (index - commit.first) as usize).map_err(corrupt("payloads"))?;
+    Ok(payload.map(|payload| commit.own(&payload)))
 }
 
-/// A commit's index, and where its two rows lie.
-pub(super) type Places = (u64, (Extent, Option<Extent>));
-
-/// The first index of a commit, and where its rows lie, from the LSM's row.
-pub(super) fn commit_places(row: fjall::Guard) -> Result<Places, StoreError> {
+/// The first index of a commit and the LSM's row of it.
+pub(super) fn commit_places(row: fjall::Guard) -> Result<(u64, Places), StoreError> {
     let (key, places) = row.into_inner().map_err(read)?;
-    Ok((index_key(&key)?, CommitRows::places(&places).map_err(corrupt("commits"))?))
+    Ok((index_key(&key)?, Places::decode(&places).map_err(corrupt("commits"))?))
 }
 
 /// The index that a row is keyed by.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | in which order does a commit become durable? | `commit.rs` |
 //! | whose store is it, and is it whole? | `open.rs`, after a power cut: `journal.rs` |
-//! | how is an entry stored and read? | `rows.rs`, `routing.rs`, `volumes.rs`, `history.rs` |
+//! | how is an entry stored and read? | `rows.rs`, `routing.rs`, `block.rs`, `volumes.rs`, `history.rs` |
 //! | was this call made before? | `known.rs` |
 //! | how far is a log consumed, did this event come before? | `inbound.rs` |
 //! | who is this, and what is known of them? | `people.rs`, `facts_row.rs` |
@@ -17,6 +17,7 @@
 //!
 //! Everything in the folder is ciphertext, a keyed hash, or about no person: times, counts, recipients' positions.
 
+mod block;
 mod codec;
 mod commit;
 mod copy;

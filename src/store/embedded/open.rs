@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 
 use super::{
     EmbeddedOptions, EmbeddedStore, Inner, StoreError,
+    block::End,
     codec::{Malformed, Reader, corrupt},
     commit::HEAD,
     deliveries::Deliveries,
@@ -24,7 +25,7 @@ use super::{
     slot_file::SlotFile,
     slots::Slots,
     space::Space,
-    volumes::{End, VolumeReader, Volumes},
+    volumes::{VolumeReader, Volumes},
 };
 use crate::{
     domain::time::Moment,
@@ -44,7 +45,7 @@ const INTERRUPTED: &str = "the store's creation was interrupted, and nothing is 
                            index and the file keys/slots, and start again";
 /// The row of `meta` that says whose store it is; the last thing written when a store is created.
 const IDENTITY: &str = "identity";
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Sealed in the identity row: opens only under the same master key.
 const KEY_CHECK: &[u8] = b"waybill";
 /// So many of the newest commits are checked to follow one another.
@@ -217,10 +218,14 @@ fn check_tail(keyspaces: &Keyspaces, volumes: &VolumeReader, head: &Head, origin
     let mut time = head.time;
     let mut written = End::default();
     for (checked, row) in keyspaces.commits.iter().rev().take(CHECKED_COMMITS).enumerate() {
-        let (first, (commit, payloads)) = commit_places(row)?;
-        written = written.max(payloads.unwrap_or(commit).end());
-        let (at, count) = commit_head(&volumes.read(&commit)?).map_err(corrupt("commits"))?;
-        if first.checked_add(count.into()) != Some(end) || at > time || (checked == 0 && at != time) {
+        let (first, places) = commit_places(row)?;
+        written = written.max(places.payloads.unwrap_or(places.commit).end());
+        let (at, count) = commit_head(&volumes.read(&places.commit)?).map_err(corrupt("commits"))?;
+        if at != places.time
+            || first.checked_add(count.into()) != Some(end)
+            || at > time
+            || (checked == 0 && at != time)
+        {
             return Err(gap());
         }
         (end, time) = (first, at);

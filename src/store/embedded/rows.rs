@@ -2,7 +2,7 @@
 //! row that says where both lie. A codec, no I/O.
 //!
 //! ```text
-//! place row    extent of the commit row · of the payload row, if there is one (`volumes.rs`)
+//! place row    time u64 · extent of the commit row · of the payload row, if there is one (`block.rs`)
 //! commit row   0x01 · time u64 · count u32 · entry lengths u16 each · trail lengths u32 each · routing length u32
 //!              · entries · routing (sealed under the rows key, AAD "commit" and the first index) · trails
 //! payload row  0x01 · count u32 · lengths u32 each · payloads
@@ -11,9 +11,9 @@
 use bytes::{BufMut, Bytes};
 
 use super::{
+    block::{Block, Extent},
     codec::{Malformed, Reader},
     routing,
-    volumes::{Block, Extent},
 };
 use crate::{
     domain::time::Moment,
@@ -30,6 +30,8 @@ pub(super) struct Committed {
     pub(super) first: u64,
     /// The entries, without their payloads.
     pub(super) entries: Vec<NewEntry>,
+    /// Whether its rows are in memory anyway, since it is one of the newest.
+    pub(super) is_recent: bool,
 }
 
 /// The rows of one commit, as they were written.
@@ -41,20 +43,40 @@ pub(super) struct CommitRows {
     pub(super) payloads: Option<Bytes>,
 }
 
+/// The LSM's row of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Places {
+    /// The commit's time.
+    pub(super) time: Moment,
+    /// Where the row of its entries lies.
+    pub(super) commit: Extent,
+    /// Where that of its payloads does, if there is one.
+    pub(super) payloads: Option<Extent>,
+}
+
+impl Places {
+    /// Of parts that were planned in this order.
+    pub(super) fn encode(time: Moment, extents: &[Extent]) -> Vec<u8> {
+        let mut row = Vec::with_capacity(8 + extents.len() * Extent::BYTES);
+        row.put_u64(time.0);
+        row.extend_from_slice(&Extent::row(extents));
+        row
+    }
+
+    pub(super) fn decode(row: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(row);
+        let (time, commit) = (Moment(reader.u64()?), Extent::decode(&mut reader)?);
+        let payloads = if reader.left() > 0 { Some(Extent::decode(&mut reader)?) } else { None };
+        reader.end()?;
+        Ok(Self { time, commit, payloads })
+    }
+}
+
 impl CommitRows {
     /// The parts of a block, which were put there in this order.
     pub(super) fn of(block: Block) -> Self {
         let mut parts = block.into_parts().into_iter();
         Self { commit: parts.next().unwrap_or_default(), payloads: parts.next() }
-    }
-
-    /// Reads where they lie from the LSM's row.
-    pub(super) fn places(row: &[u8]) -> Result<(Extent, Option<Extent>), Malformed> {
-        let mut reader = Reader::new(row);
-        let commit = Extent::decode(&mut reader)?;
-        let payloads = if reader.left() > 0 { Some(Extent::decode(&mut reader)?) } else { None };
-        reader.end()?;
-        Ok((commit, payloads))
     }
 
     /// What they take in memory.
@@ -77,7 +99,12 @@ impl Committed {
     /// The entry at `index` as the store gives it out.
     pub(super) fn stored(&self, index: u64) -> Option<StoredEntry> {
         let NewEntry { entry, routing, trail, .. } = self.get(index)?;
-        Some(StoredEntry { index, entry: entry.clone(), routing: routing.clone(), trail: trail.clone() })
+        Some(StoredEntry { index, entry: self.own(entry), routing: routing.clone(), trail: self.own(trail) })
+    }
+
+    /// A part of one of its rows by itself: whoever keeps it does not keep all of the row in memory.
+    pub(super) fn own(&self, part: &Bytes) -> Bytes {
+        if self.is_recent { part.clone() } else { Bytes::copy_from_slice(part) }
     }
 }
 
@@ -161,7 +188,7 @@ pub(super) fn entries_of(row: &Bytes) -> Result<Vec<Bytes>, Malformed> {
 }
 
 /// Reads a commit's row, without payloads.
-pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey) -> Result<Committed, Malformed> {
+pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey, is_recent: bool) -> Result<Committed, Malformed> {
     let (_, count) = commit_head(row)?;
     let count = usize::try_from(count).map_err(|_| Malformed)?;
     let mut reader = Reader::new(row);
@@ -191,7 +218,7 @@ pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey) -> Result<Co
         })
         .collect::<Result<Vec<_>, Malformed>>()?;
     routings.end()?;
-    Ok(Committed { first, entries })
+    Ok(Committed { first, entries, is_recent })
 }
 
 /// Whether any of the entries has a payload.

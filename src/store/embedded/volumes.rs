@@ -2,10 +2,6 @@
 //! part lies, so what no row speaks of does not exist: a crash may leave it behind, and opening cuts it off. As there is
 //! one writer, that is one block at most; more says that the LSM is older than the volumes, and nothing is touched.
 //!
-//! ```text
-//! block   b"WBLK" · 0 u32 · length of the block u64 · its parts · zeros up to the next 4,096 bytes
-//! ```
-//!
 //! An LSM writes everything twice, into its journal and into a table, each time through fresh pages of the page cache;
 //! and while it syncs a table, the syncs of commits wait. What goes past the page cache (`O_DIRECT`, where the file system
 //! has it) costs the processor a tenth of that, and waits for nobody.
@@ -13,35 +9,26 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    ops::Range,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     StoreError,
-    codec::{Malformed, Reader},
+    block::{ALIGN, Block, End, Extent, HEAD_BYTES, block_bytes},
     keyspaces::sync_folder,
 };
 
 /// A volume ends before it would become longer than this, in bytes; one block always fits.
 pub(super) const VOLUME_BYTES_MAX: u64 = if cfg!(test) { 64 << 10 } else { 1 << 30 };
-/// What goes past the page cache begins and ends at multiples of this, in memory and on disk: the largest sector of any
-/// disk there is.
-const ALIGN: usize = 4096;
 /// Written at once, in bytes: the disk takes what comes from a commit in between while a chunk of the index is written.
 const PIECE_BYTES: usize = 256 << 10;
-/// What a block begins with, and how long that is with its length.
-const MAGIC: [u8; 8] = *b"WBLK\0\0\0\0";
-const HEAD_BYTES: usize = 16;
-/// Of a block that is torn at its front, nothing says how long it was: this much may be left of it.
-const TORN_BYTES_MAX: u64 = if cfg!(test) { 16 << 10 } else { 64 << 20 };
 /// Volumes that are held open for reading.
 const OPEN_MAX: usize = 64;
 const EXTENSION: &str = "vol";
@@ -49,108 +36,6 @@ const EXTENSION: &str = "vol";
 const PAST_CACHE: i32 = rustix::fs::OFlags::DIRECT.bits().cast_signed();
 #[cfg(not(target_os = "linux"))]
 const PAST_CACHE: i32 = 0;
-
-/// Where a part lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Extent {
-    volume: u32,
-    offset: u64,
-    bytes: u32,
-    /// XXH3-64 of the part: tells damage, not malice.
-    checksum: u64,
-}
-
-impl Extent {
-    /// Length of its encoding.
-    pub(super) const BYTES: usize = 24;
-
-    /// The LSM's row of where parts lie, one after the other: volume u32 · offset u64 · bytes u32 · checksum u64.
-    pub(super) fn row(extents: &[Self]) -> Vec<u8> {
-        let mut row = Vec::with_capacity(extents.len() * Self::BYTES);
-        for Self { volume, offset, bytes, checksum } in extents {
-            row.put_u32(*volume);
-            row.put_u64(*offset);
-            row.put_u32(*bytes);
-            row.put_u64(*checksum);
-        }
-        row
-    }
-
-    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let extent =
-            Self { volume: reader.u32()?, offset: reader.u64()?, bytes: reader.u32()?, checksum: reader.u64()? };
-        // No file is longer, so that nothing that is reckoned from it overflows.
-        if extent.offset > i64::MAX as u64 { Err(Malformed) } else { Ok(extent) }
-    }
-
-    /// Where the block that ends with this part ends.
-    pub(super) fn end(&self) -> End {
-        End { volume: self.volume, offset: (self.offset + u64::from(self.bytes)).next_multiple_of(ALIGN as u64) }
-    }
-}
-
-/// How far volumes are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct End {
-    volume: u32,
-    offset: u64,
-}
-
-/// Parts that are written together.
-pub(super) struct Block {
-    /// Begins at `start`, which is aligned in memory.
-    bytes: Vec<u8>,
-    start: usize,
-    parts: Vec<Range<usize>>,
-}
-
-impl Block {
-    /// An empty block. `capacity` is what its parts will take, in bytes: with more it has to be copied.
-    pub(super) fn with_capacity(capacity: usize) -> Self {
-        let mut bytes: Vec<u8> = Vec::with_capacity(ALIGN + (HEAD_BYTES + capacity).next_multiple_of(ALIGN));
-        let start = bytes.as_ptr().align_offset(ALIGN);
-        bytes.resize(start + HEAD_BYTES, 0);
-        Self { bytes, start, parts: Vec::with_capacity(2) }
-    }
-
-    /// Adds a part, which `write` appends.
-    pub(super) fn part(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let begin = self.bytes.len();
-        write(&mut self.bytes);
-        self.parts.push(begin..self.bytes.len());
-    }
-
-    /// Fills it up to its end.
-    fn seal(&mut self) {
-        let length = (self.bytes.len() - self.start).next_multiple_of(ALIGN);
-        self.bytes.resize(self.start + length, 0);
-        if self.bytes.as_ptr().align_offset(ALIGN) != self.start {
-            let mut moved = Self::with_capacity(length);
-            moved.bytes.truncate(moved.start);
-            moved.bytes.extend_from_slice(&self.bytes[self.start..]);
-            for part in &mut self.parts {
-                *part = part.start - self.start + moved.start..part.end - self.start + moved.start;
-            }
-            (self.bytes, self.start) = (moved.bytes, moved.start);
-        }
-        let head = &mut self.bytes[self.start..self.start + HEAD_BYTES];
-        head[..MAGIC.len()].copy_from_slice(&MAGIC);
-        head[MAGIC.len()..].copy_from_slice(&(length as u64).to_be_bytes());
-    }
-
-    fn body(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    /// The parts, which share the block's memory.
-    pub(super) fn into_parts(self) -> Vec<Bytes> {
-        let bytes = Bytes::from(self.bytes);
-        self.parts.into_iter().map(|part| bytes.slice(part)).collect()
-    }
-
-    /// What a block takes in memory beside its parts, at most.
-    pub(super) const OVERHEAD_BYTES: usize = HEAD_BYTES + 2 * ALIGN;
-}
 
 /// Volumes in a folder of their own, with one writer.
 pub(super) struct Volumes {
@@ -206,12 +91,7 @@ impl Volumes {
             let volume = at.volume.checked_add(1).ok_or(StoreError::Invalid("there are no more volumes"))?;
             at = End { volume, offset: 0 };
         }
-        let extent = |part: &Range<usize>| {
-            let bytes = u32::try_from(part.len()).map_err(|_| StoreError::Invalid("a part of a volume is too long"))?;
-            let offset = at.offset + (part.start - block.start) as u64;
-            Ok(Extent { volume: at.volume, offset, bytes, checksum: xxh3_64(&block.bytes[part.clone()]) })
-        };
-        let extents = block.parts.iter().map(extent).collect::<Result<_, StoreError>>()?;
+        let extents = block.extents(at)?;
         Ok((Planned { at, end: End { offset: at.offset + length, ..at } }, extents))
     }
 
@@ -306,15 +186,11 @@ impl VolumeReader {
             let Some(number) = number_of(&path).filter(|number| *number >= end.volume) else { continue };
             let before = if number == end.volume { end.offset } else { 0 };
             let file = File::open(&path).map_err(failed)?;
-            let left = file.metadata().map_err(failed)?.len().saturating_sub(before);
-            if left == 0 && before > 0 {
+            if before > 0 && file.metadata().map_err(failed)?.len() <= before {
                 continue;
             }
-            let mut head = [0; HEAD_BYTES];
-            let read = file.read_exact_at(&mut head, before).is_ok();
-            let block = head.strip_prefix(&MAGIC).filter(|_| read).and_then(|length| length.try_into().ok());
             let next = number <= end.volume.saturating_add(1);
-            if !next || left > block.map_or(TORN_BYTES_MAX, u64::from_be_bytes) || found.is_some() {
+            if !next || found.is_some() || !is_one_block(&file, before).map_err(failed)? {
                 return Err(StoreError::Corrupt(format!(
                     "volume {number} goes on where the database ends: the database is older than its volumes. Nothing was \
                      changed; bring db, commits, index and keys of one moment back"
@@ -349,6 +225,30 @@ impl VolumeReader {
     fn path(&self, volume: u32) -> PathBuf {
         self.folder.join(format!("{volume:08}.{EXTENSION}"))
     }
+}
+
+/// How long the block is that begins at `offset`; `None` where none does.
+fn block_at(file: &File, offset: u64) -> io::Result<Option<u64>> {
+    let mut begins = [0; HEAD_BYTES];
+    match file.read_exact_at(&mut begins, offset) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| block_bytes(begins)),
+    }
+}
+
+/// Whether what lies from `offset` on can be what a crash has left of one block: all of it, or a part without its front. How
+/// long that one was nothing says, but no other begins in it.
+fn is_one_block(file: &File, offset: u64) -> io::Result<bool> {
+    let end = file.metadata()?.len();
+    if let Some(length) = block_at(file, offset)? {
+        return Ok(end - offset <= length);
+    }
+    for offset in (offset..end).step_by(ALIGN) {
+        if block_at(file, offset)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn number_of(path: &Path) -> Option<u32> {

@@ -19,8 +19,8 @@ use super::segment::{SEGMENT_ENTRIES, Segment};
 use crate::{
     domain::agency::AgencyKey,
     store::embedded::{
+        block::Block,
         codec::{Malformed, Reader, ascending, ascending_within, put_ascending, put_varint},
-        volumes::Block,
     },
     vault::Term,
 };

@@ -9,9 +9,9 @@ use super::{
     chunk::{self, CHUNK_SEGMENTS},
 };
 use crate::store::embedded::{
+    block::Extent,
     health::Health,
     keyspaces::{fatal, stand_back},
-    volumes::Extent,
 };
 
 /// The row of `meta` that says how many chunks are flushed.

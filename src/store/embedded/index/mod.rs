@@ -28,9 +28,10 @@ use self::{
 };
 use super::{
     StoreError,
+    block::{End, Extent},
     codec::{Malformed, Reader, corrupt},
     keyspaces::{Keyspaces, read},
-    volumes::{End, Extent, VolumeReader, Volumes},
+    volumes::{VolumeReader, Volumes},
 };
 use crate::{domain::agency::AgencyKey, store::NewEntry, vault::Term};
 

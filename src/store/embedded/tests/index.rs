@@ -148,7 +148,7 @@ async fn a_flipped_byte_says_what_to_do_when_it_is_read() {
     let volume = folder(&scene).join("00000000.vol");
     let mut bytes = fs::read(&volume).unwrap();
     // In the first part of the first block, where the smallest terms are.
-    bytes[20] ^= 1;
+    bytes[28] ^= 1;
     fs::write(&volume, bytes).unwrap();
     scene.reopen();
     says_what_to_do(search(&scene).await);

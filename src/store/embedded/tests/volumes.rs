@@ -5,12 +5,15 @@ use std::{fs, path::Path};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::super::volumes::{Block, End, Extent, VOLUME_BYTES_MAX, Volumes};
+use super::super::{
+    block::{Block, End, Extent},
+    volumes::{VOLUME_BYTES_MAX, Volumes},
+};
 use crate::store::StoreError;
 
 const SECTOR: u64 = 4096;
 /// What a block takes beside its parts.
-const HEAD: u64 = 16;
+const HEAD: u64 = 24;
 
 /// Volumes in a folder of their own.
 fn new() -> (TempDir, Volumes) {
@@ -110,15 +113,22 @@ fn the_block_that_nothing_speaks_of_is_cut_off_and_its_place_is_used_again() {
     let again = one(&volumes, 4, 50);
     assert_eq!(names(&folder(&parent)), [("00000000.vol".into(), 2 * SECTOR)]);
     assert_eq!(volumes.reader().read(&again).unwrap(), vec![4; 50]);
-    // Torn at its front, it says nothing of its length.
+    // Torn at its front, it says nothing of its length: it may be as long as it likes, if no other begins in it.
     kept = again;
     drop(volumes);
     let file = folder(&parent).join("00000000.vol");
     let whole = fs::read(&file).unwrap();
-    for (torn, opens) in [(1, true), (SECTOR, true), (16 << 10, true), ((16 << 10) + 1, false)] {
-        fs::write(&file, [&whole[..], &vec![0; usize::try_from(torn).unwrap()]].concat()).unwrap();
-        assert_eq!(Volumes::open(&folder(&parent), kept.end()).is_ok(), opens, "{torn} bytes");
+    let block = &whole[whole.len() - usize::try_from(SECTOR).unwrap()..];
+    for torn in [1, SECTOR, 100 * SECTOR] {
+        let torn = vec![0; usize::try_from(torn).unwrap()];
+        fs::write(&file, [&whole, &torn[..]].concat()).unwrap();
+        assert!(Volumes::open(&folder(&parent), kept.end()).is_ok(), "{} bytes", torn.len());
+        assert_eq!(fs::read(&file).unwrap(), whole, "are cut off");
     }
+    let another = [&whole, &vec![0; 100 * block.len()][..], block].concat();
+    fs::write(&file, &another).unwrap();
+    assert!(Volumes::open(&folder(&parent), kept.end()).is_err());
+    assert_eq!(fs::read(&file).unwrap(), another);
 }
 
 #[test]
@@ -151,7 +161,7 @@ fn damage_is_seen() {
     let opened = || Volumes::open(&folder(&parent), later.end());
     for at in [0, 99] {
         let mut damaged = whole.clone();
-        damaged[16 + at] ^= 1;
+        damaged[24 + at] ^= 1;
         fs::write(&file, &damaged).unwrap();
         let volumes = opened().unwrap();
         assert!(corrupt(volumes.reader().read(&extent)), "byte {at}");
