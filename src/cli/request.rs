@@ -25,7 +25,7 @@ use crate::domain::{
 /// Where an answer stands in a status's details, when the provider was away or the record is kept no longer.
 const ANSWER: &str = "waybill.v1.RequestResponse";
 /// Stands where the record would.
-const NOT_KEPT: &str = "  the hub no longer keeps the record; request it again under a new key";
+const NOT_KEPT: &str = "  the record is kept no longer, or the consent is over; request it again under a new key";
 
 /// `request`.
 #[derive(Debug, clap::Args)]

@@ -14,6 +14,7 @@ use super::{
     refuse::Trace,
     request::Permission,
     sealing::About,
+    submit::DECIDE_ATTEMPTS_MAX,
 };
 use crate::{
     domain::{
@@ -32,7 +33,7 @@ use crate::{
     },
     ledger::{Attribute, Kind},
     sequencer::{Proposal, Recorded, SequencerError},
-    store::{Known, Owner, SystemKey},
+    store::{Expect, Known, Owner, SystemKey},
 };
 
 /// The most record types that a provider's stream names.
@@ -163,9 +164,16 @@ impl Desk {
     ) -> Result<AnswerOutcome, Stop> {
         let provided = match answer {
             Answer::None(none) => {
-                let settled = self.record_no_record(permission, Some(provider), none).await?;
-                tell.tell(settled.told());
-                return Ok(settled.outcome);
+                return match self.record_no_record(permission, provider, none).await {
+                    Ok(settled) => {
+                        tell.tell(settled.told());
+                        Ok(settled.outcome)
+                    }
+                    Err(stop) => {
+                        tell.tell(Err(otherwise()));
+                        Err(stop)
+                    }
+                };
             }
             Answer::Record(provided) => provided,
         };
@@ -177,7 +185,7 @@ impl Desk {
             Err(AnswerStop::Answer(refusal)) => {
                 let refused = self.record_refused_answer(permission, provider, refusal).await?;
                 tell.tell(Err(refused));
-                Ok(self.record_no_record(permission, None, NoRecord::ProviderUnavailable).await?.outcome)
+                Ok(self.record_unavailable(permission).await?.outcome)
             }
             // Told to the requester, as the request's outcome.
             Err(AnswerStop::Request(stop)) => {
@@ -187,13 +195,39 @@ impl Desk {
         }
     }
 
-    /// Records an answer that holds no record.
-    pub(super) async fn record_no_record(
+    /// Records a provider's answer that holds no record. It says something of the person, too: it is permitted again.
+    async fn record_no_record(
+        &self,
+        permission: &Permission<'_>,
+        provider: &Caller,
+        answer: NoRecord,
+    ) -> Result<Settled, Stop> {
+        for _ in 0..DECIDE_ATTEMPTS_MAX {
+            let (owner, expects) = self.permit_again(permission).await?;
+            if let Some(settled) = self.propose_no_record(permission, Some(provider), answer, owner, expects).await? {
+                return Ok(settled);
+            }
+        }
+        Err(CallError::Unavailable("the person's facts keep changing; try again".into()).into())
+    }
+
+    /// Records that nobody answered, which says nothing of the person.
+    pub(super) async fn record_unavailable(&self, permission: &Permission<'_>) -> Result<Settled, CallError> {
+        let owner = self.owner(&permission.identifiers).await?;
+        let settled =
+            self.propose_no_record(permission, None, NoRecord::ProviderUnavailable, owner, Vec::new()).await?;
+        settled.ok_or_else(|| CallError::Fault("a proposal without expectations went stale".into()))
+    }
+
+    /// Proposes an answer without a record; `None` when what it rests on has changed.
+    async fn propose_no_record(
         &self,
         permission: &Permission<'_>,
         provider: Option<&Caller>,
         answer: NoRecord,
-    ) -> Result<Settled, CallError> {
+        owner: Owner,
+        expects: Vec<Expect>,
+    ) -> Result<Option<Settled>, CallError> {
         let Permission { catalogue, compiled, request, .. } = permission;
         let agreement = &compiled.agreement;
         let id = self.new_id();
@@ -215,20 +249,22 @@ impl Desk {
             agencies: &[&agreement.source, &agreement.recipient],
             agreement: Some(agreement),
             ids: &[*request],
-            ..About::new(kind, id, self.owner(&permission.identifiers).await?)
+            ..About::new(kind, id, owner)
         };
         let sealed = self.seal(about, &statement).await?;
         let key = Some(permission.answer_key);
         // It waits in the line of who asked, as the question did.
         let system = Some(SystemKey::from(&permission.caller.system));
-        let proposal = Proposal { key, system, entries: vec![sealed.entry.clone()], ..Proposal::default() };
-        match self.propose_answer(proposal, &sealed).await? {
+        let proposal = Proposal { key, system, expects, entries: vec![sealed.entry.clone()], ..Proposal::default() };
+        Ok(match self.propose_answer(proposal, &sealed).await? {
             Proposed::Receipt(receipt) => {
-                Ok(Settled { outcome: AnswerOutcome::NoRecord { answer, receipt }, own: true })
+                Some(Settled { outcome: AnswerOutcome::NoRecord { answer, receipt }, own: true })
             }
-            Proposed::Known(known) => Ok(Settled { outcome: self.known_answer(known).await?, own: false }),
-            Proposed::Stale => Err(CallError::Fault("a proposal without expectations went stale".into())),
-        }
+            Proposed::Known(known) => {
+                Some(Settled { outcome: self.known_answer(known, &permission.identifiers).await?, own: false })
+            }
+            Proposed::Stale => None,
+        })
     }
 
     /// Records that a provider's answer was refused; the request itself stays open for its other outcome.

@@ -38,7 +38,7 @@ use crate::{
     },
     ledger::{Attribute, Kind},
     sequencer::Proposal,
-    store::{Class, Expect, Known, StoredEntry, SystemKey},
+    store::{Class, Expect, Found, Known, StoredEntry, SystemKey},
     vault,
 };
 
@@ -51,7 +51,7 @@ pub struct Evidence {
     pub record_type: String,
     /// Which version.
     pub schema_version: String,
-    /// RFC 8785 JSON; `None` in the answer to a repeat that comes after the hub has destroyed it.
+    /// RFC 8785 JSON; `None` in the answer to a repeat that comes after the hub has destroyed it, or its consent is over.
     pub payload: Option<Bytes>,
     /// Its identity at the source.
     pub record: RecordIdentity,
@@ -129,7 +129,7 @@ impl Desk {
                     return Ok(Settled { outcome, own: true });
                 }
                 Proposed::Known(known) => {
-                    let outcome = self.known_answer(known).await.map_err(Stop::from)?;
+                    let outcome = self.known_answer(known, &permission.identifiers).await.map_err(Stop::from)?;
                     return Ok(Settled { outcome, own: false });
                 }
                 Proposed::Stale => {}
@@ -224,7 +224,12 @@ impl Desk {
 
     /// What became of a request that was made before: its outcome, or that it was asked and has none yet, since the hub
     /// stopped in between.
-    pub(super) async fn before(&self, known: Known, answer: (SystemKey, IdempotencyKey)) -> Result<Before, Stop> {
+    pub(super) async fn before(
+        &self,
+        known: Known,
+        answer: (SystemKey, IdempotencyKey),
+        identifiers: &[IdentifierHash],
+    ) -> Result<Before, Stop> {
         let entries = self.entries_of(known).await?;
         let first = entries.first().ok_or_else(|| CallError::Fault("a known call has no entry".into()))?;
         if first.routing.kind != Kind::RequestAsked {
@@ -234,22 +239,32 @@ impl Desk {
         let asked = self.stored_opened_receipt(first, Audience::Caller).await?;
         Ok(match self.store.known(answer.0, answer.1).await? {
             None => Before::Open { request, asked },
-            Some(known) => Before::Ended(RequestOutcome { request, asked, answer: self.known_answer(known).await? }),
+            Some(known) => {
+                let answer = self.known_answer(known, identifiers).await?;
+                Before::Ended(RequestOutcome { request, asked, answer })
+            }
         })
     }
 
-    /// The answer that a request got before. The catalogue may have changed since; how long the recipient may keep it is
-    /// what the agreement says now.
-    pub(super) async fn known_answer(&self, known: Known) -> Result<AnswerOutcome, CallError> {
+    /// The answer that a request about `identifiers` got before: its entry and, as long as it may be had, its record. The
+    /// catalogue may have changed since; how long the recipient may keep it is what the agreement says now.
+    pub(super) async fn known_answer(
+        &self,
+        known: Known,
+        identifiers: &[IdentifierHash],
+    ) -> Result<AnswerOutcome, CallError> {
         let stored = self.stored(known.first).await?;
         let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {} is missing", known.first)))?;
         if stored.routing.kind == Kind::Refusal {
             return Err(self.repeated_refusal(&stored).await?);
         }
-        let trail = self.open_entry(&stored).await?.map(|(_, trail)| trail).unwrap_or_default();
+        let opened = self.open_entry(&stored).await?.map(|(_, trail)| trail);
         let receipt = self.stored_opened_receipt(&stored, Audience::Recipient).await?;
         if stored.routing.kind == Kind::Transfer {
             let payload = self.open_payload(&stored).await?.map(|(_, record)| record);
+            // Looked at last: what is taken back by now does not leave again, nor for the first time.
+            let payload = if self.may_leave_again(opened.as_ref(), identifiers).await? { payload } else { None };
+            let trail = opened.unwrap_or_default();
             let catalogue = self.catalogue();
             let agreement = trail.text(Attribute::Agreement).and_then(|id| AgreementId::new(&id).ok());
             let agreement = agreement.and_then(|id| catalogue.agreement(&id).cloned());
@@ -264,10 +279,21 @@ impl Desk {
                 receipt,
             })));
         }
+        let trail = opened.unwrap_or_default();
         let until = trail.text(Attribute::ValidFrom).and_then(|text| text.parse().ok());
         let answer = trail.text(Attribute::Answer).and_then(|word| NoRecord::from_word(&word, until));
         let answer = answer.unwrap_or(NoRecord::ProviderUnavailable);
         Ok(AnswerOutcome::NoRecord { answer, receipt })
+    }
+
+    /// Whether what a transfer rests on still lets its record leave: without a consent, yes; with one, as long as it holds.
+    /// Nobody can tell when the trail was erased.
+    async fn may_leave_again(&self, trail: Option<&Trail>, identifiers: &[IdentifierHash]) -> Result<bool, CallError> {
+        let Some(trail) = trail else { return Ok(false) };
+        let Some(consent) = trail.text(Attribute::ConsentId) else { return Ok(true) };
+        let Found::One { subject, .. } = self.store.find_subject(identifiers).await? else { return Ok(false) };
+        let now = self.clock.now();
+        Ok(subject.facts.rows.iter().any(|fact| fact.id.to_string() == consent && !fact.is_over(now)))
     }
 
     /// The traceparent and record that an entry carries, while its keys exist.

@@ -1,44 +1,40 @@
 //! People about whom calls are under way and who are no subjects yet: such calls agree on the id that the person will
 //! get, so that a person's first records need not wait for each other. Only a hint: the commit checks what it rests on.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
 use crate::domain::subject::{IdentifierHash, SubjectId};
 
-/// The ids that are spoken for, and by how many calls.
+/// The ids that are spoken for, by all the identifiers of a person that a call names, and by how many calls.
 #[derive(Debug, Default)]
-pub(super) struct Newcomers(Mutex<HashMap<IdentifierHash, (SubjectId, usize)>>);
+pub(super) struct Newcomers(Mutex<HashMap<Box<[IdentifierHash]>, (SubjectId, usize)>>);
 
 /// A call's hold on an id; given back when it is dropped, so that an id is forgotten with the last call about it.
 #[derive(Debug)]
 pub(super) struct Reserved {
     newcomers: Arc<Newcomers>,
     subject: SubjectId,
-    identifiers: Vec<IdentifierHash>,
+    identifiers: Box<[IdentifierHash]>,
 }
 
 impl Newcomers {
-    /// The id that the person will get; `new` makes one if no other call has.
+    /// The id that the person will get; `new` makes one if no other call has. Only of calls that name the same identifiers
+    /// is it known that they mean the same person: of others it is told by whichever commits first.
     pub(super) fn reserve(
         self: &Arc<Self>,
         identifiers: &[IdentifierHash],
         new: impl FnOnce() -> SubjectId,
     ) -> Reserved {
+        let identifiers: Box<[IdentifierHash]> = BTreeSet::from_iter(identifiers.iter().copied()).into_iter().collect();
         let mut table = self.0.lock();
-        let known = identifiers.iter().find_map(|identifier| table.get(identifier).map(|(subject, _)| *subject));
-        let subject = known.unwrap_or_else(new);
-        let mut held = Vec::with_capacity(identifiers.len());
-        for identifier in identifiers {
-            let (of, calls) = table.entry(*identifier).or_insert((subject, 0));
-            // Identifiers that were spoken for separately are told apart, or joined, by whichever commits first.
-            if *of == subject {
-                *calls += 1;
-                held.push(*identifier);
-            }
-        }
-        Reserved { newcomers: Arc::clone(self), subject, identifiers: held }
+        let (subject, calls) = table.entry(identifiers.clone()).or_insert_with(|| (new(), 0));
+        *calls += 1;
+        Reserved { newcomers: Arc::clone(self), subject: *subject, identifiers }
     }
 }
 
@@ -52,12 +48,10 @@ impl Reserved {
 impl Drop for Reserved {
     fn drop(&mut self) {
         let mut table = self.newcomers.0.lock();
-        for identifier in &self.identifiers {
-            if let Some((_, calls)) = table.get_mut(identifier) {
-                *calls -= 1;
-                if *calls == 0 {
-                    table.remove(identifier);
-                }
+        if let Some((_, calls)) = table.get_mut(&self.identifiers) {
+            *calls -= 1;
+            if *calls == 0 {
+                table.remove(&self.identifiers);
             }
         }
     }
@@ -75,25 +69,25 @@ mod tests {
     }
 
     #[test]
-    fn calls_about_one_newcomer_agree_on_the_id_while_any_of_them_is_under_way() {
+    fn calls_that_name_the_same_agree_on_the_id_while_any_of_them_is_under_way() {
         let newcomers = Arc::new(Newcomers::default());
-        let first = reserve(&newcomers, &[ONE], 1);
-        let second = reserve(&newcomers, &[ONE, TWO], 2);
+        let first = reserve(&newcomers, &[ONE, TWO], 1);
+        let second = reserve(&newcomers, &[TWO, ONE, ONE], 2);
         assert_eq!(second.subject(), first.subject());
         drop(first);
-        assert_eq!(reserve(&newcomers, &[TWO], 3).subject(), second.subject());
+        assert_eq!(reserve(&newcomers, &[ONE, TWO], 3).subject(), second.subject());
         drop(second);
-        assert_eq!(reserve(&newcomers, &[ONE], 4).subject(), SubjectId([4; 16]));
+        assert_eq!(reserve(&newcomers, &[ONE, TWO], 4).subject(), SubjectId([4; 16]));
         assert!(newcomers.0.lock().is_empty());
     }
 
     #[test]
-    fn two_newcomers_that_turn_out_to_share_identifiers_leave_nothing_behind() {
+    fn a_call_that_names_two_does_not_make_one_person_of_those_who_are_named_alone() {
         let newcomers = Arc::new(Newcomers::default());
-        let (first, second) = (reserve(&newcomers, &[ONE], 1), reserve(&newcomers, &[TWO], 2));
-        let both = reserve(&newcomers, &[ONE, TWO], 3);
-        assert_eq!(both.subject(), first.subject());
-        drop((both, first, second));
+        let both = reserve(&newcomers, &[ONE, TWO], 1);
+        let (one, two) = (reserve(&newcomers, &[ONE], 2), reserve(&newcomers, &[TWO], 3));
+        assert_eq!([&both, &one, &two].map(|reserved| reserved.subject().0[0]), [1, 2, 3]);
+        drop((both, one, two));
         assert!(newcomers.0.lock().is_empty());
     }
 }

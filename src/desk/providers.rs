@@ -1,13 +1,7 @@
 //! The providers' open streams, and the questions that wait for their answers. A provider connects to the hub; the hub
 //! never connects to an agency.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -137,6 +131,9 @@ struct Link {
 #[derive(Debug)]
 struct Waiting {
     provider: AgencyId,
+    question: Question,
+    /// The stream that it was handed to; `None` while none of the provider's is open that could take it.
+    link: Option<u64>,
     /// Taken by the first answer; the question is under way until that is recorded.
     reply: Option<oneshot::Sender<Answered>>,
 }
@@ -145,12 +142,22 @@ struct Waiting {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UnderWay;
 
+impl Link {
+    fn fits(&self, provider: &AgencyId, question: &Question) -> bool {
+        self.agency == *provider && (self.record_types.is_empty() || self.record_types.contains(&question.record_type))
+    }
+}
+
 /// Open streams of providers, and questions that wait.
 #[derive(Debug, Default)]
-pub struct Providers {
-    links: Mutex<Vec<Link>>,
-    waiting: Mutex<HashMap<TransferId, Waiting>>,
-    numbers: AtomicU64,
+pub struct Providers(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    /// The least recently asked first.
+    links: Vec<Link>,
+    waiting: HashMap<TransferId, Waiting>,
+    number: u64,
 }
 
 /// A provider's open stream; it is closed by dropping it.
@@ -164,7 +171,7 @@ pub struct ProvideLink {
 
 impl Drop for ProvideLink {
     fn drop(&mut self) {
-        self.providers.links.lock().retain(|link| link.number != self.number);
+        self.providers.0.lock().lose(self.number);
     }
 }
 
@@ -178,21 +185,25 @@ pub(super) struct Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.providers.waiting.lock().remove(&self.request);
+        self.providers.0.lock().waiting.remove(&self.request);
     }
 }
 
 impl Providers {
-    /// Registers a stream of `system` for `agency`; `record_types` empty: all of the agency's.
+    /// Registers a stream of `system` for `agency`; `record_types` empty: all of the agency's. Questions that were handed to
+    /// a stream that is gone come to this one.
     pub(super) fn open(
         self: &Arc<Self>,
         system: SystemId,
         agency: AgencyId,
         record_types: Vec<RecordTypeId>,
     ) -> ProvideLink {
-        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let mut table = self.0.lock();
+        table.number += 1;
+        let number = table.number;
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
-        self.links.lock().push(Link { number, system, agency, record_types, questions: sender });
+        table.links.push(Link { number, system, agency, record_types, questions: sender });
+        table.hand_over_again();
         ProvideLink { questions, number, providers: Arc::clone(self) }
     }
 
@@ -205,47 +216,64 @@ impl Providers {
         may: impl Fn(&SystemId, &AgencyId) -> bool,
     ) -> Result<Option<Asked>, UnderWay> {
         let request = question.request;
-        let (reply, answer) = oneshot::channel();
-        match self.waiting.lock().entry(request) {
-            Entry::Occupied(_) => return Err(UnderWay),
-            Entry::Vacant(place) => place.insert(Waiting { provider: provider.clone(), reply: Some(reply) }),
-        };
-        let asked = Asked { answer, request, providers: Arc::clone(self) };
-        Ok(self.hand_over(provider, question, may).then_some(asked))
-    }
-
-    fn hand_over(
-        &self,
-        provider: &AgencyId,
-        mut question: Question,
-        may: impl Fn(&SystemId, &AgencyId) -> bool,
-    ) -> bool {
-        let mut links = self.links.lock();
-        for position in 0..links.len() {
-            let link = &links[position];
-            let fits = link.agency == *provider
-                && may(&link.system, &link.agency)
-                && (link.record_types.is_empty() || link.record_types.contains(&question.record_type));
-            if !fits {
-                continue;
-            }
-            match link.questions.try_send(question) {
-                Ok(()) => {
-                    let asked = links.remove(position);
-                    links.push(asked);
-                    return true;
-                }
-                Err(mpsc::error::TrySendError::Full(back) | mpsc::error::TrySendError::Closed(back)) => question = back,
-            }
+        let mut table = self.0.lock();
+        if table.waiting.contains_key(&request) {
+            return Err(UnderWay);
         }
-        false
+        let Some(link) = table.hand_over(provider, &question, may) else { return Ok(None) };
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting { provider: provider.clone(), question, link: Some(link), reply: Some(reply) };
+        table.waiting.insert(request, waiting);
+        Ok(Some(Asked { answer, request, providers: Arc::clone(self) }))
     }
 
     /// Takes the question that `provider` answers; `None` when it is not open, or was not asked of it.
     pub(super) fn take(&self, request: TransferId, provider: &AgencyId) -> Option<oneshot::Sender<Answered>> {
-        let mut waiting = self.waiting.lock();
-        let waiting = waiting.get_mut(&request)?;
+        let mut table = self.0.lock();
+        let waiting = table.waiting.get_mut(&request)?;
         if waiting.provider == *provider { waiting.reply.take() } else { None }
+    }
+}
+
+impl Table {
+    /// The stream that took the question.
+    fn hand_over(
+        &mut self,
+        provider: &AgencyId,
+        question: &Question,
+        may: impl Fn(&SystemId, &AgencyId) -> bool,
+    ) -> Option<u64> {
+        let takes = |link: &Link| {
+            link.fits(provider, question)
+                && may(&link.system, &link.agency)
+                && link.questions.try_send(question.clone()).is_ok()
+        };
+        let asked = self.links.iter().position(takes)?;
+        let asked = self.links.remove(asked);
+        let number = asked.number;
+        self.links.push(asked);
+        Some(number)
+    }
+
+    /// A stream is gone: what it was asked and has not answered goes to another, or waits for one.
+    fn lose(&mut self, number: u64) {
+        self.links.retain(|link| link.number != number);
+        for waiting in self.waiting.values_mut() {
+            waiting.link = waiting.link.filter(|link| *link != number);
+        }
+        self.hand_over_again();
+    }
+
+    /// Hands over what waits for a stream. Whether the system still may provide is asked before it leaves.
+    fn hand_over_again(&mut self) {
+        let is_lost = |waiting: &Waiting| waiting.link.is_none() && waiting.reply.is_some();
+        let lost: Vec<TransferId> =
+            self.waiting.iter().filter(|(_, waiting)| is_lost(waiting)).map(|(id, _)| *id).collect();
+        for request in lost {
+            let Some(mut waiting) = self.waiting.remove(&request) else { continue };
+            waiting.link = self.hand_over(&waiting.provider, &waiting.question, |_, _| true);
+            self.waiting.insert(request, waiting);
+        }
     }
 }
 
@@ -297,7 +325,7 @@ mod tests {
         drop(providers.open(system("tax"), agency("tax"), Vec::new()));
         let _other = providers.open(system("tax"), agency("tax"), vec![RecordTypeId::new("tax/residency").unwrap()]);
         assert!(providers.ask(&agency("tax"), question(1), anybody).unwrap().is_none());
-        assert!(providers.waiting.lock().is_empty(), "a question that nobody can answer does not wait");
+        assert!(providers.0.lock().waiting.is_empty(), "a question that nobody can answer does not wait");
     }
 
     #[test]
@@ -305,7 +333,7 @@ mod tests {
         let providers = Arc::new(Providers::default());
         let mut tax = providers.open(system("tax"), agency("tax"), Vec::new());
         assert!(providers.ask(&agency("tax"), question(1), |_, _| false).unwrap().is_none());
-        assert!(tax.questions.try_recv().is_err() && providers.waiting.lock().is_empty());
+        assert!(tax.questions.try_recv().is_err() && providers.0.lock().waiting.is_empty());
         let asked = providers.ask(&agency("tax"), question(1), |one, _| *one == system("tax")).unwrap();
         assert!(asked.is_some() && tax.questions.try_recv().is_ok());
     }
@@ -334,5 +362,28 @@ mod tests {
         assert_eq!(again(), Ok(true));
         assert!(tax.questions.try_recv().is_ok() && tax.questions.try_recv().is_ok());
         assert!(tax.questions.try_recv().is_err(), "it was asked twice");
+    }
+
+    #[test]
+    fn a_question_of_a_stream_that_is_gone_goes_to_another_or_to_the_next_that_opens() {
+        let providers = Arc::new(Providers::default());
+        let (first, mut second) = {
+            let open = || providers.open(system("tax"), agency("tax"), Vec::new());
+            (open(), open())
+        };
+        let _asked = providers.ask(&agency("tax"), question(1), anybody).unwrap().unwrap();
+        drop(first);
+        assert_eq!(second.questions.try_recv().unwrap().request, question(1).request);
+        drop(second);
+        let _other = providers.open(system("identity"), agency("identity"), Vec::new());
+        let elsewhere = vec![RecordTypeId::new("tax/residency").unwrap()];
+        let mut elsewhere = providers.open(system("tax"), agency("tax"), elsewhere);
+        let mut third = providers.open(system("tax"), agency("tax"), Vec::new());
+        assert!(elsewhere.questions.try_recv().is_err(), "it provides something else");
+        assert_eq!(third.questions.try_recv().unwrap().request, question(1).request);
+        assert!(providers.take(question(1).request, &agency("tax")).is_some());
+        drop(third);
+        let mut fourth = providers.open(system("tax"), agency("tax"), Vec::new());
+        assert!(fourth.questions.try_recv().is_err(), "it is answered, and being recorded");
     }
 }

@@ -10,7 +10,7 @@ use super::{
     content,
     decide::{Person, transfer_statement},
     evidence::Before,
-    providers::{Answered, NoRecord, Question, UnderWay},
+    providers::{Answered, Question, UnderWay},
     refuse::Trace,
     sealing::About,
     submit::DECIDE_ATTEMPTS_MAX,
@@ -121,9 +121,10 @@ impl Desk {
         let system = SystemKey::from(&caller.system);
         let answer_key = (SystemKey(0), self.derived_key(system, key), content);
         let mut open = None;
+        let mut identifiers: Vec<IdentifierHash> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
         if let Some(known) = self.store.known(system, key).await? {
             Self::check_same(known, content)?;
-            match self.before(known, (answer_key.0, answer_key.1)).await? {
+            match self.before(known, (answer_key.0, answer_key.1), &identifiers).await? {
                 Before::Ended(outcome) => return Ok(outcome),
                 Before::Open { request, asked } => open = Some((request, asked)),
             }
@@ -135,7 +136,6 @@ impl Desk {
         let compiled = address::pull(catalogue, &caller, &call.record_type, &call.purpose, &call.provider, now)?;
         trace.agreement = Some(compiled.agreement.clone());
         check_call(&compiled.agreement, &call)?;
-        let mut identifiers: Vec<IdentifierHash> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
         let Some(first) = identifiers.first() else { return Err(RefusalCode::SubjectMissing.into()) };
         trace.owner = Owner::Unknown(*first);
         if compiled.agreement.demand == Demand::Consent {
@@ -177,6 +177,18 @@ impl Desk {
         subject.retain(|_| hers.next().unwrap_or(false));
         identifiers.retain(|identifier| !unlinked.contains(identifier));
         Ok(())
+    }
+
+    /// Permits a request again by what is known of the person now: under whom its answer is filed, and what must still hold
+    /// when it is committed.
+    pub(super) async fn permit_again(&self, permission: &Permission<'_>) -> Result<(Owner, Vec<Expect>), Stop> {
+        let person = self.person(&permission.identifiers).await?;
+        let ground = permit(&person, &permission.compiled.agreement, self.clock.now())?;
+        let mut expects = person.expects;
+        expects.extend(ground.until.map(Expect::Before));
+        // Answering about somebody unknown creates no subject.
+        let owner = if person.changes.is_empty() { person.owner } else { self.owner(&permission.identifiers).await? };
+        Ok((owner, expects))
     }
 
     /// Commit one: that it was asked.
@@ -263,7 +275,7 @@ impl Desk {
         };
         let answer = match answered {
             Some(answered) => self.record_answer(&permission, answered).await?,
-            None => self.record_no_record(&permission, None, NoRecord::ProviderUnavailable).await?.outcome,
+            None => self.record_unavailable(&permission).await?.outcome,
         };
         drop(asked_of);
         Ok(RequestOutcome { request: permission.request, asked, answer })

@@ -107,11 +107,17 @@ fn answer_in(message: v1::ProvideRequest) -> Result<v1::ProvideAnswer, Status> {
     }
 }
 
-/// Records one answer. One that can't be recorded never ends the stream.
+/// Records one answer. One that can't be recorded never ends the stream, and one that comes too fast waits: the question is
+/// still open.
 async fn record(desk: Arc<Desk>, caller: Arc<Caller>, message: v1::ProvideAnswer) -> v1::AnswerRecorded {
     let request_id = message.request_id.clone();
     let recorded = match read::answer(message) {
-        Ok((answer, context)) => desk.answer(&caller, &request_id, answer, context).await,
+        Ok((answer, context)) => loop {
+            match desk.answer(&caller, &request_id, answer.clone(), context.clone()).await {
+                Err(CallError::Exhausted { retry_after, .. }) => tokio::time::sleep(retry_after).await,
+                recorded => break recorded,
+            }
+        },
         Err(malformed) => {
             let peer = crate::exchange::submission::Peer::System(&caller.system);
             Err(desk.refuse_malformed(peer, Kind::Refusal, malformed).await)
@@ -124,7 +130,7 @@ fn outcome(request_id: String, recorded: Result<Receipt, CallError>) -> v1::Answ
     let (receipt, refusal) = match recorded {
         Ok(receipt) => (Some(write::receipt(receipt)), None),
         Err(CallError::Refused(refused)) => (None, Some(write::refusal(&refused.refusal, Some(refused.receipt)))),
-        // Neither: the answer was not recorded, and the question comes again while it is open.
+        // Neither: the answer was not recorded, and the request ends otherwise.
         Err(error) => {
             status::log_fault(&error);
             (None, None)

@@ -136,7 +136,7 @@ pub(super) fn of_proof(error: ProofError) -> Status {
 pub(super) enum WithoutRecord {
     /// Nobody answered.
     ProviderAway,
-    /// It was answered before, and the hub has destroyed the record since.
+    /// It was answered before, and the record does not leave again: the hub has destroyed it, or the consent is over.
     NotKept,
 }
 
@@ -150,7 +150,8 @@ impl WithoutRecord {
             Self::NotKept => (
                 Code::FailedPrecondition,
                 "evidence.not-kept",
-                "the request was answered before, and the hub no longer keeps the evidence; ask again under a new key",
+                "the request was answered before, and its evidence is kept no longer or may not leave any more; ask again \
+                 under a new key",
             ),
         }
     }

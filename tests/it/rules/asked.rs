@@ -53,9 +53,19 @@ impl Provider {
             payload: self.record.payload.clone(),
             record: self.record.record.clone(),
         };
+        self.say(question, v1::provide_answer::Answer::Record(provided)).await
+    }
+
+    /// Answers that there is no such record.
+    async fn has_none(&mut self, question: &v1::Question) -> v1::AnswerRecorded {
+        let none = v1::provide_answer::Answer::NoRecord(v1::NoRecordReason::NoSuchRecord.into());
+        self.say(question, none).await
+    }
+
+    async fn say(&mut self, question: &v1::Question, answer: v1::provide_answer::Answer) -> v1::AnswerRecorded {
         let answer = v1::ProvideAnswer {
             request_id: question.request_id.clone(),
-            answer: Some(v1::provide_answer::Answer::Record(provided)),
+            answer: Some(answer),
             context: context(),
             ..v1::ProvideAnswer::default()
         };
@@ -166,6 +176,32 @@ async fn a_consent_that_is_withdrawn_while_the_provider_thinks_ends_the_request_
     let reads = 1; // of the entry, by `refused`
     assert_eq!(scene.size(), size + reads);
     assert!(identity.was_not_asked_again().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_there_is_no_record_is_not_told_either_once_the_consent_is_withdrawn() {
+    let Thinking { scene, consent, mut identity, request: _, asked, question } = thinking().await;
+    scene.withdrawn(scene.withdrawal(0, &consent)).await;
+    let recorded = identity.has_none(&question).await;
+    assert!(recorded.receipt.is_none() && recorded.refusal.is_none(), "why is not the provider's to know");
+    refused(&scene, &asked.await.unwrap().unwrap_err(), "consent.withdrawn", &question.request_id).await;
+
+    let mut tax = Provider::connect_as(&scene, "tax/registry", "tax/income-statement").await;
+    let asked = asking(&scene, &scene.request(0, "tax/income-statement", "income-assessment"));
+    let question = tax.question().await;
+    assert!(tax.has_none(&question).await.receipt.is_some(), "a law needs no consent");
+    let Some(Answer::NoRecord(none)) = asked.await.unwrap().unwrap().answer else { panic!("a record") };
+    assert_eq!(none.reason(), v1::NoRecordReason::NoSuchRecord);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_comes_again_to_the_next_stream_of_a_provider_whose_own_broke() {
+    let Thinking { scene, consent: _, identity, request: _, asked, question } = thinking().await;
+    drop(identity);
+    let mut identity = Provider::connect(&scene).await;
+    assert_eq!(identity.question().await, question);
+    assert!(identity.answer(&question).await.receipt.is_some());
+    assert!(matches!(asked.await.unwrap().unwrap().answer, Some(Answer::Evidence(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
