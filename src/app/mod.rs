@@ -265,6 +265,6 @@ fn relay_limits(limits: &Limits) -> RelayLimits {
         report_within: limits.delivery_ms_max,
         attempts_max: u32::try_from(limits.delivery_attempts_max).unwrap_or(u32::MAX),
         backoff: Backoff { first: limits.backoff_ms_min, longest: limits.backoff_ms_max },
-        held_max: 4 * limits.receive_credit_max,
+        held_max: 4 * limits.receive_credit_max.max(limits.kafka_in_flight_max),
     }
 }

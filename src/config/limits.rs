@@ -151,7 +151,7 @@ limits! {
     connections_per_system_max: count = 64 in 1..=65_536, "Connections of one system.";
     handshakes_max: count = 128 in 1..=65_536, "TLS handshakes at once.";
     handshake_ms_max: ms = 5_000 in 100..=60_000, "Time for a TLS handshake.";
-    first_bytes_ms_max: ms = 10_000 in 100..=60_000, "Time from a handshake to the peer's first byte.";
+    first_bytes_ms_max: ms = 10_000 in 100..=60_000, "Time from a handshake to the end of the peer's HTTP/2 preface.";
     silent_s_max: s = 30 in 1..=3_600, "Silence of a connection before it is pinged.";
     ping_s_max: s = 10 in 1..=600, "Time to answer a ping; then the connection is closed.";
     idle_s_max: s = 600 in 1..=86_400, "Time without an open call, after which a connection is closed.";

@@ -22,6 +22,7 @@ use crate::{
         agency::Role,
         agreement::{AgreementId, Demand},
         canonical,
+        context::Authority,
         facts::{Fact, FactScope, Facts},
         refusal::{Refusal, RefusalCode},
         subject::{Identifier, IdentifierHash},
@@ -133,6 +134,10 @@ impl Desk {
         let now = self.clock.now();
         let from = call.from.unwrap_or(now);
         let representative = consent.caller.context.acting_for.as_ref();
+        // Whether a child has come of age is not the hub's to know.
+        if representative.is_some_and(|who| who.authority == Authority::Parent && who.until.is_none()) {
+            return Err(malformed("/context/acting_for/until", "required").into());
+        }
         let until = [call.until, representative.and_then(|who| who.until)].into_iter().flatten().min();
         if until.is_some_and(|until| until <= from || until <= now) {
             return Err(malformed("/valid_until", "minimum").into());

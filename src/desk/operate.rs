@@ -80,9 +80,11 @@ impl Desk {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             NotPublished::Refused(problems.join("\n"))
         })?;
-        let receipt = self.record_publication(&catalogue, previous, by).await?;
+        let index = self.record_publication(&catalogue, previous, by).await?;
         self.catalogue.store(catalogue);
-        Ok(Published { digest, receipt: Some(receipt) })
+        let stored = self.stored(index).await?;
+        let stored = stored.ok_or_else(|| CallError::Fault(format!("entry {index} is missing")))?;
+        Ok(Published { digest, receipt: Some(self.stored_receipt(&stored).await?) })
     }
 
     /// Loads the catalogue's folder again and publishes it, for an operator's call.
@@ -185,12 +187,13 @@ impl Desk {
         Ok(Some((digest, publication)))
     }
 
+    /// Records it; says where.
     async fn record_publication(
         &self,
         catalogue: &Catalogue,
         previous: Publication,
         by: Option<&By>,
-    ) -> Result<Receipt, NotPublished> {
+    ) -> Result<u64, NotPublished> {
         let id = self.new_id();
         let publication = catalogue.publication_after(previous);
         let mut attributes = PublicAttributes::from([
@@ -215,10 +218,7 @@ impl Desk {
         let entry = SealedEntry { content, routing, trail: bytes::Bytes::new(), payload: bytes::Bytes::new() };
         let (key, system) = (by.map(|by| by.key), by.map(|by| by.key.0));
         match self.sequencer.propose(Proposal { key, system, entries: vec![entry], ..Proposal::default() }).await? {
-            Recorded::Committed { first, .. } => match self.stored(first).await? {
-                Some(stored) => Ok(self.stored_receipt(&stored).await?),
-                None => Err(CallError::Fault(format!("entry {first} is missing")).into()),
-            },
+            Recorded::Committed { first, .. } => Ok(first),
             Recorded::Repeat(_) => {
                 Err(CallError::Fault("a publication is made alone, so no other has its key".into()).into())
             }

@@ -87,8 +87,9 @@ impl Quota {
         Self { limits, shares: RwLock::default() }
     }
 
-    /// Admits one call of `name` (a SAN, or a system's name), or says when to try again.
+    /// Admits one call of `name`, or says when to try again. A system that is known has one share, however it is named.
     pub(super) fn admit(&self, name: &str, system: Option<&System>) -> Result<Admitted, CallError> {
+        let name = system.map_or(name, |system| system.id.as_str());
         let share = self.share(name, system.map_or_else(Quotas::default, |system| system.quotas));
         check(&share.calls, "over the system's rate")?;
         if share.in_flight.fetch_add(1, Ordering::Relaxed) >= share.in_flight_max {
@@ -185,5 +186,18 @@ mod tests {
         let admitted = quota.admit("a", None).unwrap();
         assert!(admitted.refusal().is_ok() && admitted.refusal().is_ok());
         assert!(matches!(admitted.refusal(), Err(CallError::Exhausted { .. })));
+    }
+
+    #[test]
+    fn a_known_system_has_one_share_however_it_is_named() {
+        let id = crate::domain::agency::SystemId::new("tax/registry").unwrap();
+        let (agency, san) = (id.agency(), "urn:waybill:system:tax:registry".to_owned());
+        let (acts_for, roles, quotas) = Default::default();
+        let system = System { id, agency, san: san.clone(), acts_for, roles, quotas };
+        let quota = Quota::new(limits(100, 1, 2));
+        let _call = quota.admit(&san, Some(&system)).unwrap();
+        let _answer = quota.admit("tax/registry", Some(&system)).unwrap();
+        assert!(matches!(quota.admit(&san, Some(&system)), Err(CallError::Exhausted { .. })));
+        assert!(quota.admit("urn:waybill:system:tax:other", None).is_ok(), "somebody else");
     }
 }

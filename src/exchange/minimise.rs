@@ -35,14 +35,11 @@ pub fn minimise<'c>(valid: &Valid<'_, '_>, permitted: Vec<Permitted<'c>>) -> Vec
     permitted.into_iter().map(|one| minimise_one(&valid.value, one)).collect()
 }
 
+/// What lies in the record comes first: it is told, and must not tell by its absence what lies in the person.
 fn minimise_one<'c>(value: &Value<'_>, Permitted { compiled, decision }: Permitted<'c>) -> Minimised<'c> {
-    let ground = match decision {
-        Ok(ground) => ground,
-        Err(code) => return Minimised::Refused { compiled, code },
-    };
     let mut projection = Projection::default();
-    match compiled.view.project(value, &mut projection) {
-        Ok(()) => Minimised::Granted { compiled, ground, projection },
+    match compiled.view.project(value, &mut projection).and(decision) {
+        Ok(ground) => Minimised::Granted { compiled, ground, projection },
         Err(code) => Minimised::Refused { compiled, code },
     }
 }

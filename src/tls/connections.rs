@@ -20,6 +20,9 @@ use tonic::transport::server::Connected;
 
 use super::TlsLimits;
 
+/// How HTTP/2 begins: RFC 9113, section 3.4.
+const PREFACE_BYTES: usize = 24;
+
 /// Whose connection it is; tonic puts it among the extensions of each request.
 #[derive(Debug, Clone)]
 pub struct PeerInfo {
@@ -188,11 +191,14 @@ pub struct PeerIo {
     registration: Registration,
     /// Until the peer has said something: when it must have.
     first_bytes: Option<Pin<Box<Sleep>>>,
+    /// How much of its preface the peer has yet to say: before that HTTP/2 looks after nobody.
+    preface_left: usize,
 }
 
 impl PeerIo {
     pub(super) fn new(stream: TlsStream<TcpStream>, registration: Registration, first_bytes: Duration) -> Self {
-        Self { stream, registration, first_bytes: Some(Box::pin(tokio::time::sleep(first_bytes))) }
+        let first_bytes = Some(Box::pin(tokio::time::sleep(first_bytes)));
+        Self { stream, registration, first_bytes, preface_left: PREFACE_BYTES }
     }
 
     /// Whose connection it is.
@@ -241,13 +247,17 @@ impl AsyncRead for PeerIo {
         let before = buf.filled().len();
         let read = this.unless_closed(cx, |closer| &closer.read, |stream, cx| stream.poll_read(cx, buf));
         if read.is_ready() && buf.filled().len() > before {
-            this.first_bytes = None;
+            this.preface_left = this.preface_left.saturating_sub(buf.filled().len() - before);
+            if this.preface_left == 0 {
+                this.first_bytes = None;
+            }
         }
         match &mut this.first_bytes {
             Some(deadline) if read.is_pending() => match deadline.as_mut().poll(cx) {
-                Poll::Ready(()) => {
-                    Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "closed: the peer said nothing")))
-                }
+                Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "closed: the peer has not begun to speak HTTP/2",
+                ))),
                 Poll::Pending => Poll::Pending,
             },
             _ => read,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use waybill_proto::v1::{self, operator_service_server::OperatorService};
 
-use super::{peer, read, status, write};
+use super::{detached::Detached, peer, read, status, write};
 use crate::{
     catalogue::{Catalogue, CompiledAgreement, System},
-    desk::{Desk, LoadCatalogue},
+    desk::{CallError, Desk, LoadCatalogue},
     domain::agreement::{Demand, Direction},
     exchange::submission::{CallContext, ContextRest},
 };
@@ -17,6 +17,19 @@ use crate::{
 pub(super) struct Operator {
     pub desk: Arc<Desk>,
     pub load: LoadCatalogue,
+    pub detached: Detached,
+}
+
+impl Operator {
+    /// Runs a call that does more than its commit: once that is made, the rest must follow, whoever has hung up.
+    async fn whole<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, CallError>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let done = self.detached.run(call).await;
+        let stopped = || Err(CallError::Unavailable("the hub stops; give the command again under the same key".into()));
+        done.unwrap_or_else(stopped).map_err(status::of_error)
+    }
 }
 
 #[tonic::async_trait]
@@ -48,8 +61,9 @@ impl OperatorService for Operator {
         let v1::ReplayDeadLetterRequest { idempotency_key, transfer_id, reason } = request.into_inner();
         let rest = Box::new(ContextRest { reason, ..ContextRest::default() });
         let context = CallContext { on_behalf_of: None, rest };
-        let replayed = self.desk.replay(peer.peer(), &idempotency_key, &transfer_id, context).await;
-        let receipt = Some(write::receipt(replayed.map_err(status::of_error)?));
+        let desk = Arc::clone(&self.desk);
+        let replay = async move { desk.replay(peer.peer(), &idempotency_key, &transfer_id, context).await };
+        let receipt = Some(write::receipt(self.whole(replay).await?));
         Ok(Response::new(v1::ReplayDeadLetterResponse { receipt }))
     }
 
@@ -69,8 +83,9 @@ impl OperatorService for Operator {
         let peer = peer::name(request.extensions())?;
         let key = request.into_inner().idempotency_key;
         let context = read::agency(String::new());
-        let published = self.desk.publish_for(peer.peer(), &key, context, Arc::clone(&self.load)).await;
-        let published = published.map_err(status::of_error)?;
+        let (desk, load) = (Arc::clone(&self.desk), Arc::clone(&self.load));
+        let publish = async move { desk.publish_for(peer.peer(), &key, context, load).await };
+        let published = self.whole(publish).await?;
         Ok(Response::new(v1::PublishCatalogueResponse {
             digest: published.digest.to_string(),
             changed: published.receipt.is_some(),

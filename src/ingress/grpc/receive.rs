@@ -44,7 +44,11 @@ pub(super) async fn open(
 
     let (ended, end) = oneshot::channel();
     let sending_ends = CancellationToken::new();
-    let reading = read_answers(messages, port.reporter(), sending_ends.clone());
+    let may_receive = {
+        let (desk, receiver) = (Arc::clone(desk), receiver.clone());
+        move || desk.may_receive(&receiver)
+    };
+    let reading = read_answers(messages, may_receive, port.reporter(), sending_ends.clone());
     tokio::spawn(async move {
         let _ = ended.send(reading.await); // the other side may have ended first
     });
@@ -82,9 +86,7 @@ impl Sending {
         let last = tokio::select! {
             batch = self.port.next() => match batch {
                 // A catalogue that was published meanwhile may say otherwise.
-                Some(_) if !self.desk.may_receive(&self.receiver) => {
-                    Some(status::connect_again("the catalogue has changed: connect again"))
-                }
+                Some(_) if !self.desk.may_receive(&self.receiver) => Some(catalogue_changed()),
                 Some(batch) => {
                     let deliveries = self.opened(batch).await;
                     return Some(Ok(said(Written::Deliveries(v1::Deliveries { deliveries }))));
@@ -123,9 +125,14 @@ fn said(message: Written) -> v1::ReceiveResponse {
     v1::ReceiveResponse { message: Some(message) }
 }
 
+fn catalogue_changed() -> Status {
+    status::connect_again("the catalogue has changed: connect again")
+}
+
 /// The way in: runs until the recipient ends its side, goes, or says what cannot be understood.
 async fn read_answers(
     mut messages: Streaming<v1::ReceiveRequest>,
+    may_receive: impl Fn() -> bool,
     reporter: Reporter,
     sending_ends: CancellationToken,
 ) -> Option<Status> {
@@ -140,6 +147,9 @@ async fn read_answers(
             Ok(None) => return None,
             Err(status) => return Some(status),
         };
+        if !may_receive() {
+            return Some(catalogue_changed());
+        }
         match understood(&answer) {
             Ok((transfers, outcome)) => drivers::stream::answer(&reporter, transfers, outcome).await,
             Err(status) => return Some(status),

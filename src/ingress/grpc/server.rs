@@ -97,12 +97,12 @@ impl GrpcServer {
         let GrpcParts { desk, relay, load, verifier, limits } = self.parts;
         let bytes_max = limits.grpc_message_bytes_max;
         let (stopping, detached) = (stopping.clone(), detached.clone());
+        let operator = Operator { desk: Arc::clone(&desk), load, detached: detached.clone() };
         let exchange = Exchange { desk: Arc::clone(&desk), relay, limits, stopping, detached };
         let exchange = ExchangeServiceServer::new(exchange).max_decoding_message_size(bytes_max);
         let consents = Consents { desk: Arc::clone(&desk) };
         let consents = ConsentServiceServer::new(consents).max_decoding_message_size(bytes_max);
-        let operator = OperatorServiceServer::new(Operator { desk: Arc::clone(&desk), load });
-        let operator = operator.max_decoding_message_size(bytes_max);
+        let operator = OperatorServiceServer::new(operator).max_decoding_message_size(bytes_max);
         let ledger = LedgerServiceServer::new(Ledger { desk, verifier, message_bytes_max: bytes_max });
         let ledger = ledger.max_decoding_message_size(bytes_max);
         let health = tonic_health::server::HealthService::from_health_reporter(reporter);

@@ -64,6 +64,10 @@ impl Worker {
         for item in items {
             let Some(delivery) = DeliveryRef::of(&item.entry) else { continue };
             let index = delivery.index;
+            // Answered since it was looked for, and about to be recorded.
+            if self.ending.contains(&delivery.id) {
+                continue;
+            }
             // Those that have to wait for their turn are read again then.
             if self.book.hold(delivery) && self.book.goes_soon(index) && self.fresh.len() < FRESH_MAX {
                 self.fresh.insert(index, Box::new(item));

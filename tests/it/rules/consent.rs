@@ -12,14 +12,18 @@ use std::{
 
 use tokio::{sync::Notify, task::JoinSet};
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use waybill::{
-    domain::{refusal::RefusalCode, time::Clock as _},
+    domain::{
+        refusal::RefusalCode,
+        time::{Clock as _, Moment},
+    },
     ledger::Attribute,
 };
 use waybill_proto::v1::{self, request_response::Answer};
 
 use super::calls::{Call, Recipient, provide_always};
-use crate::scene::{Scene, refusal_in, said, timestamp};
+use crate::scene::{Scene, detail, refusal_in, said, timestamp};
 
 const PUSH: &str = "identity-contact-to-benefit";
 const PULL: &str = "benefit-asks-contact";
@@ -125,13 +129,13 @@ async fn a_request_is_refused_once_its_consent_is_withdrawn_while_one_on_another
 
     let refused = ask(&scene, contact()).await.unwrap_err();
     assert_eq!((refused.code(), refusal_in(&refused).code), (Code::FailedPrecondition, "consent.withdrawn".into()));
-    let again = ask(&scene, asked).await;
-    let id = &evidence.transfer_id;
-    let same = |answer: &v1::RequestResponse| match &answer.answer {
-        Some(Answer::Evidence(same)) => same.transfer_id == *id,
-        _ => false,
+    let again = ask(&scene, asked).await.unwrap_err();
+    assert_eq!(again.get_details_error_info().unwrap().reason, "evidence.not-kept");
+    let Some(Answer::Evidence(same)) = detail::<v1::RequestResponse>(&again, "RequestResponse").unwrap().answer else {
+        panic!("{again:?}")
     };
-    assert!(again.as_ref().map_or(true, same), "a repeat moves nothing new: {again:?}");
+    assert_eq!(same.receipt.unwrap().index, evidence.receipt.unwrap().index, "a repeat gets the same entries");
+    assert!(!evidence.payload.is_empty() && same.payload.is_empty(), "and the record leaves no more");
     let Some(Answer::Evidence(_)) = ask(&scene, income()).await.unwrap().answer else { panic!("no income") };
     let withdrawal = Call::Withdraw(scene.withdrawal(0, &consent));
     assert_eq!(withdrawal.fails(&scene, "identity/portal").await.code(), "consent.withdrawn");
@@ -161,6 +165,32 @@ async fn a_consent_begins_and_ends_by_itself() {
         assert_eq!(state().await, expected);
         assert_eq!(decided(&push_contact(&scene, 0).await.0), decision);
         scene.clock.advance(hour);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_that_a_representative_gave_ends_with_the_authority() {
+    let scene = Scene::new().await;
+    let hour = Duration::from_hours(1);
+    let now = scene.clock.now();
+    let given = |authority: v1::Authority, until: Option<Moment>, valid_until: Option<Moment>| {
+        let representative = "guardian 5".to_owned();
+        let until = until.and_then(timestamp);
+        let acting_for = Some(v1::Representation { representative, authority: authority.into(), until });
+        let context = crate::scene::context().map(|context| v1::Context { acting_for, ..context });
+        let valid_until = valid_until.and_then(timestamp);
+        v1::GrantRequest { valid_until, context, ..scene.grant(0, PUSH) }
+    };
+    let unended = scene.consents("benefit/portal").await.grant(given(v1::Authority::Parent, None, None)).await;
+    let refused = unended.unwrap_err().get_details_bad_request().unwrap();
+    assert_eq!(refused.field_violations[0].field, "/context/acting_for/until", "a child comes of age");
+    scene.granted(given(v1::Authority::Attorney, None, Some(now.after(hour)))).await;
+    scene.granted(given(v1::Authority::Parent, Some(now.after(2 * hour)), Some(now.after(5 * hour)))).await;
+    let (entry, _) = push_contact(&scene, 0).await;
+    assert_eq!(decided(&entry), "transfer");
+    for decision in ["transfer", "consent.expired"] {
+        scene.clock.advance(hour);
+        assert_eq!(decided(&push_contact(&scene, 0).await.0), decision);
     }
 }
 

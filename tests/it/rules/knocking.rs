@@ -94,8 +94,13 @@ async fn a_peer_may_take_as_long_as_the_limit_says_until_it_speaks() {
         sleep(LIMIT / 4).await;
         is_served(&mut slow).await
     };
-    let (closed, served) = tokio::join!(closed_after(&mut silent, begun), slow);
-    assert!(closed >= LIMIT && closed < Limits::default().first_bytes_ms_max, "{closed:?}");
+    let mut stopped = shake(&scene, "benefit/claims", knock(&scene).await).await.unwrap();
+    stopped.write_all(&HELLO[..23]).await.unwrap();
+    let (closed, left, served) =
+        tokio::join!(closed_after(&mut silent, begun), closed_after(&mut stopped, begun), slow);
+    for closed in [closed, left] {
+        assert!(closed >= LIMIT && closed < Limits::default().first_bytes_ms_max, "{closed:?}");
+    }
     assert!(served, "within the time");
     assert_eq!(spoke.verdict().await, Ok(()), "who has spoken may be silent for longer");
 }
