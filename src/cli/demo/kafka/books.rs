@@ -1,5 +1,5 @@
 //! What a recipient on Kafka must remember, since a delivery may come more than once (`deploy/kafka/README.md`): the
-//! transfers that it has taken, and of each record the newest that it holds. Pure.
+//! transfers that it has taken, and of each record (source agency, record type, record id) the highest ledger index. Pure.
 
 use std::collections::{HashMap, HashSet};
 
