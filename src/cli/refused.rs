@@ -75,6 +75,7 @@ impl Refused {
                  that, the hub's operator knows the minor versions"
             }
             "purpose.unknown" => "`waybill catalogue show` says with each agreement for which purpose it is",
+            // No hub says this yet: it comes with the order of revisions.
             "record.stale" => "send the newest revision; the hub holds a later one than this",
             "record.invalid" => "correct the record at the places above and send it again",
             "explicit-request.missing" => "say with --explicit-request where the person's request is kept",

@@ -91,6 +91,7 @@ refusals! {
     RecordInvalid = 37, "record.invalid", Validate, Call, "the record breaks its schema";
     SubjectMissing = 38, "subject.missing", Validate, Call, "the record or call identifies no main subject";
     SubjectAmbiguous = 39, "subject.ambiguous", Validate, Call, "the identifiers do not belong together";
+    // Reached by nothing yet: it comes with the order of revisions. Until then an older one is recorded like any other.
     RecordStale = 40, "record.stale", Validate, Call, "a later revision of the record has been recorded";
     NotAvailable = 50, "not-available", Permit, Person, "not available";
     InterestMissing = 51, "interest.missing", Permit, Person, "the recipient has no registered interest in this person";

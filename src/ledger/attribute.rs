@@ -26,7 +26,7 @@ numbered! {
         SchemaVersion = 10, "schema_version";
         /// The source's own, opaque id of the record. From the submission.
         RecordId = 11, "record_id";
-        /// The record's revision. From the submission, or by arrival where the source has none.
+        /// The record's revision. From the submission; absent where the source has none.
         Revision = 12, "revision";
         /// The moment at which the record was true. From the submission.
         AsOf = 13, "as_of";
@@ -34,9 +34,9 @@ numbered! {
         Change = 14, "change";
         /// The revision that this one corrects. From the submission.
         CorrectsRevision = 15, "corrects_revision";
-        /// Whether the source is the authoritative agency. From the submission, checked with the catalogue.
+        /// Whether the source is the authoritative agency. From the submission; of a push checked with the catalogue.
         Authoritative = 16, "authoritative";
-        /// The transfer that the record is a copy of. From the submission.
+        /// The transfer that the record is a copy of. From the submission; the source's word.
         CopyOf = 17, "copy_of";
         /// The digest of the catalogue under which it was decided. Stated by the hub.
         Catalogue = 18, "catalogue";
@@ -98,7 +98,7 @@ numbered! {
         Violations = 46, "violations";
         /// The published schemas by name, each with its digest. From the catalogue.
         Schemas = 47, "schemas";
-        /// What revisions of agreements show to those who consent. From the catalogue.
+        /// What the revisions of each agreement that demands consent showed to those who consent. From the catalogue.
         Shown = 48, "shown";
     }
     reserved {
