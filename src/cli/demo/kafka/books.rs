@@ -1,11 +1,16 @@
 //! What a recipient on Kafka must remember, since a delivery may come more than once (`deploy/kafka/README.md`): the
-//! transfers that it has taken, and of each record (source agency, record type, record id) the highest ledger index. Pure.
+//! transfers that it has taken, and of each record (agreement, record id) the highest ledger index. Pure.
 
 use std::collections::{HashMap, HashSet};
 
-/// A record at its source: agency, record type, the source's own id.
+/// A record as it comes: the agreement, which says from whom, of which type and for what, and the source's own id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RecordName(pub String, pub String, pub String);
+pub struct RecordName {
+    /// The agreement.
+    pub agreement: String,
+    /// The record's id.
+    pub id: String,
+}
 
 /// What is to be done with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +74,7 @@ mod tests {
     use super::*;
 
     fn record(id: &str) -> RecordName {
-        RecordName("identity".into(), "identity/address".into(), id.into())
+        RecordName { agreement: "identity-address-to-benefit".into(), id: id.into() }
     }
 
     #[test]
@@ -81,11 +86,13 @@ mod tests {
         assert_eq!(books.judge("b", record("1"), 11), Judgement::Overtaken);
         assert_eq!(books.judge("b", record("1"), 11), Judgement::Repeat);
         assert_eq!(books.judge("d", record("2"), 9), Judgement::Take, "another record has an order of its own");
+        let elsewhere = RecordName { agreement: "identity-address-to-benefit-audit".into(), id: "1".into() };
+        assert_eq!(books.judge("f", elsewhere, 8), Judgement::Take, "and so has each agreement's view of one");
         assert_eq!(
             books.judge("e", record("1"), 13),
             Judgement::Take,
             "what was dropped does not hold up what follows"
         );
-        assert_eq!(books.counts(), Counts { read: 7, taken: 4, repeated: 2, overtaken: 1 });
+        assert_eq!(books.counts(), Counts { read: 8, taken: 5, repeated: 2, overtaken: 1 });
     }
 }

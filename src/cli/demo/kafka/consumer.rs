@@ -112,14 +112,14 @@ fn delivery(message: &BorrowedMessage<'_>) -> anyhow::Result<(RecordName, v1::De
     anyhow::ensure!(header("ce_type")? == "waybill.delivery.v1", "it is no delivery");
     let schema = header("ce_dataschema")?;
     let (record_type, schema_version) = schema.rsplit_once('/').context("its schema has no version")?;
-    let record = RecordName(header("ce_agency")?, record_type.to_owned(), header("ce_subject")?);
+    let record = RecordName { agreement: header("ce_agreement")?, id: header("ce_subject")? };
     let delivery = v1::Delivery {
         transfer_id: header("ce_id")?,
         ledger_index: header("ce_index")?.parse()?,
-        source: record.0.clone(),
+        source: header("ce_agency")?,
         agreement: header("ce_agreement")?,
         purpose: header("ce_purpose")?,
-        record_type: record.1.clone(),
+        record_type: record_type.to_owned(),
         schema_version: schema_version.to_owned(),
         payload: message.payload().unwrap_or_default().to_vec().into(),
         ..v1::Delivery::default()
