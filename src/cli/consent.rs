@@ -166,6 +166,8 @@ pub(super) struct Get {
     #[command(flatten)]
     subject: SubjectOption,
     #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
     context: ContextOptions,
     #[command(flatten)]
     hub: HubOptions,
@@ -174,6 +176,7 @@ pub(super) struct Get {
 impl Get {
     async fn run(self, out: &mut Out) -> Result<(), Failure> {
         let request = v1::GetRequest {
+            idempotency_key: self.key.or_new(),
             consent_id: self.consent.clone(),
             subject: self.subject.read()?,
             context: Some(self.context.context(self.hub.agency())),
@@ -192,6 +195,8 @@ pub(super) struct List {
     #[command(flatten)]
     subject: SubjectOption,
     #[command(flatten)]
+    key: KeyOption,
+    #[command(flatten)]
     context: ContextOptions,
     #[command(flatten)]
     hub: HubOptions,
@@ -199,8 +204,11 @@ pub(super) struct List {
 
 impl List {
     async fn run(self, out: &mut Out) -> Result<(), Failure> {
-        let request =
-            v1::ListRequest { subject: self.subject.read()?, context: Some(self.context.context(self.hub.agency())) };
+        let request = v1::ListRequest {
+            idempotency_key: self.key.or_new(),
+            subject: self.subject.read()?,
+            context: Some(self.context.context(self.hub.agency())),
+        };
         let hub = self.hub.connect(out).await?;
         let v1::ListResponse { consents, read } = hub.consent().list(request).await?.into_inner();
         if consents.is_empty() {

@@ -150,7 +150,7 @@ impl Desk {
         let owners = self.owners(&identifiers).await?;
         trace.owner = owners.first().copied().unwrap_or(Owner::Hub);
 
-        let read = self.record_read(&reader.caller, trace, Some(key), &searched).await?;
+        let read = self.record_read(&reader.caller, trace, key, &searched).await?;
         let query = Query {
             terms,
             from: call.from,
@@ -194,7 +194,7 @@ impl Desk {
                 return Err(RefusalCode::EntryUnknown.into());
             }
         }
-        let read = self.record_read(&reader.caller, trace, Some(key), &searched).await?;
+        let read = self.record_read(&reader.caller, trace, key, &searched).await?;
         Ok((self.view(&stored).await?, read))
     }
 
@@ -219,8 +219,25 @@ impl Desk {
         key: &str,
         content: ContentHash,
     ) -> Result<CallId, Stop> {
-        let key = (reader.key, authenticate::key(key, self.clock.now(), self.limits.window)?, content);
+        let key = self.key_of_read(reader.key, trace, key, content).await?;
         let context = &reader.caller.context;
+        let demanded = [ContextItem::Actor, ContextItem::Case, ContextItem::Reason];
+        if demanded.into_iter().all(|item| context.has(item)) {
+            Ok(key)
+        } else {
+            Err(RefusalCode::ContextMissing.into())
+        }
+    }
+
+    /// The key of a reading by `system`. A reading that was refused under it is refused again.
+    pub(super) async fn key_of_read(
+        &self,
+        system: SystemKey,
+        trace: &mut Trace,
+        key: &str,
+        content: ContentHash,
+    ) -> Result<CallId, Stop> {
+        let key = (system, authenticate::key(key, self.clock.now(), self.limits.window)?, content);
         if let Some(known) = self.store.known(key.0, key.1).await? {
             Self::check_same(known, content)?;
             let stored = self.stored(known.first).await?;
@@ -230,12 +247,7 @@ impl Desk {
         } else {
             trace.key = Some(key);
         }
-        let demanded = [ContextItem::Actor, ContextItem::Case, ContextItem::Reason];
-        if demanded.into_iter().all(|item| context.has(item)) {
-            Ok(key)
-        } else {
-            Err(RefusalCode::ContextMissing.into())
-        }
+        Ok(key)
     }
 
     fn words_searched(&self, call: &SearchCall) -> Result<Vec<Term>, Stop> {
@@ -290,7 +302,7 @@ impl Desk {
         &self,
         caller: &Caller,
         trace: &Trace,
-        key: Option<CallId>,
+        key: CallId,
         searched: &str,
     ) -> Result<Receipt, Stop> {
         let mut statement = Statement::of(Kind::AuditRead);
@@ -302,7 +314,7 @@ impl Desk {
         let sealed = self.seal(about, &statement).await?;
         let proposal = Proposal {
             system: Some(SystemKey::from(&caller.system)),
-            key,
+            key: Some(key),
             entries: vec![sealed.entry.clone()],
             ..Proposal::default()
         };

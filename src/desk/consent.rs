@@ -42,6 +42,9 @@ use crate::{
     vault::ContentHash,
 };
 
+/// What evidence begins with, beside its content: random, so that its commitment says nothing of it.
+const EVIDENCE_SALT_BYTES: usize = 32;
+
 /// The longest version of a notice, in bytes.
 pub const NOTICE_BYTES_MAX: usize = 128;
 /// How far from the moment that its id names a decision can have been recorded: clocks are set, and commits wait.
@@ -181,15 +184,18 @@ impl Desk {
             agreement: Some(&compiled.agreement),
             ..About::new(Kind::ConsentGranted, id, person.owner)
         };
+        let mut statement = grant_statement(grant);
         let evidence = match call.evidence.as_ref() {
             [] => None,
-            plain => {
+            content => {
+                let salted = [&self.random.bytes::<EVIDENCE_SALT_BYTES>()[..], content].concat();
+                say_evidence(&mut statement, &call.evidence_media_type, &salted);
                 // Evidence outlives the hour: both parts of its key lie in its own slot.
                 let slots = self.store.slots(person.owner, &[(collector.key(), Class::Evidence)]).await?;
-                slots.first().map(|slot| seal_payload(slot, slot, id, plain.to_vec()))
+                slots.first().map(|slot| seal_payload(slot, slot, id, salted))
             }
         };
-        let sealed = self.seal_with(about, &grant_statement(grant), evidence).await?;
+        let sealed = self.seal_with(about, &statement, evidence).await?;
         let proposal = Proposal {
             system: Some(consent.key.0),
             key: Some(consent.key),
@@ -328,17 +334,19 @@ fn grant_statement(grant: &Grant<'_>) -> Statement {
         canonical::write_string(text, &call.notice_version);
         text.push('}');
     });
-    if !call.evidence.is_empty() {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &call.evidence);
-        statement.with(Attribute::Evidence, |text| {
-            text.push_str("{\"media_type\":");
-            canonical::write_string(text, &call.evidence_media_type);
-            text.push_str(",\"sha256\":");
-            canonical::write_string(text, &hex::encode(digest));
-            text.push('}');
-        });
-    }
     statement
+}
+
+/// Commits to evidence, which begins with its salt: the salt goes with it, and then nobody can try out what it was.
+fn say_evidence(statement: &mut Statement, media_type: &str, salted: &[u8]) {
+    let commitment = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, salted);
+    statement.with(Attribute::Evidence, |text| {
+        text.push_str("{\"commitment\":");
+        canonical::write_string(text, &hex::encode(commitment));
+        text.push_str(",\"media_type\":");
+        canonical::write_string(text, media_type);
+        text.push('}');
+    });
 }
 
 /// The facts with the consent `id` ended at `at`, or why it cannot be.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{CallError, Desk, Receipt, call::Stop, refuse::Trace};
+use super::{CallError, Desk, Receipt, call::Stop, content, refuse::Trace};
 use crate::{
     catalogue::{Catalogue, CompiledAgreement},
     domain::{
@@ -20,12 +20,25 @@ use crate::{
         authenticate,
         submission::{CallContext, Peer},
     },
-    store::{Found, Owner, Subject},
+    store::{Found, Owner, Subject, SystemKey},
 };
 
 /// What the entry of a reading says was looked for; whom it was about is the entry's own subject.
 const SEARCHED_ONE: &str = r#"{"about":"one person","consents":"one"}"#;
 const SEARCHED_ALL: &str = r#"{"about":"one person","consents":"all"}"#;
+
+/// A reading of consents.
+#[derive(Debug, Clone)]
+pub struct ConsentsCall {
+    /// The idempotency key, as text.
+    pub key: String,
+    /// Whose.
+    pub subject: Vec<Identifier>,
+    /// The consent with this id; `None`: all.
+    pub only: Option<String>,
+    /// Who reads, for whom.
+    pub context: CallContext,
+}
 
 /// How a consent stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,45 +77,37 @@ pub struct ConsentView {
 }
 
 impl Desk {
-    /// The consents of a person; with `only`, the one with this id. And the receipt of the reading.
-    pub async fn consents(
-        &self,
-        peer: Peer<'_>,
-        subject: &[Identifier],
-        only: Option<&str>,
-        context: CallContext,
-    ) -> Result<(Vec<ConsentView>, Receipt), CallError> {
-        self.called(peer, async |catalogue, trace| {
-            self.try_consents(catalogue, peer, subject, only, context, trace).await
-        })
-        .await
+    /// The consents of a person, and the receipt of the reading.
+    pub async fn consents(&self, peer: Peer<'_>, call: ConsentsCall) -> Result<(Vec<ConsentView>, Receipt), CallError> {
+        self.called(peer, async |catalogue, trace| self.try_consents(catalogue, peer, call, trace).await).await
     }
 
     async fn try_consents(
         &self,
         catalogue: &Catalogue,
         peer: Peer<'_>,
-        subject: &[Identifier],
-        only: Option<&str>,
-        context: CallContext,
+        call: ConsentsCall,
         trace: &mut Trace,
     ) -> Result<(Vec<ConsentView>, Receipt), Stop> {
+        let content = content::of_consents(&self.hasher, &call);
+        let ConsentsCall { key, subject, only, context } = call;
         trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
         let caller = authenticate::caller(catalogue, peer, Role::CollectConsent, context)?;
         trace.context = Some(caller.context.clone());
+        let key = self.key_of_read(SystemKey::from(&caller.system), trace, &key, content).await?;
         let identifiers: Vec<IdentifierHash> = subject.iter().map(|one| self.hasher.identifier(one)).collect();
         let first = identifiers.first().ok_or(RefusalCode::SubjectMissing)?;
         trace.owner = Owner::Unknown(*first);
         let known = self.subject_of(&identifiers, trace).await?;
         let is_asked = |fact: &Fact| {
-            matches!(fact.scope, FactScope::Consent { .. }) && only.is_none_or(|id| fact.id.to_string() == id)
+            matches!(fact.scope, FactScope::Consent { .. }) && only.as_ref().is_none_or(|id| fact.id.to_string() == *id)
         };
         let facts = known.iter().flat_map(|subject| &subject.facts.rows);
         if only.is_some() && !facts.into_iter().any(is_asked) {
             return Err(RefusalCode::ConsentUnknown.into());
         }
         let searched = if only.is_some() { SEARCHED_ONE } else { SEARCHED_ALL };
-        let read = self.record_read(&caller, trace, trace.key, searched).await?;
+        let read = self.record_read(&caller, trace, key, searched).await?;
         // Looked up again: what is shown is not older than the entry of the reading.
         let views = match self.subject_of(&identifiers, trace).await? {
             Some(subject) => {

@@ -4,6 +4,7 @@
 use super::{
     audit::SearchCall,
     consent::GrantCall,
+    consents::ConsentsCall,
     request::{ExplicitRequest, RequestCall},
     withdraw::WithdrawCall,
 };
@@ -113,6 +114,12 @@ pub(super) fn of_grant(hasher: &Hasher, call: &GrantCall) -> ContentHash {
 
 pub(super) fn of_withdrawal(hasher: &Hasher, call: &WithdrawCall) -> ContentHash {
     of_call(hasher, "withdraw", &[call.consent.as_bytes()], &call.context, &call.subject)
+}
+
+pub(super) fn of_consents(hasher: &Hasher, call: &ConsentsCall) -> ContentHash {
+    let only = call.only.as_deref().unwrap_or_default();
+    let which = if call.only.is_some() { "consent" } else { "consents" };
+    of_call(hasher, which, &[only.as_bytes()], &call.context, &call.subject)
 }
 
 pub(super) fn of_search(hasher: &Hasher, call: &SearchCall, context: &CallContext) -> ContentHash {

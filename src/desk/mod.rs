@@ -57,7 +57,7 @@ pub use answer::AnswerOutcome;
 pub use audit::{EntryView, SearchCall, SearchOutcome, WORD_BYTES_MAX, page_after};
 pub use call::{CallError, Refused};
 pub use consent::{GrantCall, GrantOutcome, NOTICE_BYTES_MAX};
-pub use consents::{ConsentState, ConsentView};
+pub use consents::{ConsentState, ConsentView, ConsentsCall};
 pub use consume::Consuming;
 pub use deliveries::{
     Content, DeadLetterPage, DeadLetterView, DeliveryContent, DeliveryRef, End, Ending, Opened, Receiver, Replayed,

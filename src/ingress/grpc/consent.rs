@@ -7,7 +7,7 @@ use waybill_proto::v1::{self, consent_service_server::ConsentService};
 
 use super::{peer, read, status, write};
 use crate::{
-    desk::{ConsentState, ConsentView, Desk, Malformed, Reached},
+    desk::{ConsentState, ConsentView, ConsentsCall, Desk, Malformed, Reached},
     domain::{subject::Identifier, transfer::DeliveryState},
     exchange::submission::{CallContext, PeerName},
     ledger::Kind,
@@ -51,7 +51,7 @@ impl ConsentService for Consents {
         let peer = peer::name(request.extensions())?;
         let message = request.into_inner();
         let about = read::about(&message, &message.subject, message.context.clone());
-        let (found, read) = self.find(&peer, about, Some(&message.consent_id)).await?;
+        let (found, read) = self.find(&peer, message.idempotency_key, about, Some(message.consent_id)).await?;
         Ok(Response::new(v1::GetResponse { consent: found.into_iter().next(), read: Some(read) }))
     }
 
@@ -59,7 +59,7 @@ impl ConsentService for Consents {
         let peer = peer::name(request.extensions())?;
         let message = request.into_inner();
         let about = read::about(&message, &message.subject, message.context.clone());
-        let (consents, read) = self.find(&peer, about, None).await?;
+        let (consents, read) = self.find(&peer, message.idempotency_key, about, None).await?;
         Ok(Response::new(v1::ListResponse { consents, read: Some(read) }))
     }
 }
@@ -68,11 +68,14 @@ impl Consents {
     async fn find(
         &self,
         peer: &PeerName,
+        key: String,
         about: Result<(Vec<Identifier>, CallContext), Malformed>,
-        only: Option<&str>,
+        only: Option<String>,
     ) -> Result<(Vec<v1::Consent>, v1::Receipt), Status> {
         let found = match about {
-            Ok((subject, context)) => self.desk.consents(peer.peer(), &subject, only, context).await,
+            Ok((subject, context)) => {
+                self.desk.consents(peer.peer(), ConsentsCall { key, subject, only, context }).await
+            }
             Err(malformed) => Err(self.desk.refuse_malformed(peer.peer(), Kind::Refusal, malformed).await),
         };
         let (found, read) = found.map_err(status::of_error)?;

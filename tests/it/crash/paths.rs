@@ -307,7 +307,7 @@ impl Walk<'_> {
         withdraw.idempotency_key = new_key();
         withdraw.consent_id = granted.consent_id;
         self.told.recorded(portal.withdraw(withdraw).await.unwrap().into_inner().receipt.as_ref());
-        let list = v1::ListRequest { subject: self.subject(), context: self.context() };
+        let list = v1::ListRequest { idempotency_key: new_key(), subject: self.subject(), context: self.context() };
         assert_eq!(portal.list(list).await.unwrap().into_inner().consents.len(), 1);
         let asked = self.request("identity/contact", "optional-reminders");
         self.told.refused("a request without consent", self.benefit.exchange.clone().request(asked).await);

@@ -265,8 +265,11 @@ async fn what_was_refused_about_somebody_unknown_is_found_once_she_is_known() {
     let scene = Scene::new().await;
     let request = scene.request(5, "identity/contact", "optional-reminders");
     let refused = Call::Request(request).fails(&scene, "benefit/claims").await.refusal().unwrap();
-    let asked =
-        Call::ListConsents(v1::ListRequest { subject: scene.subject(5), context: crate::scene::for_agency("tax") });
+    let asked = Call::ListConsents(v1::ListRequest {
+        idempotency_key: scene.key(),
+        subject: scene.subject(5),
+        context: crate::scene::for_agency("tax"),
+    });
     asked.fails(&scene, "benefit/portal").await;
     let search = || v1::SearchRequest { subject: scene.subject(5), ..Default::default() };
     let index = refused.receipt.unwrap().index;

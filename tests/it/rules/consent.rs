@@ -153,8 +153,12 @@ async fn a_consent_begins_and_ends_by_itself() {
     };
     let consent = scene.granted(grant).await.consent_id;
     let state = async || {
-        let get =
-            v1::GetRequest { consent_id: consent.clone(), subject: scene.subject(0), context: crate::scene::context() };
+        let get = v1::GetRequest {
+            idempotency_key: scene.key(),
+            consent_id: consent.clone(),
+            subject: scene.subject(0),
+            context: crate::scene::context(),
+        };
         scene.consents("identity/portal").await.get(get).await.unwrap().into_inner().consent.unwrap().state()
     };
     for (expected, decision) in [
@@ -348,35 +352,4 @@ async fn no_transfer_rests_on_a_consent_after_its_withdrawal_however_many_keep_c
     let cancelled: BTreeSet<String> = ids(&withdrawn.cancelled).into_iter().map(str::to_owned).collect();
     assert_eq!(cancelled, transfers, "all that was under way is cancelled, since no recipient was there");
     assert!(withdrawn.may_have_been_received.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn reading_consents_is_an_entry() {
-    let scene = Scene::new().await;
-    let consent = scene.granted(scene.grant(0, PUSH)).await.consent_id;
-    let context = crate::scene::context();
-    // A front desk of another agency than the one that collected it: a person may take it back there too.
-    let mut identity = scene.consents("identity/portal").await;
-    let list = v1::ListRequest { subject: scene.subject(0), context: context.clone() };
-    let get = v1::GetRequest { consent_id: consent.clone(), subject: scene.subject(0), context };
-    let listed = identity.list(list.clone()).await.unwrap().into_inner();
-    let got = identity.get(get).await.unwrap().into_inner();
-    assert_eq!(listed.consents, [got.consent.unwrap()]);
-    assert_eq!(listed.consents[0].consent_id, consent);
-    let none = identity.list(v1::ListRequest { subject: scene.subject(5), ..list }).await.unwrap().into_inner();
-    assert!(none.consents.is_empty());
-
-    let about = v1::SearchRequest { kind: "audit_read".into(), ..Default::default() };
-    let readings = scene.found("hub/dpo", v1::SearchRequest { subject: scene.subject(0), ..about.clone() }).await;
-    for (read, searched) in [(listed.read.unwrap(), "all"), (got.read.unwrap(), "one")] {
-        scene.verify(&read, None);
-        let entry = readings.iter().find(|entry| entry.index == read.index).expect("it is among the person's entries");
-        assert_eq!(said(entry, Attribute::System), "\"identity/portal\"");
-        let what: serde_json::Value = serde_json::from_str(&said(entry, Attribute::WhatWasSearched)).unwrap();
-        let what: serde_json::Value = serde_json::from_str(what.as_str().unwrap()).unwrap();
-        assert_eq!(what, serde_json::json!({ "about": "one person", "consents": searched }));
-    }
-    let read = none.read.unwrap();
-    let readings = scene.found("hub/dpo", v1::SearchRequest { subject: scene.subject(5), ..about }).await;
-    assert!(readings.iter().any(|entry| entry.index == read.index), "also where there was nothing to be seen");
 }

@@ -109,10 +109,15 @@ fn call(scene: &Scene, name: &str, agency: &str, transfer: &str, consent: &str) 
         "GetTransfer" => Call::GetTransfer(v1::GetTransferRequest { transfer_id: transfer.into(), context }),
         "Grant" => Call::Grant(v1::GrantRequest { context, ..scene.grant(0, "benefit-asks-contact") }),
         "Withdraw" => Call::Withdraw(v1::WithdrawRequest { context, ..scene.withdrawal(0, &key) }),
-        "GetConsent" => {
-            Call::GetConsent(v1::GetRequest { consent_id: consent.into(), subject: scene.subject(0), context })
+        "GetConsent" => Call::GetConsent(v1::GetRequest {
+            idempotency_key: scene.key(),
+            consent_id: consent.into(),
+            subject: scene.subject(0),
+            context,
+        }),
+        "ListConsents" => {
+            Call::ListConsents(v1::ListRequest { idempotency_key: scene.key(), subject: scene.subject(0), context })
         }
-        "ListConsents" => Call::ListConsents(v1::ListRequest { subject: scene.subject(0), context }),
         "Search" => Call::Search(v1::SearchRequest { idempotency_key: key, context, ..v1::SearchRequest::default() }),
         "GetEntry" => Call::GetEntry(v1::GetEntryRequest { idempotency_key: key, index: 0, context }),
         "GetCheckpoint" => Call::GetCheckpoint(v1::GetCheckpointRequest {}),

@@ -9,6 +9,7 @@ pub mod calls;
 mod codes;
 mod commits;
 mod consent;
+mod consents_read;
 mod cross_agency;
 mod every_limit;
 mod http2;

@@ -65,7 +65,14 @@ fn calls(scene: &Scene) -> Vec<(&'static str, Call)> {
         (CLAIMS, Call::Request(malformed)),
         (PORTAL, Call::Grant(scene.grant(0, "identity-contact-to-benefit"))),
         (PORTAL, Call::Withdraw(scene.withdrawal(0, "none"))),
-        (PORTAL, Call::ListConsents(v1::ListRequest { subject: scene.subject(0), context: context.clone() })),
+        (
+            PORTAL,
+            Call::ListConsents(v1::ListRequest {
+                idempotency_key: scene.key(),
+                subject: scene.subject(0),
+                context: context.clone(),
+            }),
+        ),
         ("benefit/dpo", Call::Search(v1::SearchRequest { idempotency_key: key(), context, ..search })),
         ("hub/dpo", Call::GetEntry(entry)),
         ("hub/operator", Call::Replay(replay)),
