@@ -1,13 +1,21 @@
 //! The AsyncAPI 3 document of all topics, made from the catalogue: what an agency generates its client from.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::expected::{Expected, expected, received, submitted};
 use crate::{
     catalogue::Catalogue,
     config::{Config, Topics},
+    domain::{agreement::Agreement, context::ContextItem},
     kafka::{ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, OUTCOME_TYPE, SUBMISSION_TYPE, TopicKind},
 };
+
+/// The words of `change`.
+const CHANGES: [&str; 5] = ["new", "changed", "corrected", "ended", "recalled"];
+/// What becomes of a submission.
+const OUTCOMES: [&str; 3] = ["recorded", "refused", "decided-before"];
 
 /// The document.
 pub(super) fn document(catalogue: &Catalogue, config: &Config) -> Value {
@@ -52,30 +60,32 @@ fn channel(catalogue: &Catalogue, topic: &Expected) -> Value {
                 let Some(known) = catalogue.record_type(record_type.as_str()) else { continue };
                 for version in known.versions().filter(|known| known.version.major == compiled.agreement.schema_major) {
                     let schema = format!("{record_type}/{}", version.version);
-                    let name = plain(&schema);
-                    let headers = headers(SUBMISSION_TYPE, &[("ce_dataschema", &schema)], &["ce_change", "ce_subject"]);
-                    messages.insert(name, message(&schema, headers, &version.schema));
+                    let alike = submitted(catalogue, agency).map(|known| &known.agreement).filter(|known| {
+                        known.record_type == *record_type && known.schema_major == compiled.agreement.schema_major
+                    });
+                    let context: BTreeSet<ContextItem> = alike.flat_map(|known| known.context.clone()).collect();
+                    let headers = submission_headers(&schema, &context);
+                    messages.insert(plain(&schema), message(&schema, headers, &version.schema));
                 }
             }
         }
         TopicKind::Out => {
             for compiled in received(catalogue, agency) {
                 let agreed = &compiled.agreement;
-                let constants = [("ce_agreement", agreed.id.as_str()), ("ce_purpose", agreed.purpose.as_str())];
-                let headers = headers(DELIVERY_TYPE, &constants, &["ce_index", "ce_dataschema", "ce_basis"]);
-                messages.insert(plain(agreed.id.as_str()), message(&compiled.title, headers, &compiled.view_schema));
+                let mut delivery = message(&compiled.title, delivery_headers(agreed), &compiled.view_schema);
+                let key = json!({ "type": "string", "description": "The recipient's own pseudonym of the person." });
+                delivery["bindings"] = json!({ "kafka": { "key": key } });
+                messages.insert(plain(agreed.id.as_str()), delivery);
             }
         }
         TopicKind::Outcomes => {
-            let headers = headers(OUTCOME_TYPE, &[], &["ce_outcome", "ce_eventid", "ce_eventsource"]);
+            let mut headers = headers(OUTCOME_TYPE, &[], &["ce_eventid", "ce_eventsource"], &[]);
+            demand(&mut headers, "ce_outcome", one_of(&OUTCOMES));
             messages.insert("outcome".into(), message("What became of a submission", headers, &outcome()));
         }
         TopicKind::Dead => {
-            let mut headers = headers(DEAD_TYPE, &[], &[]);
-            for name in ["ce_eventsource", "ce_eventid"] {
-                // Only where the event could be read, which was not its fault.
-                headers["properties"][name] = json!({ "type": "string" });
-            }
+            // The event's only where it could be read, which was not its fault.
+            let headers = headers(DEAD_TYPE, &[], &[], &["ce_eventsource", "ce_eventid"]);
             messages.insert("dead".into(), message("Where a message is that could not be taken", headers, &dead()));
         }
         TopicKind::Acks => {
@@ -127,16 +137,89 @@ fn inlined(value: &Value, definitions: &Value) -> Value {
     }
 }
 
-fn headers(kind: &str, constants: &[(&str, &str)], more: &[&str]) -> Value {
-    let mut properties = Map::new();
+/// What a submission says beside its record, when agreements demand so much of its `context`. In the Confluent wire format
+/// the data names the schema instead.
+fn submission_headers(schema: &str, context: &BTreeSet<ContextItem>) -> Value {
+    let texts = ["ce_actor", "ce_casereference", "ce_reason", "ce_onbehalfof", "ce_actingfor", "ce_onlyrecipients"];
+    let mut headers = headers(SUBMISSION_TYPE, &[("ce_dataschema", schema)], &["ce_subject"], &texts);
+    demand(&mut headers, "ce_change", one_of(&CHANGES));
+    offer(&mut headers, "ce_actingauthority", one_of(&["parent", "guardian", "attorney", "court"]));
+    offer(&mut headers, "ce_actinguntil", moment());
+    for item in context {
+        let name = match item {
+            ContextItem::Actor => "ce_actor",
+            ContextItem::Case => "ce_casereference",
+            ContextItem::Reason => "ce_reason",
+            ContextItem::ActingFor => "ce_actingfor",
+        };
+        demand(&mut headers, name, json!({ "type": "string", "minLength": 1 }));
+    }
+    offer_record(&mut headers);
+    headers
+}
+
+/// What a delivery says beside its record.
+fn delivery_headers(agreed: &Agreement) -> Value {
+    let constants = [
+        ("ce_agreement", agreed.id.as_str()),
+        ("ce_agency", agreed.source.as_str()),
+        ("ce_purpose", agreed.purpose.as_str()),
+    ];
+    let mut headers =
+        headers(DELIVERY_TYPE, &constants, &["ce_subject", "ce_partitionkey", "ce_dataschema", "ce_basis"], &[]);
+    demand(&mut headers, "ce_change", one_of(&CHANGES));
+    demand(&mut headers, "ce_index", number());
+    offer(&mut headers, "ce_keepseconds", number());
+    offer(&mut headers, "ce_replayed", one_of(&["true"]));
+    offer(&mut headers, "ce_answerrequired", one_of(&["true"]));
+    offer_record(&mut headers);
+    headers
+}
+
+/// What is said of a record where it applies.
+fn offer_record(headers: &mut Value) {
+    offer(headers, "ce_revision", number());
+    offer(headers, "ce_correctsrevision", number());
+    offer(headers, "ce_time", moment());
+    offer(headers, "ce_copyof", json!({ "type": "string", "format": "uuid" }));
+    offer(headers, "ce_traceparent", json!({ "type": "string" }));
+}
+
+/// Headers that each event has, those that these always have with one value and with any, and those that they may have.
+fn headers(kind: &str, constants: &[(&str, &str)], demanded: &[&str], offered: &[&str]) -> Value {
+    let mut headers = json!({ "type": "object", "required": [], "properties": {} });
     for (name, value) in [("ce_specversion", "1.0"), ("ce_type", kind)].iter().chain(constants) {
-        properties.insert((*name).to_owned(), json!({ "type": "string", "const": value }));
+        demand(&mut headers, name, json!({ "type": "string", "const": value }));
     }
-    for name in ["ce_id", "ce_source"].iter().chain(more) {
-        properties.insert((*name).to_owned(), json!({ "type": "string" }));
+    for name in ["ce_id", "ce_source"].iter().chain(demanded) {
+        demand(&mut headers, name, json!({ "type": "string" }));
     }
-    let required: Vec<&String> = properties.keys().collect();
-    json!({ "type": "object", "required": required, "properties": properties })
+    for name in ["content-type"].iter().chain(offered) {
+        offer(&mut headers, name, json!({ "type": "string" }));
+    }
+    headers
+}
+
+fn demand(headers: &mut Value, name: &str, schema: Value) {
+    offer(headers, name, schema);
+    headers["required"].as_array_mut().into_iter().for_each(|required| required.push(name.into()));
+}
+
+fn offer(headers: &mut Value, name: &str, schema: Value) {
+    headers["properties"][name] = schema;
+}
+
+fn one_of(words: &[&str]) -> Value {
+    json!({ "type": "string", "enum": words })
+}
+
+/// A header holds text: a number in decimal digits.
+fn number() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9]+$" })
+}
+
+fn moment() -> Value {
+    json!({ "type": "string", "format": "date-time" })
 }
 
 fn outcome() -> Value {
@@ -160,7 +243,7 @@ fn outcome() -> Value {
                 "properties": { "source": { "type": "string" }, "id": { "type": "string" } },
             },
             "environment": { "enum": ["demo", "test", "production"] },
-            "outcome": { "enum": ["recorded", "refused", "decided-before"] },
+            "outcome": one_of(&OUTCOMES),
             "index": { "type": "integer" },
             "refusal": refusal,
             "receipt": { "type": "object" },

@@ -6,6 +6,7 @@
 mod broker;
 mod clients;
 mod demo;
+mod described;
 mod fatal;
 mod faults;
 mod forms;

@@ -131,11 +131,8 @@ async fn a_call_names_no_more_than_the_formats_say() {
             Call::Withdraw(v1::WithdrawRequest { subject: identifiers(count), ..withdraw })
         }),
         ("benefit/portal", &|count| {
-            Call::ListConsents(v1::ListRequest {
-                idempotency_key: scene.key(),
-                subject: identifiers(count),
-                context: said(),
-            })
+            let (idempotency_key, context) = (key(), said());
+            Call::ListConsents(v1::ListRequest { idempotency_key, subject: identifiers(count), context })
         }),
         ("hub/dpo", &|count| {
             let (idempotency_key, context) = (key(), said());
