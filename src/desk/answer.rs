@@ -12,7 +12,7 @@ use super::{
     panics::{caught, contained, panicked},
     providers::{Answer, Answered, NoRecord, ProvideLink},
     refuse::Trace,
-    request::Permission,
+    request::{Permission, Permitted},
     sealing::About,
     submit::DECIDE_ATTEMPTS_MAX,
 };
@@ -33,7 +33,7 @@ use crate::{
     },
     ledger::{Attribute, Kind},
     sequencer::{Proposal, Recorded, SequencerError},
-    store::{Expect, Known, Owner, SystemKey},
+    store::{Known, Owner, SystemKey},
 };
 
 /// The most record types that a provider's stream names.
@@ -46,8 +46,8 @@ pub enum AnswerOutcome {
     Evidence(Box<Evidence>),
     /// None.
     NoRecord {
-        /// Why.
-        answer: NoRecord,
+        /// Why; `None` in the answer to a repeat that comes after the consent that it rested on is over.
+        answer: Option<NoRecord>,
         /// The answer's entry.
         receipt: Receipt,
     },
@@ -96,6 +96,11 @@ impl Desk {
         system.is_some_and(|system| system.has(Role::Provide) && system.may_act_for(agency))
     }
 
+    /// Whether a question to `agency` waits for its answer.
+    pub fn is_asked(&self, request: &str, agency: &AgencyId) -> bool {
+        request.parse().is_ok_and(|request| self.providers.is_open(request, agency))
+    }
+
     /// Takes a provider's answer to a question, and tells what became of it.
     pub async fn answer(
         &self,
@@ -116,7 +121,8 @@ impl Desk {
     ) -> Result<Receipt, CallError> {
         let catalogue = self.catalogue();
         let peer = Peer::System(&caller.system);
-        let admitted = self.admit(&catalogue, peer)?;
+        let known = authenticate::system(&catalogue, peer).ok();
+        let admitted = self.quota.admit_answer(caller.system.as_str(), known)?;
         let mut trace = Trace::new(Kind::Refusal, self.new_id());
         trace.system = Some(caller.system.clone());
         let result = (|| {
@@ -203,8 +209,8 @@ impl Desk {
         answer: NoRecord,
     ) -> Result<Settled, Stop> {
         for _ in 0..DECIDE_ATTEMPTS_MAX {
-            let (owner, expects) = self.permit_again(permission).await?;
-            if let Some(settled) = self.propose_no_record(permission, Some(provider), answer, owner, expects).await? {
+            let permitted = self.permit_again(permission).await?;
+            if let Some(settled) = self.propose_no_record(permission, Some(provider), answer, permitted).await? {
                 return Ok(settled);
             }
         }
@@ -213,9 +219,9 @@ impl Desk {
 
     /// Records that nobody answered, which says nothing of the person.
     pub(super) async fn record_unavailable(&self, permission: &Permission<'_>) -> Result<Settled, CallError> {
-        let owner = self.owner(&permission.identifiers).await?;
-        let settled =
-            self.propose_no_record(permission, None, NoRecord::ProviderUnavailable, owner, Vec::new()).await?;
+        let nothing =
+            Permitted { owner: self.owner(&permission.identifiers).await?, consent: None, expects: Vec::new() };
+        let settled = self.propose_no_record(permission, None, NoRecord::ProviderUnavailable, nothing).await?;
         settled.ok_or_else(|| CallError::Fault("a proposal without expectations went stale".into()))
     }
 
@@ -225,8 +231,7 @@ impl Desk {
         permission: &Permission<'_>,
         provider: Option<&Caller>,
         answer: NoRecord,
-        owner: Owner,
-        expects: Vec<Expect>,
+        Permitted { owner, consent, expects }: Permitted,
     ) -> Result<Option<Settled>, CallError> {
         let Permission { catalogue, compiled, request, .. } = permission;
         let agreement = &compiled.agreement;
@@ -239,6 +244,9 @@ impl Desk {
         statement.list(Attribute::RefersTo, [request.to_string().as_str()]);
         if let NoRecord::NotAvailableUntil(Some(until)) = answer {
             statement.moment(Attribute::ValidFrom, until);
+        }
+        if let Some(consent) = consent {
+            statement.id(Attribute::ConsentId, consent);
         }
         if let Some(provider) = provider {
             statement.string(Attribute::System, provider.system.as_str());
@@ -258,7 +266,7 @@ impl Desk {
         let proposal = Proposal { key, system, expects, entries: vec![sealed.entry.clone()], ..Proposal::default() };
         Ok(match self.propose_answer(proposal, &sealed).await? {
             Proposed::Receipt(receipt) => {
-                Some(Settled { outcome: AnswerOutcome::NoRecord { answer, receipt }, own: true })
+                Some(Settled { outcome: AnswerOutcome::NoRecord { answer: Some(answer), receipt }, own: true })
             }
             Proposed::Known(known) => {
                 Some(Settled { outcome: self.known_answer(known, &permission.identifiers).await?, own: false })
@@ -340,7 +348,7 @@ impl Settled {
 }
 
 fn otherwise() -> CallError {
-    CallError::Unavailable("the request ended otherwise".into())
+    CallError::Unavailable("the answer is not the request's outcome".into())
 }
 
 /// Tells a provider what became of its answer, once.
@@ -355,7 +363,7 @@ impl Teller {
 }
 
 /// What the provider is told: that it is recorded.
-fn proof_only(receipt: &Receipt) -> Receipt {
+pub(super) fn proof_only(receipt: &Receipt) -> Receipt {
     Receipt { commitments: None, openings: Vec::new(), ..receipt.clone() }
 }
 

@@ -110,6 +110,8 @@ struct Grant<'a> {
     call: &'a GrantCall,
     from: Moment,
     until: Option<Moment>,
+    /// Of the evidence.
+    salt: &'a [u8; EVIDENCE_SALT_BYTES],
 }
 
 impl Desk {
@@ -145,9 +147,12 @@ impl Desk {
         if until.is_some_and(|until| until <= from || until <= now) {
             return Err(malformed("/valid_until", "minimum").into());
         }
+        // One for all attempts, which seal the same under one key.
+        let salt = self.random.bytes();
         for _ in 0..DECIDE_ATTEMPTS_MAX {
             let person = self.person(&consent.identifiers).await?;
-            let grant = Grant { id: trace.id, catalogue, compiled, consent: &consent, call: &call, from, until };
+            let grant =
+                Grant { id: trace.id, catalogue, compiled, consent: &consent, call: &call, from, until, salt: &salt };
             let (proposal, sealed) = self.decide_grant(&grant, &person).await?;
             match self.sequencer.propose(proposal).await {
                 Ok(Recorded::Committed { first, commit }) => {
@@ -165,7 +170,7 @@ impl Desk {
 
     /// What is to be written for a consent: the fact, its entry, its evidence.
     async fn decide_grant(&self, grant: &Grant<'_>, person: &Person) -> Result<(Proposal, Sealed), Stop> {
-        let Grant { id, compiled, consent, call, from, until, .. } = *grant;
+        let Grant { id, compiled, consent, call, from, until, salt, .. } = *grant;
         let Owner::Subject(subject) = person.owner else {
             return Err(CallError::Fault("a person has no subject id".into()).into());
         };
@@ -188,7 +193,7 @@ impl Desk {
         let evidence = match call.evidence.as_ref() {
             [] => None,
             content => {
-                let salted = [&self.random.bytes::<EVIDENCE_SALT_BYTES>()[..], content].concat();
+                let salted = [&salt[..], content].concat();
                 say_evidence(&mut statement, &call.evidence_media_type, &salted);
                 // Evidence outlives the hour: both parts of its key lie in its own slot.
                 let slots = self.store.slots(person.owner, &[(collector.key(), Class::Evidence)]).await?;
@@ -313,7 +318,7 @@ pub(super) fn keepers<'a>(
 }
 
 fn grant_statement(grant: &Grant<'_>) -> Statement {
-    let Grant { id, catalogue, compiled, consent, call, from, until } = *grant;
+    let Grant { id, catalogue, compiled, consent, call, from, until, .. } = *grant;
     let caller = &consent.caller;
     let mut statement = transfer_statement(Kind::ConsentGranted, id, compiled, catalogue);
     // The revision that was shown, not the one in force.

@@ -108,13 +108,15 @@ impl Desk {
         }
         let searched = if only.is_some() { SEARCHED_ONE } else { SEARCHED_ALL };
         let read = self.record_read(&caller, trace, key, searched).await?;
-        // Looked up again: what is shown is not older than the entry of the reading.
-        let views = match self.subject_of(&identifiers, trace).await? {
+        // Looked up again: how each stands is not older than the entry of the reading. What was given after it is not shown,
+        // also when the reading is repeated: a later look is a reading of its own.
+        let mut views = match self.subject_of(&identifiers, trace).await? {
             Some(subject) => {
                 self.consent_views(catalogue, subject.facts.rows.iter().filter(|fact| is_asked(fact))).await?
             }
             None => Vec::new(),
         };
+        views.retain(|view| view.index < read.index);
         Ok((views, read))
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Audience, CallError, Desk, Receipt,
-    answer::{AnswerOutcome, AnswerStop, Proposed, Settled},
+    answer::{AnswerOutcome, AnswerStop, Proposed, Settled, proof_only},
     call::Stop,
     decide::{Person, payload_parts, payload_plain, transfer_statement},
     meters::{Stage, Timer},
@@ -279,14 +279,17 @@ impl Desk {
                 receipt,
             })));
         }
+        if !self.may_leave_again(opened.as_ref(), identifiers).await? {
+            return Ok(AnswerOutcome::NoRecord { answer: None, receipt: proof_only(&receipt) });
+        }
         let trail = opened.unwrap_or_default();
         let until = trail.text(Attribute::ValidFrom).and_then(|text| text.parse().ok());
         let answer = trail.text(Attribute::Answer).and_then(|word| NoRecord::from_word(&word, until));
-        let answer = answer.unwrap_or(NoRecord::ProviderUnavailable);
+        let answer = Some(answer.unwrap_or(NoRecord::ProviderUnavailable));
         Ok(AnswerOutcome::NoRecord { answer, receipt })
     }
 
-    /// Whether what a transfer rests on still lets its record leave: without a consent, yes; with one, as long as it holds.
+    /// Whether what an answer rests on still lets it leave: without a consent, yes; with one, as long as it holds.
     /// Nobody can tell when the trail was erased.
     async fn may_leave_again(&self, trail: Option<&Trail>, identifiers: &[IdentifierHash]) -> Result<bool, CallError> {
         let Some(trail) = trail else { return Ok(false) };

@@ -1,7 +1,10 @@
 //! The providers' open streams, and the questions that wait for their answers. A provider connects to the hub; the hub
 //! never connects to an agency.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -157,6 +160,8 @@ struct Table {
     /// The least recently asked first.
     links: Vec<Link>,
     waiting: HashMap<TransferId, Waiting>,
+    /// Those of them whose stream is gone; they may have been answered since.
+    lost: VecDeque<TransferId>,
     number: u64,
 }
 
@@ -203,7 +208,7 @@ impl Providers {
         let number = table.number;
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
         table.links.push(Link { number, system, agency, record_types, questions: sender });
-        table.hand_over_again();
+        table.hand_over_again(usize::MAX);
         ProvideLink { questions, number, providers: Arc::clone(self) }
     }
 
@@ -220,6 +225,7 @@ impl Providers {
         if table.waiting.contains_key(&request) {
             return Err(UnderWay);
         }
+        table.hand_over_again(1);
         let Some(link) = table.hand_over(provider, &question, may) else { return Ok(None) };
         let (reply, answer) = oneshot::channel();
         let waiting = Waiting { provider: provider.clone(), question, link: Some(link), reply: Some(reply) };
@@ -231,7 +237,16 @@ impl Providers {
     pub(super) fn take(&self, request: TransferId, provider: &AgencyId) -> Option<oneshot::Sender<Answered>> {
         let mut table = self.0.lock();
         let waiting = table.waiting.get_mut(&request)?;
-        if waiting.provider == *provider { waiting.reply.take() } else { None }
+        let reply = if waiting.provider == *provider { waiting.reply.take() } else { None };
+        // Who answers has room for more.
+        table.hand_over_again(1);
+        reply
+    }
+
+    /// Whether a question waits for the answer of `provider`.
+    pub(super) fn is_open(&self, request: TransferId, provider: &AgencyId) -> bool {
+        let table = self.0.lock();
+        table.waiting.get(&request).is_some_and(|waiting| waiting.provider == *provider && waiting.reply.is_some())
     }
 }
 
@@ -243,36 +258,50 @@ impl Table {
         question: &Question,
         may: impl Fn(&SystemId, &AgencyId) -> bool,
     ) -> Option<u64> {
-        let takes = |link: &Link| {
-            link.fits(provider, question)
-                && may(&link.system, &link.agency)
-                && link.questions.try_send(question.clone()).is_ok()
-        };
-        let asked = self.links.iter().position(takes)?;
-        let asked = self.links.remove(asked);
-        let number = asked.number;
-        self.links.push(asked);
-        Some(number)
+        for position in 0..self.links.len() {
+            let link = &self.links[position];
+            let fits = link.fits(provider, question) && may(&link.system, &link.agency);
+            if fits && link.questions.try_send(question.clone()).is_ok() {
+                let asked = self.links.remove(position);
+                let number = asked.number;
+                self.links.push(asked);
+                return Some(number);
+            }
+        }
+        None
     }
 
     /// A stream is gone: what it was asked and has not answered goes to another, or waits for one.
     fn lose(&mut self, number: u64) {
         self.links.retain(|link| link.number != number);
-        for waiting in self.waiting.values_mut() {
-            waiting.link = waiting.link.filter(|link| *link != number);
+        for (request, waiting) in &mut self.waiting {
+            if waiting.link == Some(number) {
+                waiting.link = None;
+                self.lost.push_back(*request);
+            }
         }
-        self.hand_over_again();
+        self.hand_over_again(usize::MAX);
     }
 
-    /// Hands over what waits for a stream. Whether the system still may provide is asked before it leaves.
-    fn hand_over_again(&mut self) {
-        let is_lost = |waiting: &Waiting| waiting.link.is_none() && waiting.reply.is_some();
-        let lost: Vec<TransferId> =
-            self.waiting.iter().filter(|(_, waiting)| is_lost(waiting)).map(|(id, _)| *id).collect();
-        for request in lost {
-            let Some(mut waiting) = self.waiting.remove(&request) else { continue };
-            waiting.link = self.hand_over(&waiting.provider, &waiting.question, |_, _| true);
-            self.waiting.insert(request, waiting);
+    /// Hands over what waits for a stream, until that has failed for so many. Whether the system still may provide is asked
+    /// before it leaves.
+    fn hand_over_again(&mut self, failures_max: usize) {
+        let mut failures = 0;
+        for _ in 0..self.lost.len() {
+            if failures >= failures_max {
+                return;
+            }
+            let Some(request) = self.lost.pop_front() else { return };
+            let Some(waiting) = self.waiting.get(&request).filter(|waiting| waiting.reply.is_some()) else { continue };
+            let (provider, question) = (waiting.provider.clone(), waiting.question.clone());
+            let link = self.hand_over(&provider, &question, |_, _| true);
+            match self.waiting.get_mut(&request) {
+                Some(waiting) if link.is_some() => waiting.link = link,
+                _ => {
+                    failures += 1;
+                    self.lost.push_back(request);
+                }
+            }
         }
     }
 }
@@ -385,5 +414,32 @@ mod tests {
         drop(third);
         let mut fourth = providers.open(system("tax"), agency("tax"), Vec::new());
         assert!(fourth.questions.try_recv().is_err(), "it is answered, and being recorded");
+    }
+
+    #[test]
+    fn what_found_no_room_is_handed_over_as_soon_as_there_is_some() {
+        let providers = Arc::new(Providers::default());
+        let first = providers.open(system("tax"), agency("tax"), Vec::new());
+        let numbered = |number: u16| {
+            let mut bytes = [0; 16];
+            bytes[..2].copy_from_slice(&number.to_be_bytes());
+            Question { request: TransferId(uuid::Uuid::from_bytes(bytes)), ..question(0) }
+        };
+        let ask = |number| providers.ask(&agency("tax"), numbered(number), anybody).unwrap().unwrap();
+        let lost = ask(0);
+        let mut second = providers.open(system("tax"), agency("tax"), Vec::new());
+        let full: Vec<_> = (1..=2 * QUESTIONS_MAX as u16)
+            .map_while(|number| providers.ask(&agency("tax"), numbered(number), anybody).unwrap())
+            .collect();
+        assert_eq!(full.len(), 2 * QUESTIONS_MAX - 1, "both queues are full");
+        drop(first);
+        while second.questions.try_recv().is_ok() {}
+        assert!(providers.take(full[0].request, &agency("tax")).is_some());
+        let again: Vec<_> = std::iter::from_fn(|| second.questions.try_recv().ok()).collect();
+        assert!(again.iter().any(|question| question.request == lost.request), "an answer says that there is room");
+        assert!(
+            again.iter().all(|question| question.request != full[0].request),
+            "what is answered does not come again"
+        );
     }
 }

@@ -54,7 +54,7 @@ struct Share {
     of: Quotas,
 }
 
-/// All systems' shares. A system is known by its SAN, so that one that the catalogue lacks has a (refusal) share too.
+/// All systems' shares: by the name of a system that the catalogue knows, and by the SAN of one that it lacks.
 #[derive(Debug)]
 pub(super) struct Quota {
     limits: QuotaLimits,
@@ -65,20 +65,25 @@ pub(super) struct Quota {
 const SHARES_MAX: usize = 10_000;
 const OTHERS: &str = "";
 
-/// A call's place among those in flight; given back when it is dropped.
+/// A call that is admitted, with its place among those in flight if it has one; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Admitted(Arc<Share>);
+pub(super) struct Admitted {
+    share: Arc<Share>,
+    in_flight: bool,
+}
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.in_flight {
+            self.share.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Admitted {
     /// Takes one of the system's refusals, or says when there is one again.
     pub(super) fn refusal(&self) -> Result<(), CallError> {
-        check(&self.0.refusals, "too many refused calls")
+        check(&self.share.refusals, "too many refused calls")
     }
 }
 
@@ -89,9 +94,7 @@ impl Quota {
 
     /// Admits one call of `name`, or says when to try again. A system that is known has one share, however it is named.
     pub(super) fn admit(&self, name: &str, system: Option<&System>) -> Result<Admitted, CallError> {
-        let name = system.map_or(name, |system| system.id.as_str());
-        let share = self.share(name, system.map_or_else(Quotas::default, |system| system.quotas));
-        check(&share.calls, "over the system's rate")?;
+        let share = self.share_of(name, system);
         if share.in_flight.fetch_add(1, Ordering::Relaxed) >= share.in_flight_max {
             share.in_flight.fetch_sub(1, Ordering::Relaxed);
             return Err(CallError::Exhausted {
@@ -99,7 +102,22 @@ impl Quota {
                 retry_after: Duration::from_millis(100),
             });
         }
-        Ok(Admitted(share))
+        let admitted = Admitted { share, in_flight: true };
+        check(&admitted.share.calls, "over the system's rate")?;
+        Ok(admitted)
+    }
+
+    /// Admits an answer to what the hub has asked: it has a rate, and needs no place. Questions are bounded, and so are the
+    /// answers under way; waiting for a place that only an answer frees would be for ever.
+    pub(super) fn admit_answer(&self, name: &str, system: Option<&System>) -> Result<Admitted, CallError> {
+        let share = self.share_of(name, system);
+        check(&share.calls, "over the system's rate")?;
+        Ok(Admitted { share, in_flight: false })
+    }
+
+    fn share_of(&self, name: &str, system: Option<&System>) -> Arc<Share> {
+        let name = system.map_or(name, |system| system.id.as_str());
+        self.share(name, system.map_or_else(Quotas::default, |system| system.quotas))
     }
 
     fn share(&self, name: &str, of: Quotas) -> Arc<Share> {
@@ -196,8 +214,11 @@ mod tests {
         let system = System { id, agency, san: san.clone(), acts_for, roles, quotas };
         let quota = Quota::new(limits(100, 1, 2));
         let _call = quota.admit(&san, Some(&system)).unwrap();
-        let _answer = quota.admit("tax/registry", Some(&system)).unwrap();
+        let _event = quota.admit("tax/registry", Some(&system)).unwrap();
         assert!(matches!(quota.admit(&san, Some(&system)), Err(CallError::Exhausted { .. })));
+        let answer = quota.admit_answer("tax/registry", Some(&system)).unwrap();
+        drop(answer);
+        assert!(quota.admit(&san, Some(&system)).is_err(), "an answer has no place to give back");
         assert!(quota.admit("urn:waybill:system:tax:other", None).is_ok(), "somebody else");
     }
 }

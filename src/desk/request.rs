@@ -98,6 +98,16 @@ pub(super) struct Permission<'c> {
     pub answer_key: (SystemKey, crate::domain::idempotency::IdempotencyKey, ContentHash),
 }
 
+/// A request that is permitted by what is known of the person.
+pub(super) struct Permitted {
+    /// Under whom its answer is filed.
+    pub owner: Owner,
+    /// The consent that it rests on.
+    pub consent: Option<TransferId>,
+    /// What must still hold when it is committed.
+    pub expects: Vec<Expect>,
+}
+
 impl Desk {
     /// Asks the provider for one record and waits for its answer until the deadline.
     pub async fn request(&self, peer: Peer<'_>, call: RequestCall) -> Result<RequestOutcome, CallError> {
@@ -179,16 +189,15 @@ impl Desk {
         Ok(())
     }
 
-    /// Permits a request again by what is known of the person now: under whom its answer is filed, and what must still hold
-    /// when it is committed.
-    pub(super) async fn permit_again(&self, permission: &Permission<'_>) -> Result<(Owner, Vec<Expect>), Stop> {
+    /// Permits a request again by what is known of the person now.
+    pub(super) async fn permit_again(&self, permission: &Permission<'_>) -> Result<Permitted, Stop> {
         let person = self.person(&permission.identifiers).await?;
         let ground = permit(&person, &permission.compiled.agreement, self.clock.now())?;
         let mut expects = person.expects;
         expects.extend(ground.until.map(Expect::Before));
         // Answering about somebody unknown creates no subject.
         let owner = if person.changes.is_empty() { person.owner } else { self.owner(&permission.identifiers).await? };
-        Ok((owner, expects))
+        Ok(Permitted { owner, consent: ground.consent, expects })
     }
 
     /// Commit one: that it was asked.

@@ -8,12 +8,25 @@ use super::expected::{Expected, expected, received, submitted};
 use crate::{
     catalogue::Catalogue,
     config::{Config, Topics},
-    domain::{agreement::Agreement, context::ContextItem},
+    domain::{
+        agreement::Agreement,
+        context::{Authority, ContextItem},
+        record::Change,
+    },
     kafka::{ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, OUTCOME_TYPE, SUBMISSION_TYPE, TopicKind},
 };
 
 /// The words of `change`.
-const CHANGES: [&str; 5] = ["new", "changed", "corrected", "ended", "recalled"];
+const CHANGES: [&str; 5] = [
+    Change::New.as_str(),
+    Change::Changed.as_str(),
+    Change::Corrected.as_str(),
+    Change::Ended.as_str(),
+    Change::Recalled.as_str(),
+];
+/// Those of `actingauthority`.
+const AUTHORITIES: [&str; 4] =
+    [Authority::Parent.as_str(), Authority::Guardian.as_str(), Authority::Attorney.as_str(), Authority::Court.as_str()];
 /// What becomes of a submission.
 const OUTCOMES: [&str; 3] = ["recorded", "refused", "decided-before"];
 
@@ -143,8 +156,9 @@ fn submission_headers(schema: &str, context: &BTreeSet<ContextItem>) -> Value {
     let texts = ["ce_actor", "ce_casereference", "ce_reason", "ce_onbehalfof", "ce_actingfor", "ce_onlyrecipients"];
     let mut headers = headers(SUBMISSION_TYPE, &[("ce_dataschema", schema)], &["ce_subject"], &texts);
     demand(&mut headers, "ce_change", one_of(&CHANGES));
-    offer(&mut headers, "ce_actingauthority", one_of(&["parent", "guardian", "attorney", "court"]));
+    offer(&mut headers, "ce_actingauthority", one_of(&AUTHORITIES));
     offer(&mut headers, "ce_actinguntil", moment());
+    headers["dependencies"] = json!({ "ce_actingfor": ["ce_actingauthority"] });
     for item in context {
         let name = match item {
             ContextItem::Actor => "ce_actor",
@@ -178,8 +192,8 @@ fn delivery_headers(agreed: &Agreement) -> Value {
 
 /// What is said of a record where it applies.
 fn offer_record(headers: &mut Value) {
-    offer(headers, "ce_revision", number());
-    offer(headers, "ce_correctsrevision", number());
+    offer(headers, "ce_revision", positive());
+    offer(headers, "ce_correctsrevision", positive());
     offer(headers, "ce_time", moment());
     offer(headers, "ce_copyof", json!({ "type": "string", "format": "uuid" }));
     offer(headers, "ce_traceparent", json!({ "type": "string" }));
@@ -216,6 +230,10 @@ fn one_of(words: &[&str]) -> Value {
 /// A header holds text: a number in decimal digits.
 fn number() -> Value {
     json!({ "type": "string", "pattern": "^[0-9]+$" })
+}
+
+fn positive() -> Value {
+    json!({ "type": "string", "pattern": "^[1-9][0-9]*$" })
 }
 
 fn moment() -> Value {

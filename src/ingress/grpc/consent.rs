@@ -50,7 +50,7 @@ impl ConsentService for Consents {
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
         let peer = peer::name(request.extensions())?;
         let message = request.into_inner();
-        let about = read::about(&message, &message.subject, message.context.clone());
+        let about = read::about(&message.idempotency_key, &message, &message.subject, message.context.clone());
         let (found, read) = self.find(&peer, message.idempotency_key, about, Some(message.consent_id)).await?;
         Ok(Response::new(v1::GetResponse { consent: found.into_iter().next(), read: Some(read) }))
     }
@@ -58,7 +58,7 @@ impl ConsentService for Consents {
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
         let peer = peer::name(request.extensions())?;
         let message = request.into_inner();
-        let about = read::about(&message, &message.subject, message.context.clone());
+        let about = read::about(&message.idempotency_key, &message, &message.subject, message.context.clone());
         let (consents, read) = self.find(&peer, message.idempotency_key, about, None).await?;
         Ok(Response::new(v1::ListResponse { consents, read: Some(read) }))
     }

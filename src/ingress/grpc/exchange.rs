@@ -98,7 +98,10 @@ impl ExchangeService for Exchange {
 fn answered(outcome: RequestOutcome) -> Result<v1::RequestResponse, Status> {
     use v1::request_response::Answer;
     let without_record = match &outcome.answer {
-        AnswerOutcome::NoRecord { answer: NoRecord::ProviderUnavailable, .. } => Some(WithoutRecord::ProviderAway),
+        AnswerOutcome::NoRecord { answer: Some(NoRecord::ProviderUnavailable), .. } => {
+            Some(WithoutRecord::ProviderAway)
+        }
+        AnswerOutcome::NoRecord { answer: None, .. } => Some(WithoutRecord::NotKept),
         AnswerOutcome::Evidence(evidence) if evidence.payload.is_none() => Some(WithoutRecord::NotKept),
         _ => None,
     };
@@ -130,15 +133,16 @@ fn written(evidence: Evidence) -> v1::Evidence {
     }
 }
 
-fn no_record(answer: NoRecord, receipt: Receipt) -> v1::NoRecord {
+fn no_record(answer: Option<NoRecord>, receipt: Receipt) -> v1::NoRecord {
     use v1::NoRecordReason as Reason;
     let (reason, available_at) = match answer {
-        NoRecord::NoSuchPerson => (Reason::NoSuchPerson, None),
-        NoRecord::SeveralMatches => (Reason::SeveralMatches, None),
-        NoRecord::NoSuchRecord => (Reason::NoSuchRecord, None),
-        NoRecord::NotAvailableUntil(moment) => (Reason::NotAvailableUntil, moment),
-        NoRecord::Declined => (Reason::Declined, None),
-        NoRecord::ProviderUnavailable => (Reason::ProviderUnavailable, None),
+        None => (Reason::Unspecified, None),
+        Some(NoRecord::NoSuchPerson) => (Reason::NoSuchPerson, None),
+        Some(NoRecord::SeveralMatches) => (Reason::SeveralMatches, None),
+        Some(NoRecord::NoSuchRecord) => (Reason::NoSuchRecord, None),
+        Some(NoRecord::NotAvailableUntil(moment)) => (Reason::NotAvailableUntil, moment),
+        Some(NoRecord::Declined) => (Reason::Declined, None),
+        Some(NoRecord::ProviderUnavailable) => (Reason::ProviderUnavailable, None),
     };
     v1::NoRecord {
         reason: reason.into(),

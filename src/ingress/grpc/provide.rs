@@ -39,7 +39,8 @@ pub(super) async fn open(
     let registered = desk.provide(peer.peer(), opening).await;
     let (caller, link) = registered.map_err(status::of_error)?;
     let (out, sent) = mpsc::channel(OUT_MAX);
-    let provider = Provider { desk: Arc::clone(desk), caller: Arc::new(caller), messages, link, out, answers_max };
+    let provider =
+        Provider { desk: Arc::clone(desk), caller: Arc::new(caller), messages, link: Some(link), out, answers_max };
     tokio::spawn(provider.run(stopping));
     Ok(ReceiverStream::new(sent))
 }
@@ -48,7 +49,8 @@ struct Provider {
     desk: Arc<Desk>,
     caller: Arc<Caller>,
     messages: Streaming<v1::ProvideRequest>,
-    link: ProvideLink,
+    /// As long as questions are read from it: those that are left go to another stream.
+    link: Option<ProvideLink>,
     out: mpsc::Sender<Sent>,
     answers_max: usize,
 }
@@ -60,15 +62,22 @@ impl Provider {
             return;
         }
         let mut recording = FuturesUnordered::new();
-        let mut reading = true;
-        while reading || !recording.is_empty() {
+        while self.link.is_some() || !recording.is_empty() {
+            let reading = self.link.is_some();
+            let question = async {
+                match &mut self.link {
+                    Some(link) => link.questions.recv().await,
+                    None => None,
+                }
+            };
             let said = tokio::select! {
                 Some(recorded) = recording.next(), if !recording.is_empty() => {
                     self.say(v1::provide_response::Message::Recorded(recorded)).await
                 }
-                Some(question) = self.link.questions.recv(), if reading => {
+                Some(question) = question, if reading => {
                     // A catalogue that was published meanwhile may say otherwise.
                     if !self.desk.may_provide(&self.caller.system, self.caller.agency()) {
+                        self.link = None;
                         let status = status::connect_again("the catalogue has changed: connect again");
                         return drop(self.out.send(Err(status)).await);
                     }
@@ -80,12 +89,12 @@ impl Provider {
                             recording.push(record(Arc::clone(&self.desk), Arc::clone(&self.caller), answer));
                         }
                         Ok(Some(Err(status))) => return drop(self.out.send(Err(status)).await),
-                        Ok(None) | Err(_) => reading = false,
+                        Ok(None) | Err(_) => self.link = None,
                     }
                     Ok(())
                 }
                 () = stopping.cancelled(), if reading => {
-                    reading = false;
+                    self.link = None;
                     Ok(())
                 }
             };
@@ -107,14 +116,16 @@ fn answer_in(message: v1::ProvideRequest) -> Result<v1::ProvideAnswer, Status> {
     }
 }
 
-/// Records one answer. One that can't be recorded never ends the stream, and one that comes too fast waits: the question is
-/// still open.
+/// Records one answer. One that can't be recorded never ends the stream, and one that comes too fast waits as long as its
+/// question does.
 async fn record(desk: Arc<Desk>, caller: Arc<Caller>, message: v1::ProvideAnswer) -> v1::AnswerRecorded {
     let request_id = message.request_id.clone();
     let recorded = match read::answer(message) {
         Ok((answer, context)) => loop {
             match desk.answer(&caller, &request_id, answer.clone(), context.clone()).await {
-                Err(CallError::Exhausted { retry_after, .. }) => tokio::time::sleep(retry_after).await,
+                Err(CallError::Exhausted { retry_after, .. }) if desk.is_asked(&request_id, caller.agency()) => {
+                    tokio::time::sleep(retry_after).await;
+                }
                 recorded => break recorded,
             }
         },

@@ -189,6 +189,7 @@ pub(super) fn withdraw(message: v1::WithdrawRequest) -> Result<WithdrawCall, Mal
 
 /// A person and a context, of calls that carry nothing else that can be wrong.
 pub(super) fn about(
+    key: &str,
     message: &impl Message,
     subject: &[v1::Identifier],
     of: Option<v1::Context>,
@@ -196,7 +197,7 @@ pub(super) fn about(
     let mut faults = Faults::default();
     let subject = faults.subject(subject);
     let checked = faults.context(of.as_ref());
-    faults.check().map_err(|refusal| malformed("", message, refusal))?;
+    faults.check().map_err(|refusal| malformed(key, message, refusal))?;
     Ok((subject, context(checked, of)))
 }
 

@@ -10,7 +10,7 @@ use super::{
     codec::corrupt,
     history::{commit_places, tile_key},
     keyspaces::{Keyspaces, fatal},
-    open::{COMMITS, DATABASE, read_head},
+    open::{COMMITS, DATABASE, check_version, read_head},
     rows::{Places, entries_of},
     volumes::VolumeReader,
 };
@@ -42,7 +42,9 @@ impl LedgerCopy {
             return Err(StoreError::Foreign("the folder holds no store".to_owned()));
         }
         let volumes = VolumeReader::new(&folder.join(COMMITS));
-        Ok(Self { keyspaces: Keyspaces::open_again(&database, CACHE_BYTES)?, volumes })
+        let keyspaces = Keyspaces::open_again(&database, CACHE_BYTES)?;
+        check_version(&keyspaces)?;
+        Ok(Self { keyspaces, volumes })
     }
 
     /// Size and newest signed checkpoint.

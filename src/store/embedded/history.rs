@@ -101,18 +101,18 @@ impl History {
     pub(super) fn containing(&self, index: u64) -> Result<Arc<Committed>, StoreError> {
         let Some(recent) = self.recent(index) else {
             let (first, row) = self.row(index)?;
-            let commit = self.decode(first, &row, false)?;
+            let commit = self.decode(first, &row)?;
             return if index < commit.end() { Ok(commit) } else { Err(missing(index)) };
         };
         if let Some(read) = recent.read.get() {
             return Ok(Arc::clone(read));
         }
-        let read = self.decode(recent.first, &recent.rows.commit, true)?;
+        let read = self.decode(recent.first, &recent.rows.commit)?;
         Ok(Arc::clone(recent.read.get_or_init(|| read)))
     }
 
-    fn decode(&self, first: u64, row: &Bytes, is_recent: bool) -> Result<Arc<Committed>, StoreError> {
-        decode_commit(first, row, &self.rows_key, is_recent).map(Arc::new).map_err(corrupt("commits"))
+    fn decode(&self, first: u64, row: &Bytes) -> Result<Arc<Committed>, StoreError> {
+        decode_commit(first, row, &self.rows_key).map(Arc::new).map_err(corrupt("commits"))
     }
 
     /// Whether the entry at `index` is among the newest in memory.
@@ -177,10 +177,10 @@ impl History {
     }
 }
 
-/// The payload of the entry at `index` in its commit's row of payloads.
+/// The payload of the entry at `index` in its commit's row of payloads, by itself.
 pub(super) fn payload_in(row: &Bytes, commit: &Committed, index: u64) -> Result<Option<Bytes>, StoreError> {
     let payload = payload_at(row, (index - commit.first) as usize).map_err(corrupt("payloads"))?;
-    Ok(payload.map(|payload| commit.own(&payload)))
+    Ok(payload.map(|payload| Bytes::copy_from_slice(&payload)))
 }
 
 /// The first index of a commit and the LSM's row of it.

@@ -156,13 +156,28 @@ fn encode_identity(options: &EmbeddedOptions) -> Vec<u8> {
     row
 }
 
+/// Whether this version reads what is in the store; needs no key.
+pub(super) fn check_version(keyspaces: &Keyspaces) -> Result<(), StoreError> {
+    let row = keyspaces.meta.get(IDENTITY).map_err(read)?;
+    let row = row.ok_or_else(|| StoreError::Foreign("the folder holds no store".to_owned()))?;
+    check_format(&mut Reader::new(&row))
+}
+
+fn check_format(identity: &mut Reader<'_>) -> Result<(), StoreError> {
+    if identity.u8().map_err(corrupt("meta"))? == FORMAT {
+        Ok(())
+    } else {
+        Err(StoreError::Foreign("the store was written by another version of the program".to_owned()))
+    }
+}
+
 fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<(), StoreError> {
     let foreign = |why: &str| Err(StoreError::Foreign(why.to_owned()));
     let Some(row) = keyspaces.meta.get(IDENTITY).map_err(read)? else {
         return Err(without_database(&options.path));
     };
     let mut reader = Reader::new(&row);
-    let format = reader.u8().map_err(corrupt("meta"))?;
+    check_format(&mut reader)?;
     let mut text = || {
         let length = reader.u16()?;
         reader.bytes(length.into())
@@ -170,9 +185,6 @@ fn check_identity(keyspaces: &Keyspaces, options: &EmbeddedOptions) -> Result<()
     let environment = text().map_err(corrupt("meta"))?;
     let origin = text().map_err(corrupt("meta"))?;
     let sealed = reader.bytes(reader.left()).map_err(corrupt("meta"))?;
-    if format != FORMAT {
-        return foreign("the store was written by another version of the program");
-    }
     if environment != options.environment.as_str().as_bytes() {
         return foreign("the store belongs to another environment");
     }

@@ -30,8 +30,6 @@ pub(super) struct Committed {
     pub(super) first: u64,
     /// The entries, without their payloads.
     pub(super) entries: Vec<NewEntry>,
-    /// Whether its rows are in memory anyway, since it is one of the newest.
-    pub(super) is_recent: bool,
 }
 
 /// The rows of one commit, as they were written.
@@ -96,15 +94,12 @@ impl Committed {
         self.entries.get(usize::try_from(index.checked_sub(self.first)?).ok()?)
     }
 
-    /// The entry at `index` as the store gives it out.
+    /// The entry at `index` as the store gives it out: by itself, so that whoever keeps it does not keep its whole commit in
+    /// memory.
     pub(super) fn stored(&self, index: u64) -> Option<StoredEntry> {
         let NewEntry { entry, routing, trail, .. } = self.get(index)?;
-        Some(StoredEntry { index, entry: self.own(entry), routing: routing.clone(), trail: self.own(trail) })
-    }
-
-    /// A part of one of its rows by itself: whoever keeps it does not keep all of the row in memory.
-    pub(super) fn own(&self, part: &Bytes) -> Bytes {
-        if self.is_recent { part.clone() } else { Bytes::copy_from_slice(part) }
+        let own = |part: &Bytes| Bytes::copy_from_slice(part);
+        Some(StoredEntry { index, entry: own(entry), routing: routing.clone(), trail: own(trail) })
     }
 }
 
@@ -188,7 +183,7 @@ pub(super) fn entries_of(row: &Bytes) -> Result<Vec<Bytes>, Malformed> {
 }
 
 /// Reads a commit's row, without payloads.
-pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey, is_recent: bool) -> Result<Committed, Malformed> {
+pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey) -> Result<Committed, Malformed> {
     let (_, count) = commit_head(row)?;
     let count = usize::try_from(count).map_err(|_| Malformed)?;
     let mut reader = Reader::new(row);
@@ -218,7 +213,7 @@ pub(super) fn decode_commit(first: u64, row: &Bytes, key: &SlotKey, is_recent: b
         })
         .collect::<Result<Vec<_>, Malformed>>()?;
     routings.end()?;
-    Ok(Committed { first, entries, is_recent })
+    Ok(Committed { first, entries })
 }
 
 /// Whether any of the entries has a payload.

@@ -1,27 +1,25 @@
-//! The AsyncAPI document describes the messages as they are: each header that is written or read stands in it, and what it
-//! demands is there.
+//! The AsyncAPI document describes the messages as they are: what the hub writes has the headers that stand in it and no
+//! others, and of what it reads it takes what the document allows and nothing that lacks what the document demands.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::HashMap, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::scene::{Event, Read, Scene};
 
-/// The document's headers of a channel's messages: all, and those that it demands.
-fn described(document: &Value, channel: &str) -> Vec<(BTreeSet<String>, BTreeSet<String>)> {
+/// The headers of a channel's messages.
+fn described(document: &Value, channel: &str) -> Vec<Value> {
     let messages = document["channels"][channel]["messages"].as_object().unwrap_or_else(|| panic!("{channel}"));
-    let of = |message: &Value| {
-        let headers = &message["headers"];
-        let all = headers["properties"].as_object().unwrap().keys().cloned().collect();
-        let demanded = headers["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
-        (all, demanded.collect())
-    };
-    messages.values().map(of).collect()
+    messages.values().map(|message| message["headers"].clone()).collect()
 }
 
-fn fits(read: &Read, (all, demanded): &(BTreeSet<String>, BTreeSet<String>)) -> bool {
-    let names: BTreeSet<String> = read.headers.keys().cloned().collect();
-    names.is_subset(all) && demanded.is_subset(&names)
+fn fits(headers: &HashMap<String, String>, schema: &Value) -> bool {
+    let named = schema["properties"].as_object().unwrap();
+    headers.keys().all(|name| named.contains_key(name)) && jsonschema::is_valid(schema, &json!(headers))
+}
+
+fn fits_any(read: &Read, schemas: &[Value]) -> bool {
+    schemas.iter().any(|schema| fits(&read.headers, schema))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +36,8 @@ async fn what_is_written_and_read_is_what_the_document_says() {
 
     let citizen = scene.people.citizen(1).unwrap();
     let record = citizen.records().into_iter().find(|record| record.record_type == "identity/address").unwrap();
-    Event::of(&record, "event 1").send(&scene.producer(), "waybill.in.identity").await;
+    let producer = scene.producer();
+    Event::of(&record, "event 1").send(&producer, "waybill.in.identity").await;
     for (topic, channel) in [
         ("waybill.in.identity", "in-identity"),
         ("waybill.outcomes.identity", "outcomes-identity"),
@@ -46,7 +45,26 @@ async fn what_is_written_and_read_is_what_the_document_says() {
     ] {
         let read = scene.read_some(topic, 1).await.remove(0);
         let known = described(&document, channel);
-        assert!(known.iter().any(|one| fits(&read, one)), "{channel}: {:?} of {known:?}", read.headers);
+        assert!(fits_any(&read, &known), "{channel}: {:?} of {known:?}", read.headers);
     }
+
+    // Of the submission, whatever the document demands.
+    let schema = described(&document, "in-identity").into_iter();
+    let address = json!({ "const": "identity/address/1.0", "type": "string" });
+    let schema = schema.filter(|one| one["properties"]["ce_dataschema"] == address).next_back().unwrap();
+    let demanded = schema["required"].as_array().unwrap();
+    for name in demanded {
+        let name = name.as_str().unwrap();
+        Event::of(&record, &format!("without {name}")).without(name).send(&producer, "waybill.in.identity").await;
+    }
+    // Without the record's id, or what an agreement demands of the context, it can be read, and is refused.
+    let refused = ["ce_subject", "ce_actor", "ce_casereference", "ce_reason"];
+    let refused = demanded.iter().filter(|name| refused.contains(&name.as_str().unwrap())).count();
+    let told = scene.read_some("waybill.dead.identity", demanded.len() - refused).await;
+    let known = described(&document, "dead-identity");
+    assert!(told.iter().all(|letter| fits_any(letter, &known)), "{known:?}");
+    let outcomes = scene.read_some("waybill.outcomes.identity", 1 + refused).await;
+    let recorded = outcomes.iter().filter(|one| one.header("ce_outcome") == "recorded");
+    assert_eq!(recorded.count(), 1, "{demanded:?}");
     assert!(hub.stop().await.success());
 }

@@ -12,7 +12,7 @@ use waybill_proto::v1::{
     self, provide_request::Message as Said, provide_response::Message as Heard, request_response::Answer,
 };
 
-use crate::scene::{Scene, context, refusal_in, said};
+use crate::scene::{Scene, context, detail, refusal_in, said};
 
 const PULL: &str = "benefit-asks-contact";
 
@@ -192,6 +192,21 @@ async fn that_there_is_no_record_is_not_told_either_once_the_consent_is_withdraw
     assert!(tax.has_none(&question).await.receipt.is_some(), "a law needs no consent");
     let Some(Answer::NoRecord(none)) = asked.await.unwrap().unwrap().answer else { panic!("a record") };
     assert_eq!(none.reason(), v1::NoRecordReason::NoSuchRecord);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_to_a_repeat_that_comes_after_the_withdrawal() {
+    let Thinking { scene, consent, mut identity, request, asked, question } = thinking().await;
+    hang_up(asked).await;
+    let recorded = identity.has_none(&question).await.receipt.unwrap();
+    scene.withdrawn(scene.withdrawal(0, &consent)).await;
+    let again = ask(&scene, &request).await.unwrap_err();
+    assert_eq!(again.get_details_error_info().unwrap().reason, "evidence.not-kept");
+    let answered: v1::RequestResponse = detail(&again, "RequestResponse").unwrap();
+    let Some(Answer::NoRecord(none)) = answered.answer else { panic!("{answered:?}") };
+    assert_eq!(none.reason(), v1::NoRecordReason::Unspecified);
+    let receipt = none.receipt.unwrap();
+    assert_eq!((receipt.index, receipt.openings.len()), (recorded.index, 0), "its entry, and nothing of what it says");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use tonic::Code;
 use waybill::ledger::Attribute;
 use waybill_proto::v1;
 
-use crate::scene::{Scene, said};
+use crate::scene::{Scene, refusal_in, said};
 
 const PUSH: &str = "identity-contact-to-benefit";
 
@@ -49,27 +49,46 @@ async fn reading_consents_is_an_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reading_of_consents_that_is_repeated_has_one_entry_and_shows_what_is_so_now() {
+async fn a_reading_of_consents_that_is_repeated_has_one_entry_and_shows_nothing_newer() {
     let scene = Scene::new().await;
+    let consent = scene.granted(scene.grant(0, PUSH)).await.consent_id;
     let list =
         v1::ListRequest { idempotency_key: scene.key(), subject: scene.subject(0), context: crate::scene::context() };
     let mut portal = scene.consents("benefit/portal").await;
     let first = portal.list(list.clone()).await.unwrap().into_inner();
-    assert!(first.consents.is_empty());
+    assert_eq!(first.consents.len(), 1);
     scene.granted(scene.grant(0, PUSH)).await;
+    scene.withdrawn(scene.withdrawal(0, &consent)).await;
     let size = scene.size();
     let again = portal.list(list.clone()).await.unwrap().into_inner();
-    assert_eq!((again.read.unwrap().index, again.consents.len()), (first.read.unwrap().index, 1));
+    assert_eq!(again.read.unwrap().index, first.read.unwrap().index);
+    let [same] = &again.consents[..] else { panic!("{:?}", again.consents) };
+    assert_eq!((&same.consent_id, same.state()), (&consent, v1::ConsentState::Withdrawn), "as it stands now");
     assert_eq!(scene.size(), size, "nothing was added");
     let other = v1::ListRequest { subject: scene.subject(1), ..list.clone() };
     assert_eq!(portal.list(other).await.unwrap_err().code(), Code::AlreadyExists);
     let one = v1::GetRequest {
-        idempotency_key: list.idempotency_key,
-        consent_id: again.consents[0].consent_id.clone(),
+        idempotency_key: list.idempotency_key.clone(),
+        consent_id: consent,
         subject: list.subject,
         context: list.context,
     };
     assert_eq!(portal.get(one).await.unwrap_err().code(), Code::AlreadyExists, "another kind of reading");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_nobody_could_read_is_refused_alike_when_it_is_repeated() {
+    let scene = Scene::new().await;
+    let subject = vec![v1::Identifier { scheme: String::new(), value: "1".into() }];
+    let bad = v1::ListRequest { idempotency_key: scene.key(), subject, context: crate::scene::context() };
+    let mut portal = scene.consents("benefit/portal").await;
+    let first = refusal_in(&portal.list(bad.clone()).await.unwrap_err());
+    let size = scene.size();
+    let again = refusal_in(&portal.list(bad.clone()).await.unwrap_err());
+    assert_eq!((&again.code, again.receipt.unwrap().index), (&first.code, first.receipt.unwrap().index));
+    assert_eq!(scene.size(), size);
+    let good = v1::ListRequest { subject: scene.subject(0), ..bad };
+    assert_eq!(portal.list(good).await.unwrap_err().code(), Code::AlreadyExists, "the key is taken");
 }
 
 #[tokio::test(flavor = "multi_thread")]

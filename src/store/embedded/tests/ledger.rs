@@ -172,13 +172,15 @@ async fn a_search_goes_on_from_memory_into_the_flushed_chunks() {
 
 #[tokio::test]
 async fn an_entry_that_is_kept_does_not_keep_its_commit_in_memory() {
-    let scene = Scene::with(|options| options.memory.recent_bytes = 1);
-    scene.commit(|c| c.entry(&[1], Some(TAX)).entry(&[2], Some(TAX))).await.unwrap();
-    scene.commit_terms(&[3]).await;
-    let stored = scene.store().entries(0, 2).await.unwrap();
-    assert!(stored.iter().all(|one| one.entry.is_unique() && one.trail.is_unique()));
-    let pending = scene.store().pending(TAX, 0, 9).await.unwrap();
-    assert_eq!(pending.items.len(), 2);
-    assert!(pending.items.iter().all(|item| item.payload.is_unique() && item.entry.trail.is_unique()));
-    assert!(scene.store().payload(1).await.unwrap().unwrap().is_unique());
+    for recent_bytes in [1, 1 << 20] {
+        let scene = Scene::with(|options| options.memory.recent_bytes = recent_bytes);
+        scene.commit(|c| c.entry(&[1], Some(TAX)).entry(&[2], Some(TAX))).await.unwrap();
+        scene.commit_terms(&[3]).await;
+        let stored = scene.store().entries(0, 2).await.unwrap();
+        assert!(stored.iter().all(|one| one.entry.is_unique() && one.trail.is_unique()));
+        let pending = scene.store().pending(TAX, 0, 9).await.unwrap();
+        assert_eq!(pending.items.len(), 2);
+        assert!(pending.items.iter().all(|item| item.payload.is_unique() && item.entry.trail.is_unique()));
+        assert!(scene.store().payload(1).await.unwrap().unwrap().is_unique());
+    }
 }
