@@ -6,6 +6,7 @@
 //! | who reads? | `member.rs` |
 //! | does another hub read too? | `stranger.rs` |
 //! | who has which partition, and where does it begin? | `assignment.rs` |
+//! | when does one rest, and begin again? | `slot.rs` |
 //! | what happens to the records of one? | `partition.rs` |
 //! | and when are there too many? | `queued.rs` |
 //! | how is a message read? | `attributes.rs`, `read.rs` |
@@ -21,6 +22,7 @@ mod member;
 mod partition;
 mod queued;
 mod read;
+mod slot;
 mod stranger;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ mod faults;
 mod forms;
 mod load;
 mod poison;
+mod rebalance;
 mod rights;
 mod scene;
 mod secured;

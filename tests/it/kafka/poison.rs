@@ -28,7 +28,8 @@ use waybill::{
     vault::MasterKey,
 };
 
-use self::picky::{How, PANIC, Picky};
+pub use self::picky::How;
+use self::picky::{PANIC, Picky};
 use super::scene::{Event, Scene};
 use crate::crash::core;
 
@@ -38,7 +39,7 @@ const IN: &str = "waybill.in.identity";
 const NEVER: usize = 2;
 
 /// A desk on a store that never takes one person.
-async fn desk(folder: &Path, catalogue: Catalogue, how: How) -> Arc<Desk> {
+pub async fn desk(folder: &Path, catalogue: Catalogue, how: How) -> Arc<Desk> {
     let master = Arc::new(MasterKey::new([2; 32]));
     let never = core::people().citizen(NEVER).unwrap().national_number().unwrap().to_owned();
     let never = master.hasher().identifier(&Identifier::new("national-number", &never).unwrap());
