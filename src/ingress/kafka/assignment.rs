@@ -36,6 +36,8 @@ use crate::{
 const RELEASE_MAX: Duration = Duration::from_secs(10);
 /// How long the brokers may take to answer.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long the broker that leads a partition may: the others wait meanwhile.
+const LEADER_ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// The system that an inbound topic is bound to, and how much of a receipt its outcomes carry.
 pub(super) type Binding = (SystemId, ReceiptDetail);
@@ -185,6 +187,11 @@ impl Context {
         let key = PartitionKey::new(&self.cluster, &place.0, number);
         let position = self.runtime.block_on(self.shared.desk.take_partition(key))?;
         let unavailable = |error: KafkaError| CallError::Unavailable(error.to_string());
+        if position.next > 0 {
+            let asked = consumer.fetch_watermarks(&place.0, place.1, LEADER_ANSWER_MAX);
+            let (lowest, _) = asked.map_err(unavailable)?;
+            self.shared.missed(place, position.next, u64::try_from(lowest).unwrap_or_default());
+        }
         if let Some(told) = told {
             return Ok(Beginning { key, position, told });
         }

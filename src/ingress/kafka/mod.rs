@@ -28,14 +28,14 @@ mod stranger;
 mod tests;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::{member::Member, partition::Telling, read::AROUND_RECORD_BYTES_MAX};
+use self::{assignment::Place, member::Member, partition::Telling, read::AROUND_RECORD_BYTES_MAX};
 use crate::{
     desk::Desk,
     kafka::{Connection, Producer, group, hub_source},
@@ -87,6 +87,8 @@ struct Shared {
     record_bytes_max: usize,
     producer: Mutex<Option<Arc<Producer<Telling>>>>,
     conflict: watch::Sender<Option<Conflict>>,
+    /// Up to where it was said of a partition what was deleted before it was read.
+    missed: Mutex<HashMap<Place, u64>>,
 }
 
 impl KafkaIngress {
@@ -105,6 +107,7 @@ impl KafkaIngress {
             record_bytes_max: parts.record_bytes_max,
             producer: Mutex::default(),
             conflict: conflict_out,
+            missed: Mutex::default(),
         });
         let runtime = tokio::runtime::Handle::current();
         let mut members = Vec::with_capacity(parts.members);
@@ -150,6 +153,26 @@ impl Shared {
         let made = Arc::new(Producer::new(&self.connection, "waybill-outcomes", bytes_max)?);
         *current = Some(Arc::clone(&made));
         Ok(made)
+    }
+
+    /// What lay in a partition from `next` to below `lowest` was deleted before the hub read it. It is said and counted once
+    /// while the hub runs.
+    fn missed(&self, place: &Place, next: u64, lowest: u64) {
+        let mut missed = self.missed.lock();
+        let said = missed.get(place).copied().unwrap_or_default().max(next);
+        if lowest > said {
+            let (topic, partition) = (&place.0, place.1);
+            tracing::error!(
+                topic,
+                partition,
+                from = said,
+                below = lowest,
+                "the brokers have deleted what the hub had not read: their writers are to send it again"
+            );
+            let labels = [("topic", topic.clone()), ("partition", partition.to_string())];
+            metrics::counter!("waybill_kafka_deleted_unread_total", &labels).increment(lowest - said);
+            missed.insert(place.clone(), lowest);
+        }
     }
 
     fn refuse(&self, why: String) {

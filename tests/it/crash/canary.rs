@@ -110,7 +110,8 @@ fn stored(folder: &Path, canary: &Canary) -> Vec<u8> {
     volumes
 }
 
-async fn metrics(scene: &Scene) -> String {
+/// What the hub counts.
+pub async fn metrics(scene: &Scene) -> String {
     let mut page = TcpStream::connect(scene.place.config.metrics.listen).await.unwrap();
     page.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut text = String::new();

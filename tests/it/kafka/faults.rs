@@ -10,7 +10,10 @@ use super::{
     scene::{Event, Read, Scene},
     steps::held::Held,
 };
-use crate::crash::scene::{Scene as Hub, until};
+use crate::crash::{
+    canary::metrics,
+    scene::{Scene as Hub, until},
+};
 
 /// Far more than a window of one.
 const EVENTS: usize = 60;
@@ -194,5 +197,38 @@ async fn a_topic_that_the_catalogue_binds_anew_is_another_systems_word_from_then
     // What was read before it was bound anew is still the old one's word, and refused.
     until("what comes is the new one's word", async || outcome().await == "recorded").await;
     assert_eq!(outcome().await, "recorded");
+    assert!(hub.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brokers_deleted_before_it_was_read_is_said_and_counted_and_gone_past() {
+    const IN: &str = "waybill.in.identity";
+    let scene = Scene::new().await;
+    let producer = scene.producer();
+    let send = async |number: usize| {
+        let record = scene.people.citizen(number).unwrap().moved_record(1);
+        Event::of(&record, &number.to_string()).send_to(&producer, IN, Some(0)).await;
+    };
+    let hub = scene.start();
+    send(0).await;
+    send(1).await;
+    scene.read_some("waybill.outcomes.identity", 2).await;
+    assert!(hub.stop().await.success());
+    for number in 2..5 {
+        send(number).await;
+    }
+    scene.delete_below(IN, 0, 5).await;
+    send(5).await;
+    let hub = scene.start();
+    let outcomes = scene.read_some("waybill.outcomes.identity", 3).await;
+    let told: Vec<&str> = outcomes.iter().map(|one| one.header("ce_eventid")).collect();
+    assert_eq!(told, ["0", "1", "5"]);
+    let (log, metrics) = (scene.hub.log(), metrics(&scene.hub).await);
+    let said = log.lines().find(|line| line.contains("the brokers have deleted what the hub had not read"));
+    for wanted in [IN, "partition=0", "from=2", "below=5"] {
+        assert!(said.is_some_and(|said| said.contains(wanted)), "{wanted}: {log}");
+    }
+    let counted = metrics.lines().find(|line| line.starts_with("waybill_kafka_deleted_unread_total{"));
+    assert!(counted.is_some_and(|line| line.contains(IN) && line.ends_with(" 3")), "{counted:?}");
     assert!(hub.stop().await.success());
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig, Message as _,
+    ClientConfig, Message as _, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
@@ -154,6 +154,15 @@ impl Scene {
         done.into_iter().for_each(|one| drop(one.unwrap()));
     }
 
+    /// Deletes what lies below an offset, as retention does.
+    pub async fn delete_below(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
+        let mut below = TopicPartitionList::new();
+        below.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        let deleted = admin.delete_records(&below, &AdminOptions::new()).await.unwrap();
+        deleted.elements().iter().for_each(|one| one.error().unwrap());
+    }
+
     pub fn start(&self) -> Served {
         self.hub.start()
     }
@@ -237,9 +246,9 @@ pub fn read(mut client: ClientConfig, topic: &str, enough: impl Fn(&[Read]) -> b
     client.set("group.id", format!("test-{}", uuid::Uuid::now_v7())).set("enable.auto.commit", "false");
     let consumer: BaseConsumer = client.create().unwrap();
     let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20)).unwrap();
-    let mut all = rdkafka::TopicPartitionList::new();
+    let mut all = TopicPartitionList::new();
     for partition in metadata.topics()[0].partitions() {
-        all.add_partition_offset(topic, partition.id(), rdkafka::Offset::Beginning).unwrap();
+        all.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
     }
     consumer.assign(&all).unwrap();
     let (mut found, deadline) = (Vec::new(), Instant::now() + PATIENCE / 2);
