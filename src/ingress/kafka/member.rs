@@ -101,7 +101,10 @@ impl Member {
             .set("fetch.queue.backoff.ms", "10");
         let probe: BaseConsumer<Told> = config.create_with_context(Told::of(&config))?;
         probe.fetch_metadata(None, ANSWER_MAX)?;
-        let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).unwrap_or_default();
+        // Partitions are known by it: a wrong name for it would begin all of them anew.
+        let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).filter(|id| !id.is_empty());
+        let unnamed = || KafkaError::ClientCreation("the brokers do not say which cluster they are".to_owned());
+        let cluster = cluster.ok_or_else(unnamed)?;
         if self.alone(probe.client()) == Some(false) {
             return Ok(None);
         }
