@@ -7,6 +7,17 @@ use rdkafka::config::ClientConfig;
 use super::hook::{KafkaHook, NoKafkaHook};
 use crate::config::Kafka;
 
+/// What a batch of messages may have, in bytes, wherever one message is not larger: what brokers take by themselves, and
+/// no client's library exceeds unless it is told to.
+pub const BATCH_BYTES_MAX: usize = 1_048_588;
+/// What the hub puts into one batch.
+const BATCH_BYTES: usize = 1_000_000;
+/// What the hub fetches of a partition at once, and of all together from one broker; a batch comes even if it is larger.
+const FETCHED_OF_PARTITION_BYTES: usize = 1_048_576;
+const FETCHED_BYTES_MAX: usize = 16_777_216;
+/// What a client holds of a partition that was fetched and not taken, in KiB.
+const FETCHED_AHEAD_KIB: usize = 4096;
+
 /// How to reach the brokers. Clients are made from it.
 #[derive(Clone)]
 pub struct Connection {
@@ -63,6 +74,17 @@ impl Connection {
         config
     }
 
+    /// Settings of a consumer that calls itself `id`: what it holds in memory is bounded.
+    pub fn consumer(&self, id: &str) -> ClientConfig {
+        let mut config = self.client(id);
+        config
+            .set("fetch.wait.max.ms", "50")
+            .set("fetch.message.max.bytes", FETCHED_OF_PARTITION_BYTES.to_string())
+            .set("fetch.max.bytes", FETCHED_BYTES_MAX.to_string())
+            .set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB.to_string());
+        config
+    }
+
     /// Settings of a producer that neither loses nor reorders nor doubles, and never gives up by itself.
     pub fn producer(&self, id: &str, message_bytes_max: usize) -> ClientConfig {
         let mut config = self.client(id);
@@ -73,6 +95,7 @@ impl Connection {
             .set("message.timeout.ms", "0")
             .set("linger.ms", "20")
             .set("batch.num.messages", "10000")
+            .set("batch.size", BATCH_BYTES.to_string())
             .set("queue.buffering.max.messages", "1000000")
             .set("message.max.bytes", message_bytes_max.to_string());
         config

@@ -20,7 +20,7 @@ mod told;
 mod topics;
 
 pub use self::{
-    connection::Connection,
+    connection::{BATCH_BYTES_MAX, Connection},
     dead::{Coordinates, DeadLetter, Reason},
     event::{
         ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, Message, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source,

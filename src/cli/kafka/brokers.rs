@@ -10,7 +10,10 @@ use rdkafka::{
     metadata::MetadataTopic,
 };
 
-use super::{super::exit::Failure, expected::Expected};
+use super::{
+    super::exit::Failure,
+    expected::{Expected, UNCOMPRESSED},
+};
 use crate::{
     config::Config,
     kafka::{Connection, Told, TopicKind, group},
@@ -167,9 +170,16 @@ fn check_settings(topic: &Expected, found: &ConfigResource, tell: &mut impl FnMu
         let problem = format!("min.insync.replicas is {}, not {}", text("min.insync.replicas"), topic.min_insync);
         tell(problem, set("min.insync.replicas", value("min.insync.replicas")));
     }
-    if number("max.message.bytes") < i64::try_from(topic.message_bytes).unwrap_or(i64::MAX) {
-        let problem = format!("max.message.bytes is {}: a record may be larger", text("max.message.bytes"));
+    if number("max.message.bytes") < i64::try_from(topic.batch_bytes).unwrap_or(i64::MAX) {
+        let problem = format!("max.message.bytes is {}: a batch may be larger", text("max.message.bytes"));
         tell(problem, set("max.message.bytes", value("max.message.bytes")));
+    }
+    if topic.topic.kind.is_inbound() && text("compression.type") != UNCOMPRESSED {
+        let problem = format!(
+            "compression.type is {}: the hub reads no zstd, and what is small now may be of any size expanded",
+            text("compression.type")
+        );
+        tell(problem, set("compression.type", UNCOMPRESSED));
     }
     if topic.topic.kind.is_inbound() && text("message.timestamp.type") != "LogAppendTime" {
         let problem = "message.timestamp.type is the writer's time: it could put an event outside the window".into();

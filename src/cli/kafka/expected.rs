@@ -9,13 +9,15 @@ use crate::{
         agency::AgencyId,
         agreement::{Direction, Retention},
     },
-    kafka::{Topic, TopicKind},
+    kafka::{BATCH_BYTES_MAX, Topic, TopicKind},
 };
 
 /// How long a topic is kept whose agency has no agreement yet.
 const WITHOUT_AGREEMENT: Duration = Duration::from_hours(2);
 /// What a message may have beside its record.
 const AROUND_RECORD_BYTES_MAX: usize = 65_536;
+/// The brokers keep batches as they are without compression.
+pub(super) const UNCOMPRESSED: &str = "uncompressed";
 /// Segments of a topic: what has expired is only deleted by whole segments.
 const SEGMENT_MAX: Duration = Duration::from_hours(1);
 
@@ -31,7 +33,8 @@ pub(super) struct Expected {
     pub min_insync: u16,
     /// The longest that anything may lie in it.
     pub kept_at_most: Duration,
-    pub message_bytes: usize,
+    /// What a batch of messages may have, and so a message.
+    pub batch_bytes: usize,
 }
 
 impl Expected {
@@ -43,11 +46,13 @@ impl Expected {
             ("retention.ms", self.kept_at_most.saturating_sub(segment).as_millis().to_string()),
             ("segment.ms", segment.as_millis().to_string()),
             ("min.insync.replicas", self.min_insync.to_string()),
-            ("max.message.bytes", self.message_bytes.to_string()),
+            ("max.message.bytes", self.batch_bytes.to_string()),
         ];
         if self.topic.kind.is_inbound() {
             // The window of idempotency is the brokers' time, not the writer's.
             settings.push(("message.timestamp.type", "LogAppendTime".to_owned()));
+            // The brokers expand what comes compressed, in whichever way, and bound what it then has: the hub expands nothing.
+            settings.push(("compression.type", UNCOMPRESSED.to_owned()));
         }
         settings
     }
@@ -81,7 +86,7 @@ pub(super) fn expected(catalogue: &Catalogue, topics: &Topics, record_bytes_max:
                 replication: topics.replication,
                 min_insync: topics.min_insync,
                 kept_at_most: term(catalogue, &topic),
-                message_bytes: record_bytes_max + AROUND_RECORD_BYTES_MAX,
+                batch_bytes: (record_bytes_max + AROUND_RECORD_BYTES_MAX).max(BATCH_BYTES_MAX),
                 topic,
             });
         }

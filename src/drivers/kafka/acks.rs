@@ -72,12 +72,11 @@ impl Collecting {
     }
 
     fn subscribe(&self, topic: &str) -> Result<StreamConsumer<Told>, KafkaError> {
-        let mut config = self.connection.client("waybill-acks");
+        let mut config = self.connection.consumer("waybill-acks");
         config
             .set("group.id", format!("{}.acks.{}", group(&self.hub), self.agency))
             .set("auto.offset.reset", "earliest")
-            .set("enable.auto.commit", "false")
-            .set("fetch.wait.max.ms", "50");
+            .set("enable.auto.commit", "false");
         let consumer: StreamConsumer<Told> = config.create_with_context(Told::of(&config))?;
         consumer.subscribe(&[topic])?;
         Ok(consumer)

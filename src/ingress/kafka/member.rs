@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
     Message as _,
@@ -84,7 +85,7 @@ impl Member {
     /// Connects, and only then joins; `None` where somebody else reads.
     fn join(&self) -> Result<Option<Consumer>, KafkaError> {
         let shared = &self.shared;
-        let mut config = shared.connection.client(&stranger::client_id(&shared.ledger, self.number));
+        let mut config = shared.connection.consumer(&stranger::client_id(&shared.ledger, self.number));
         config
             .set("group.id", shared.group())
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -94,10 +95,8 @@ impl Member {
             .set("enable.auto.offset.store", "false")
             .set("session.timeout.ms", "10000")
             .set("statistics.interval.ms", "5000")
-            .set("fetch.wait.max.ms", "50")
             // What is fetched ahead of a pause is thrown away, so it is not much; and the library does not rest for a second
             // whenever there is so much of it.
-            .set("queued.max.messages.kbytes", "4096")
             .set("fetch.queue.backoff.ms", "10");
         let probe: BaseConsumer<Told> = config.create_with_context(Told::of(&config))?;
         probe.fetch_metadata(None, ANSWER_MAX)?;
@@ -219,9 +218,14 @@ impl Member {
             Ok(ReadEvent { name, submission }) => (Ok(name), Arrival::Submission(submission)),
             Err(why) => {
                 let (partition, place) = (message.partition().to_be_bytes(), offset.to_be_bytes());
+                // Its place names it. What is too large is not kept until its turn comes.
+                let content = match reading.fits(value.len()) {
+                    Ok(()) => Bytes::copy_from_slice(value),
+                    Err(_) => Bytes::copy_from_slice(&value.len().to_be_bytes()),
+                };
                 let malformed = Malformed {
                     key: desk.event_key(&[b"", message.topic().as_bytes(), &partition, &place], time),
-                    content: bytes::Bytes::copy_from_slice(value),
+                    content,
                     refusal: Refusal {
                         code: RefusalCode::CallMalformed,
                         violations: vec![Violation { pointer: why.pointer.into(), keyword: why.keyword }],
@@ -230,7 +234,8 @@ impl Member {
                 (Err(why), Arrival::Malformed(malformed))
             }
         };
-        let bytes = value.len() + AROUND_RECORD_BYTES;
+        let kept = if let Arrival::Malformed(malformed) = &arrival { malformed.content.len() } else { value.len() };
+        let bytes = kept + AROUND_RECORD_BYTES;
         Some(Incoming { offset, arrived: Arrived { time, event, bytes }, arrival })
     }
 }

@@ -9,6 +9,10 @@ use std::{
     time::Instant,
 };
 
+use rdkafka::{
+    error::RDKafkaErrorCode,
+    producer::{FutureProducer, FutureRecord},
+};
 use serde_json::{Value, json};
 use waybill::cli::demo::population::Record;
 
@@ -71,18 +75,22 @@ fn kcat(bootstrap: &str, topic: &str) -> Command {
     command
 }
 
+fn kcat_writes(bootstrap: &str, topic: &str, event: &Event, codec: &str) {
+    let mut command = kcat(bootstrap, topic);
+    command.args(["-P", "-X", "acks=all", "-z", codec, "-k", &event.key]);
+    for (name, value) in &event.headers {
+        command.args(["-H", &format!("{name}={value}")]);
+    }
+    output(&mut command, &event.value);
+}
+
 impl Client {
     fn write(&self, bootstrap: &str, topic: &str, all: &[Writing]) {
         match self {
             Self::Kcat => {
                 for one in all {
                     let Writing::Event(event) = one else { panic!("kcat has no serialiser") };
-                    let mut command = kcat(bootstrap, topic);
-                    command.args(["-P", "-X", "acks=all", "-k", &event.key]);
-                    for (name, value) in &event.headers {
-                        command.args(["-H", &format!("{name}={value}")]);
-                    }
-                    output(&mut command, &event.value);
+                    kcat_writes(bootstrap, topic, event, "none");
                 }
             }
             Self::Python(script) => {
@@ -230,4 +238,31 @@ async fn confluent_kafka_submits_in_its_wire_format_too_and_receives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn aiokafka_submits_and_receives() {
     assert_exchanges(AIOKAFKA, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_compressed_in_whichever_way_is_taken_and_no_more_than_may_come_expanded() {
+    let scene = Scene::bare("topics = { partitions = 4, replication = 1, min_insync = 1 }\n").await;
+    let mut apply = Command::new(env!("CARGO_BIN_EXE_waybill"));
+    apply.args(["kafka", "topics", "--apply", "--config"]).arg(&scene.hub.place.config_file);
+    output(&mut apply, b"");
+    let (hub, codecs) = (scene.start(), ["none", "gzip", "snappy", "lz4", "zstd"]);
+    for (citizen, codec) in codecs.into_iter().enumerate() {
+        let event = Event::of(&scene.people.citizen(citizen).unwrap().moved_record(1), codec);
+        // What does not become smaller is sent as it is.
+        kcat_writes(&scene.brokers.bootstrap(), IN, &event.with("padding", &"p".repeat(2000)), codec);
+    }
+    let outcomes = scene.read_some(OUTCOMES, codecs.len()).await;
+    assert!(outcomes.iter().all(|one| one.header("ce_outcome") == "recorded"), "{outcomes:?}");
+    let told: BTreeSet<&str> = outcomes.iter().map(|one| one.header("ce_eventid")).collect();
+    assert_eq!(told, codecs.into_iter().collect());
+
+    // Some kilobytes on the way, and far more than the hub takes when they are expanded.
+    let mut client = scene.client.clone();
+    client.set("compression.codec", "gzip").set("message.max.bytes", "16777216");
+    let (producer, zeros) = (client.create::<FutureProducer>().unwrap(), vec![0_u8; 8 << 20]);
+    let sent = producer.send(FutureRecord::to(IN).key("k").payload(&zeros), PATIENCE).await;
+    let code = sent.map_err(|(error, _)| error.rdkafka_error_code().unwrap());
+    assert_eq!(code.unwrap_err(), RDKafkaErrorCode::MessageSizeTooLarge);
+    assert!(hub.stop().await.success());
 }

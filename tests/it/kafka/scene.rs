@@ -19,6 +19,7 @@ use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
 use waybill::{
     cli::demo::population::{Population, Record},
+    kafka::Topic,
     tls::authority::Authority,
 };
 
@@ -48,6 +49,9 @@ receives = "benefit/claims"
 
 /// Partitions of each topic.
 const PARTITIONS: i32 = 4;
+/// What `waybill kafka topics --apply` sets of every topic, and of those that agencies write; not how long they are kept.
+const SETTINGS: [(&str, &str); 1] = [("max.message.bytes", "1048588")];
+const INBOUND: [(&str, &str); 2] = [("message.timestamp.type", "LogAppendTime"), ("compression.type", "uncompressed")];
 
 pub struct Scene {
     pub brokers: Brokers,
@@ -199,13 +203,13 @@ impl Scene {
             .iter()
             .flat_map(|agency| ["in", "outcomes", "dead", "out", "acks"].map(|kind| format!("waybill.{kind}.{agency}")))
             .collect();
-        let topics: Vec<NewTopic<'_>> = names
-            .iter()
-            .map(|name| {
-                let replication = TopicReplication::Fixed(copies);
-                NewTopic::new(name, PARTITIONS, replication).set("message.timestamp.type", "LogAppendTime")
-            })
-            .collect();
+        let topic = |name| {
+            let inbound = Topic::parse(name).unwrap().kind.is_inbound();
+            let settings = SETTINGS.iter().chain(INBOUND.iter().filter(|_| inbound));
+            let new = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(copies));
+            settings.fold(new, |new, (name, value)| new.set(name, value))
+        };
+        let topics: Vec<NewTopic<'_>> = names.iter().map(|name| topic(name)).collect();
         let made = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
         made.into_iter().for_each(|topic| drop(topic.unwrap()));
     }

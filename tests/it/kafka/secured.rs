@@ -113,9 +113,18 @@ async fn the_commands_create_what_the_catalogue_asks_for_and_find_what_is_not_so
     assert!(code == 0 && said.contains("7 topics as they must be"), "{code}: {said}");
 
     scene.alter("waybill.out.benefit", &[("cleanup.policy", "compact"), ("retention.ms", "-1")]).await;
+    scene.alter("waybill.in.identity", &[("compression.type", "producer"), ("max.message.bytes", "327680")]).await;
     let (code, said) = run(&["check"]);
     assert_eq!(code, 5);
-    for wanted in ["cleanup.policy is compact", "may lie in it for ever", "add-config retention.ms="] {
+    for wanted in [
+        "cleanup.policy is compact",
+        "may lie in it for ever",
+        "add-config retention.ms=",
+        "compression.type is producer",
+        "add-config compression.type=uncompressed",
+        "max.message.bytes is 327680",
+        "add-config max.message.bytes=1048588",
+    ] {
         assert!(said.contains(wanted), "{wanted}: {said}");
     }
     let (code, said) = run(&["asyncapi"]);

@@ -54,8 +54,13 @@ fn connection(bootstrap: &str) -> Connection {
 pub(super) async fn make_topics(bootstrap: &str) -> anyhow::Result<Outcome> {
     let admin: AdminClient<DefaultClientContext> = connection(bootstrap).client("bench").create()?;
     let names = [IN, OUT, BESIDE].into_iter().chain(ANSWERS);
+    // As `waybill kafka topics --apply` makes them.
     let topic = |name| {
-        NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime")
+        let new = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1)).set("max.message.bytes", "1048588");
+        match name {
+            IN => new.set("message.timestamp.type", "LogAppendTime").set("compression.type", "uncompressed"),
+            _ => new,
+        }
     };
     let topics: Vec<_> = names.map(topic).collect();
     for made in admin.create_topics(&topics, &AdminOptions::new().request_timeout(Some(PATIENCE))).await? {
