@@ -8,6 +8,7 @@
 //! - [`Reporter::report`] says, in any order and in batches, what became of them. Reporting twice does no harm.
 //! - Dropping the port says that the link is lost: what it had out without a report is handed over again, here or on
 //!   another link. An error after which a producer can no longer keep order is such a loss: rebuild it, connect again.
+//!   Where no delivery can have been the cause, [`Port::spare`] says so: then that counts as no attempt.
 //!
 //! | way out | file |
 //! |---|---|
@@ -107,8 +108,8 @@ pub(crate) enum Notice {
     Connected(LinkId, LinkTerms, mpsc::Sender<Vec<Outbound>>),
     /// The driver took a batch; these of it may not leave any more.
     Taken(Vec<u64>),
-    /// The link is gone.
-    Lost(LinkId),
+    /// The link is gone; whether what it had out is to be spared: nothing was attempted.
+    Lost(LinkId, bool),
 }
 
 /// Reports of one link.
@@ -125,6 +126,7 @@ pub struct Port {
     gate: Arc<dyn Gate>,
     notices: mpsc::UnboundedSender<Notice>,
     reporter: Reporter,
+    spared: bool,
 }
 
 /// Where a driver says what became of deliveries. Clones may be used at once, from any task.
@@ -146,7 +148,7 @@ impl Port {
     ) -> (Self, mpsc::Sender<Vec<Outbound>>) {
         let (sender, batches) = mpsc::channel(BATCHES_WAITING_MAX);
         let reporter = Reporter { link, system: terms.system.clone(), reports };
-        (Self { batches, gate, notices, reporter }, sender)
+        (Self { batches, gate, notices, reporter, spared: false }, sender)
     }
 
     /// The next deliveries, which may leave now, and only now. `None`: the relay has closed the link.
@@ -171,6 +173,12 @@ impl Port {
         }
     }
 
+    /// Loses the link through no fault of any delivery: what it had out without a report is handed over again, and that it
+    /// was out counts as no attempt.
+    pub fn spare(mut self) {
+        self.spared = true;
+    }
+
     /// Where to say what became of them.
     pub fn reporter(&self) -> Reporter {
         self.reporter.clone()
@@ -179,7 +187,7 @@ impl Port {
 
 impl Drop for Port {
     fn drop(&mut self) {
-        let _ = self.notices.send(Notice::Lost(self.reporter.link)); // the relay may have stopped
+        let _ = self.notices.send(Notice::Lost(self.reporter.link, self.spared)); // the relay may have stopped
     }
 }
 

@@ -7,7 +7,7 @@ use rdkafka::{
     ClientContext, Statistics,
     config::{FromClientConfigAndContext as _, RDKafkaLogLevel},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, OwnedHeaders},
+    message::{BorrowedMessage, DeliveryResult, Headers as _, Message as _, OwnedHeaders},
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 
@@ -15,6 +15,9 @@ use super::{connection::Connection, hook::KafkaHook, told::Told};
 
 /// How long to wait while the library's queue is full.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// A message of no more than this part of what one may have cannot be too large for a topic that is as it must be.
+const SMALL_PART: usize = 2;
 
 /// What a message stands for: told what became of it, once, from the library's thread.
 pub trait Report: Send + Sync + 'static {
@@ -39,6 +42,22 @@ impl SendFault {
             None => Self::Producer(RDKafkaErrorCode::Fail),
         }
     }
+
+    /// What the brokers said of a message. Which one of a batch is too large they don't say, and say it of each; a small one
+    /// is not, and can be written when the topic takes what it must.
+    fn reported(error: &KafkaError, bytes: usize, bytes_max: usize) -> Self {
+        let code = RDKafkaErrorCode::MessageSizeTooLarge;
+        let is_small = bytes <= bytes_max / SMALL_PART;
+        if is_small && error.rdkafka_error_code() == Some(code) { Self::Producer(code) } else { Self::of(error) }
+    }
+}
+
+/// What a message has, without what the format adds.
+fn size(message: &BorrowedMessage<'_>) -> usize {
+    let headers = message.headers().map_or(0, |headers| {
+        headers.iter().map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len)).sum::<usize>()
+    });
+    message.payload_len() + message.key_len() + headers
 }
 
 /// The producer was lost: it is to be made anew.
@@ -55,6 +74,7 @@ pub struct Producer<T: Report> {
 struct Context<T> {
     told: Told,
     hook: Arc<dyn KafkaHook>,
+    message_bytes_max: usize,
     reports: PhantomData<fn(T)>,
 }
 
@@ -75,7 +95,8 @@ impl<T: Report> ProducerContext for Context<T> {
 
     fn delivery(&self, result: &DeliveryResult<'_>, token: Box<T>) {
         self.hook.before_report(result);
-        token.reported(result.as_ref().map(|_| ()).map_err(|(error, _)| SendFault::of(error)));
+        let fault = |(error, message): &(_, _)| SendFault::reported(error, size(message), self.message_bytes_max);
+        token.reported(result.as_ref().map(|_| ()).map_err(fault));
     }
 }
 
@@ -84,7 +105,8 @@ impl<T: Report> Producer<T> {
     pub fn new(connection: &Connection, id: &str, message_bytes_max: usize) -> Result<Self, KafkaError> {
         let hook = Arc::clone(connection.hook());
         let config = connection.producer(id, message_bytes_max);
-        let context = Context { told: Told::of(&config), hook: Arc::clone(&hook), reports: PhantomData };
+        let context =
+            Context { told: Told::of(&config), hook: Arc::clone(&hook), message_bytes_max, reports: PhantomData };
         Ok(Self { library: ThreadedProducer::from_config_and_context(&config, context)?, hook })
     }
 
@@ -139,5 +161,21 @@ impl<T: Report> Producer<T> {
 impl<T: Report> std::fmt::Debug for Producer<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Producer").field("in_flight", &self.library.in_flight_count()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_brokers_say_of_a_batch_is_not_said_of_a_small_message_in_it() {
+        let code = RDKafkaErrorCode::MessageSizeTooLarge;
+        let said = |bytes| SendFault::reported(&KafkaError::MessageProduction(code), bytes, 1000);
+        assert_eq!([said(500), said(501)], [SendFault::Producer(code), SendFault::Message]);
+        let denied = RDKafkaErrorCode::TopicAuthorizationFailed;
+        let said = SendFault::reported(&KafkaError::MessageProduction(denied), 501, 1000);
+        assert_eq!(said, SendFault::Producer(denied));
+        assert_eq!(SendFault::of(&KafkaError::MessageProduction(code)), SendFault::Message, "before it is sent");
     }
 }

@@ -192,6 +192,16 @@ impl Book {
         }
     }
 
+    /// A delivery that was out on a link that is lost waits again, as if it had not been handed over.
+    pub(super) fn spare(&mut self, index: u64) {
+        if let Some(held) = self.held.get_mut(&index)
+            && let Stage::Out { .. } = held.stage
+        {
+            held.attempts -= 1;
+            self.enter(index, Stage::Waiting);
+        }
+    }
+
     /// An attempt failed: the delivery rests until `until`.
     pub(super) fn rest(&mut self, index: u64, until: Instant) -> Option<LinkId> {
         let link = self.enter(index, Stage::Resting { until });

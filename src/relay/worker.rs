@@ -218,9 +218,11 @@ impl Worker {
                 self.book.set_rule(self.links.rule());
             }
             Notice::Taken(ended) => ended.into_iter().for_each(|index| drop(self.end(index))),
-            Notice::Lost(link) => {
+            Notice::Lost(link, spared) => {
                 self.links.remove(link);
-                self.book.out_on(link).into_iter().for_each(|index| self.failed(index));
+                for index in self.book.out_on(link) {
+                    if spared { self.book.spare(index) } else { self.failed(index) }
+                }
                 self.book.set_rule(self.links.rule());
             }
         }

@@ -5,6 +5,7 @@
 //! key (an idempotent producer, at most five requests in flight) and never gives up by itself, so brokers that are away cost
 //! an attempt only as often as `kafka_answer_s_max` passes (a day by default). When it can no longer keep the order, or the
 //! topic cannot be written to, the link is dropped, the producer made anew, and what was not reported is handed over again.
+//! That is no delivery's fault, and costs none an attempt.
 //!
 //! | question | file |
 //! |---|---|
@@ -162,6 +163,13 @@ impl kafka::Report for Sent {
     }
 }
 
+/// Whether the brokers took anything while a link was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Nothing,
+    Some,
+}
+
 /// One recipient's link, made again whenever it is lost.
 struct Link {
     parts: Arc<KafkaOutParts>,
@@ -175,7 +183,8 @@ impl Link {
         let mut rest = REST;
         while !self.stop.is_cancelled() {
             match self.serve(&topic).await {
-                Ok(()) => rest = REST,
+                Ok(Written::Some) => rest = REST,
+                Ok(Written::Nothing) => {}
                 Err(error) => tracing::warn!(%error, topic, "deliveries wait"),
             }
             metrics::counter!("waybill_kafka_links_total", "topic" => topic.clone()).increment(1);
@@ -185,7 +194,7 @@ impl Link {
     }
 
     /// Serves the link until it is lost, or is to end.
-    async fn serve(&self, topic: &str) -> Result<(), KafkaError> {
+    async fn serve(&self, topic: &str) -> Result<Written, KafkaError> {
         self.probe(topic).await?;
         let parts = &self.parts;
         let bytes_max = parts.limits.record_bytes_max + AROUND_RECORD_BYTES_MAX;
@@ -193,7 +202,7 @@ impl Link {
         let terms = parts.limits.terms(self.recipient.system.clone());
         let Ok(mut port) = parts.relay.connect(&self.recipient.agency, &terms) else {
             let Stopping = Stopping;
-            return Ok(());
+            return Ok(Written::Nothing);
         };
         let reporter = port.reporter();
         let lost = self.stop.child_token();
@@ -219,13 +228,13 @@ impl Link {
             drop(producer);
         });
         let _ = flushed.await; // it cannot be broken off
-        let _ = telling.await; // ends with the last report
-        drop(port);
+        let written = telling.await; // ends with the last report
+        port.spare();
         lost.cancel();
         if let Some(answers) = answers {
             let _ = answers.await; // told to end
         }
-        Ok(())
+        Ok(written.unwrap_or(Written::Nothing))
     }
 
     /// Whether there are brokers, and the topic.
@@ -274,17 +283,20 @@ async fn send(
     }
 }
 
-/// Tells the relay what was written. Ends when nothing more can be reported.
+/// Tells the relay what was written. Ends when nothing more can be reported; whether anything was written.
 async fn tell(
     mut reports: mpsc::UnboundedReceiver<(TransferId, bool, Result<(), SendFault>)>,
     reporter: Reporter,
     lost: CancellationToken,
     topic: String,
-) {
-    let mut some = Vec::new();
+) -> Written {
+    let (mut some, mut anything) = (Vec::new(), Written::Nothing);
     while reports.recv_many(&mut some, REPORTS_MAX).await > 0 {
         let mut told = Vec::with_capacity(some.len());
         for (transfer, answered, written) in some.drain(..) {
+            if written.is_ok() {
+                anything = Written::Some;
+            }
             let outcome = match written {
                 Ok(()) if answered => continue,
                 Ok(()) => Outcome::Acknowledged,
@@ -303,4 +315,5 @@ async fn tell(
             reporter.report(told).await;
         }
     }
+    anything
 }

@@ -31,6 +31,7 @@ enum Step {
     End(usize),
     Pass(u64),
     Lose,
+    Spare,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -43,6 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..8_usize).prop_map(Step::End),
         (1..40_u64).prop_map(Step::Pass),
         Just(Step::Lose),
+        Just(Step::Spare),
     ]
 }
 
@@ -106,6 +108,11 @@ proptest! {
                     }
                     out.clear();
                 }
+                Step::Spare => for index in std::mem::take(&mut out) {
+                    let attempts = book.attempts(index);
+                    book.spare(index);
+                    prop_assert_eq!(book.attempts(index), attempts - 1);
+                },
             }
             prop_assert_eq!(book.out(), out.len());
             prop_assert_eq!(book.len(), orders.len() - ended.len());

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::scene::{Scene, WITHIN, limits};
-use crate::{drivers::Outcome, relay::Backoff};
+use crate::{
+    drivers::{OrderRule, Outcome},
+    relay::Backoff,
+};
 
 #[tokio::test(start_paused = true)]
 async fn an_unanswered_delivery_comes_again_after_its_time_and_a_rest_that_doubles() {
@@ -47,6 +50,21 @@ async fn what_a_lost_link_had_out_comes_again_on_another() {
     two.acknowledge(&[lost[0].0, kept[0].0]).await;
     scene.quiet().await;
     assert_eq!(scene.hub.recorded().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_is_lost_through_no_fault_of_what_it_had_out_costs_no_attempt() {
+    let scene = Scene::new();
+    scene.hub.commit(&[7, 7]);
+    for _ in 0..=limits().attempts_max {
+        let mut driver = scene.connect_as("one", 2, OrderRule::Pipelined);
+        assert_eq!(driver.get().await, [(0, 1), (1, 1)], "at once, and in order");
+        driver.port.spare();
+    }
+    let mut driver = scene.connect(1);
+    assert_eq!(driver.get().await, [(0, 1)]);
+    driver.acknowledge(&[0]).await;
+    assert_eq!(driver.get().await, [(1, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
