@@ -43,7 +43,13 @@ impl Collecting {
             Ok(consumer) => consumer,
             Err(error) => return tracing::error!(%error, topic, "answers cannot be read"),
         };
-        let mut dead = DeadLetters::new(self.connection, hub_source(&self.hub), self.agency);
+        let mut dead = DeadLetters::new(self.connection.clone(), hub_source(&self.hub), self.agency.clone());
+        self.collect(&topic, &consumer, &mut dead).await;
+        // The library leaves the group, and waits for its threads, when it is let go.
+        let _ = tokio::task::spawn_blocking(move || drop((consumer, dead))).await; // it cannot be broken off
+    }
+
+    async fn collect(&self, topic: &str, consumer: &StreamConsumer<Told>, dead: &mut DeadLetters) {
         loop {
             let message = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -59,8 +65,9 @@ impl Collecting {
             match read(message.payload().unwrap_or_default()) {
                 Ok(report) => self.reporter.report(vec![report]).await,
                 Err(reason) => {
-                    metrics::counter!("waybill_kafka_answers_unreadable_total", "topic" => topic.clone()).increment(1);
-                    if !dead.write(&letter(&topic, &message, reason), &self.stop).await {
+                    metrics::counter!("waybill_kafka_answers_unreadable_total", "topic" => topic.to_owned())
+                        .increment(1);
+                    if !dead.write(&letter(topic, &message, reason), &self.stop).await {
                         return;
                     }
                 }
@@ -78,8 +85,13 @@ impl Collecting {
             .set("auto.offset.reset", "earliest")
             .set("enable.auto.commit", "false");
         let consumer: StreamConsumer<Told> = config.create_with_context(Told::of(&config))?;
-        consumer.subscribe(&[topic])?;
-        Ok(consumer)
+        match consumer.subscribe(&[topic]) {
+            Ok(()) => Ok(consumer),
+            Err(error) => {
+                tokio::task::spawn_blocking(move || drop(consumer));
+                Err(error)
+            }
+        }
     }
 }
 

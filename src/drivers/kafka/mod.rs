@@ -202,6 +202,7 @@ impl Link {
         let terms = parts.limits.terms(self.recipient.system.clone());
         let Ok(mut port) = parts.relay.connect(&self.recipient.agency, &terms) else {
             let Stopping = Stopping;
+            tokio::task::spawn_blocking(move || drop(producer));
             return Ok(Written::Nothing);
         };
         let reporter = port.reporter();

@@ -41,6 +41,9 @@ use crate::{
     kafka::{Connection, Producer, group, hub_source},
 };
 
+/// How often it is looked whether a producer is still used.
+const LET_GO_EVERY: Duration = Duration::from_millis(50);
+
 /// What the way in is made of.
 #[derive(Debug)]
 pub struct KafkaParts {
@@ -151,7 +154,9 @@ impl Shared {
         }
         let bytes_max = self.record_bytes_max + AROUND_RECORD_BYTES_MAX;
         let made = Arc::new(Producer::new(&self.connection, "waybill-outcomes", bytes_max)?);
-        *current = Some(Arc::clone(&made));
+        if let Some(gone) = current.replace(Arc::clone(&made)) {
+            tokio::spawn(let_go(gone));
+        }
         Ok(made)
     }
 
@@ -178,5 +183,17 @@ impl Shared {
     fn refuse(&self, why: String) {
         tracing::error!("{why}");
         self.conflict.send_replace(Some(Conflict(why)));
+    }
+}
+
+/// Lets a producer go that is no more, when nobody sends with it any longer: the library waits for its threads then, and no
+/// worker of the runtime must.
+async fn let_go(mut producer: Arc<Producer<Telling>>) {
+    loop {
+        match Arc::try_unwrap(producer) {
+            Ok(gone) => return drop(tokio::task::spawn_blocking(move || drop(gone))),
+            Err(used) => producer = used,
+        }
+        tokio::time::sleep(LET_GO_EVERY).await;
     }
 }
