@@ -53,9 +53,24 @@ impl KafkaHook for Gate {
     }
 }
 
+/// It opens at the latest when it is dropped: nobody stands at it for ever.
+struct Shut(Arc<Gate>);
+
+impl Shut {
+    fn open(&self) {
+        self.0.open.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Shut {
+    fn drop(&mut self) {
+        self.open();
+    }
+}
+
 struct Stuck {
     scene: Scene,
-    gate: Arc<Gate>,
+    gate: Shut,
     ingress: KafkaIngress,
     _folder: TempDir,
 }
@@ -63,7 +78,7 @@ struct Stuck {
 impl Stuck {
     /// A member that can tell nothing and whose partitions are paused, since far more waits in them than it may hold.
     async fn new() -> Self {
-        let (scene, folder, gate) = (Scene::new().await, tempfile::tempdir().unwrap(), Arc::new(Gate::default()));
+        let (scene, folder, gate) = (Scene::new().await, tempfile::tempdir().unwrap(), Shut(Arc::default()));
         let desk = desk(folder.path(), scene.hub.place.catalogue().unwrap(), How::Refused).await;
         let producer = scene.producer();
         for number in 0..EVENTS {
@@ -73,7 +88,7 @@ impl Stuck {
         let config = Config::load(&scene.hub.place.config_file).unwrap();
         let ingress = KafkaIngress::start(KafkaParts {
             desk,
-            connection: Connection::new(config.kafka.as_ref().unwrap()).hooked(Arc::clone(&gate) as _),
+            connection: Connection::new(config.kafka.as_ref().unwrap()).hooked(Arc::clone(&gate.0) as _),
             hub: "hub.test".into(),
             ledger: "1".into(),
             members: 1,
@@ -84,7 +99,7 @@ impl Stuck {
         let mut consumed = 0;
         until("nothing more is read", async || {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let before = std::mem::replace(&mut consumed, gate.consumed.load(Ordering::SeqCst));
+            let before = std::mem::replace(&mut consumed, gate.0.consumed.load(Ordering::SeqCst));
             before > 0 && before == consumed
         })
         .await;
@@ -118,7 +133,7 @@ impl Stuck {
 async fn a_paused_partition_that_is_taken_away_and_comes_back_is_read_on() {
     let stuck = Stuck::new().await;
     stuck.takes_partitions_away().await;
-    stuck.gate.open.store(true, Ordering::SeqCst);
+    stuck.gate.open();
     let all = stuck.scene.read(OUTCOMES, |read| {
         let told: BTreeSet<&str> = read.iter().map(|one| one.header("ce_eventid")).collect();
         told.len() == EVENTS
@@ -129,11 +144,9 @@ async fn a_paused_partition_that_is_taken_away_and_comes_back_is_read_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 16)]
 async fn partitions_that_cannot_be_told_are_given_back_together() {
-    let Stuck { ingress, gate, scene: _scene, .. } = Stuck::new().await;
-    let begun = Instant::now();
-    ingress.stop(PATIENCE).await;
+    let (stuck, begun) = (Stuck::new().await, Instant::now());
+    stuck.ingress.stop(PATIENCE).await;
     let took = begun.elapsed();
-    gate.open.store(true, Ordering::SeqCst);
     assert!(took < TOGETHER, "it took {took:?}");
 }
 
