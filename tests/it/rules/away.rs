@@ -9,7 +9,7 @@ use tonic_types::StatusExt as _;
 use waybill::{config::Limits, ledger::Attribute};
 use waybill_proto::v1::{self, request_response::Answer};
 
-use crate::scene::{Scene, absence_in, said};
+use crate::scene::{Scene, absence_in, said, timestamp};
 
 async fn ask(scene: &Scene, request: &v1::RequestRequest) -> Result<v1::RequestResponse, Status> {
     let asked = scene.exchange("benefit/claims").await.request(request.clone()).await;
@@ -58,6 +58,29 @@ async fn a_request_whose_provider_is_away_is_unavailable_and_carries_its_entries
     assert_eq!(scene.size(), size, "and adds nothing");
     let other = v1::RequestRequest { purpose: "benefit-administration".into(), ..request };
     assert_eq!(ask(&scene, &other).await.unwrap_err().code(), Code::AlreadyExists);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn her_explicit_request_is_recorded_as_that_and_a_consent_is_none() {
+    let scene = Scene::new().await;
+    let moment = scene.now();
+    let asked = async |request: v1::RequestRequest| {
+        let (asked, _) = entries(&scene, &ask(&scene, &request).await.unwrap_err());
+        let entry = scene.entry(asked).await;
+        assert_eq!(entry.kind, "request_asked");
+        (said(&entry, Attribute::ExplicitRequest), said(&entry, Attribute::ConsentId))
+    };
+    let explicit = |asked_at| Some(v1::ExplicitRequest { reference: "form 3".into(), asked_at });
+    let at_a_moment = v1::RequestRequest { explicit_request: explicit(timestamp(moment)), ..income(&scene) };
+    let (hers, consent) = asked(at_a_moment).await;
+    assert_eq!((hers, consent), (format!(r#"{{"asked_at":"{moment}","reference":"form 3"}}"#), String::new()));
+    let (hers, _) = asked(v1::RequestRequest { explicit_request: explicit(None), ..income(&scene) }).await;
+    assert_eq!(hers, r#"{"reference":"form 3"}"#);
+
+    let id = scene.granted(scene.grant(0, "benefit-asks-contact")).await.consent_id;
+    let contact = scene.request(0, "identity/contact", "optional-reminders");
+    let (hers, consent) = asked(v1::RequestRequest { explicit_request: None, ..contact }).await;
+    assert_eq!((hers, consent), (String::new(), format!("\"{id}\"")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,9 @@ use crate::cli::demo::{
     systems::{context, identifiers, leaves, new_key},
 };
 
+/// Where benefit keeps what she asked for.
+const HER_REQUEST: &str = "claim form, page 2";
+
 pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()> {
     teller.title("2. She claims a benefit, and asks that her income be fetched");
     // She gave it to tax once, with her tax return.
@@ -30,7 +33,7 @@ pub(super) async fn play(stage: &mut Stage, teller: Teller) -> anyhow::Result<()
     Ok(())
 }
 
-/// Asks tax for her income, as benefit.
+/// Asks tax for her income, as benefit, at her request; that the request is recorded is looked at, too.
 pub(super) async fn ask(stage: &mut Stage) -> anyhow::Result<v1::Evidence> {
     let request = v1::RequestRequest {
         idempotency_key: new_key(),
@@ -38,12 +41,18 @@ pub(super) async fn ask(stage: &mut Stage) -> anyhow::Result<v1::Evidence> {
         purpose: "income-assessment".into(),
         provider: String::new(),
         subject: identifiers(&stage.she()?),
-        explicit_request: Some(v1::ExplicitRequest { asked_at: None, reference: "claim form, page 2".into() }),
+        explicit_request: Some(v1::ExplicitRequest { asked_at: None, reference: HER_REQUEST.into() }),
         context: context("clerk 31", "claim 2026-117", "income assessment"),
         deadline: None,
         traceparent: String::new(),
     };
-    match stage.benefit.exchange.request(request).await?.into_inner().answer {
+    let answered = stage.benefit.exchange.request(request).await?.into_inner();
+    let asked = answered.asked.context("the request came without its receipt")?;
+    proof::verify(&asked, None, &stage.place.verifier_key)?;
+    let hers = proof::attribute(&asked, 31).unwrap_or_default();
+    check(hers.contains(HER_REQUEST), "her own request is recorded beside the basis")?;
+    check(proof::attribute(&asked, 34).is_none(), "it is not called consent")?;
+    match answered.answer {
         Some(v1::request_response::Answer::Evidence(evidence)) => Ok(evidence),
         other => anyhow::bail!("tax did not answer with a record: {other:?}"),
     }
