@@ -10,6 +10,7 @@ mod codes;
 mod commits;
 mod consent;
 mod consents_read;
+mod consent_said;
 mod cross_agency;
 mod every_limit;
 mod http2;
