@@ -20,3 +20,4 @@ mod panics;
 mod population;
 mod publish;
 mod retries;
+mod shown;
