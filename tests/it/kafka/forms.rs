@@ -94,7 +94,7 @@ async fn every_form_is_read_and_what_has_none_is_a_dead_letter_that_holds_up_not
 }
 
 /// Addresses that benefit gets are acknowledged by its own answer alone.
-fn ask_for_answers(scene: &Scene) {
+pub(super) fn ask_for_answers(scene: &Scene) {
     let agreements = scene.hub.place.folder.join("catalogue/agreements");
     let file = agreements.join("identity-address-to-benefit.toml");
     let text = std::fs::read_to_string(&file).unwrap();
@@ -103,7 +103,12 @@ fn ask_for_answers(scene: &Scene) {
 }
 
 fn acknowledgement(transfer: &str) -> Event {
-    let value = json!({ "transferId": transfer, "outcome": "acknowledged" }).to_string().into_bytes();
+    answer(transfer, "acknowledged")
+}
+
+/// What a recipient answers to a delivery.
+pub(super) fn answer(transfer: &str, outcome: &str) -> Event {
+    let value = json!({ "transferId": transfer, "outcome": outcome }).to_string().into_bytes();
     Event { key: String::new(), headers: Vec::new(), value }
 }
 

@@ -21,3 +21,4 @@ mod population;
 mod publish;
 mod retries;
 mod shown;
+mod traced;
