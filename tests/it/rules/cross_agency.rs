@@ -54,7 +54,7 @@ const MAY: [(&str, &[&str]); 20] = [
 ];
 
 /// Calls that can say for whom they are made.
-const SAYS_FOR_WHOM: [&str; 13] = [
+pub(super) const SAYS_FOR_WHOM: [&str; 13] = [
     "Submit",
     "SubmitStream",
     "Request",
@@ -82,7 +82,7 @@ async fn scene() -> Scene {
 }
 
 /// A call of every kind, made for `agency`, that would go through if the caller were the right one.
-fn call(scene: &Scene, name: &str, agency: &str, transfer: &str, consent: &str) -> Call {
+pub(super) fn call(scene: &Scene, name: &str, agency: &str, transfer: &str, consent: &str) -> Call {
     let (context, key) = (for_agency(agency), scene.key());
     let on_behalf_of = agency.to_owned();
     match name {
@@ -136,7 +136,7 @@ fn call(scene: &Scene, name: &str, agency: &str, transfer: &str, consent: &str) 
 }
 
 /// What stops a caller before its call is looked at.
-const GATES: [&str; 3] = ["peer.unknown", "peer.not-acting-for", "peer.role-missing"];
+pub(super) const GATES: [&str; 3] = ["peer.unknown", "peer.not-acting-for", "peer.role-missing"];
 
 /// The gate at which the table says that it ends; empty: none.
 fn expected(name: &str, system: &str, agency: &str) -> &'static str {

@@ -20,5 +20,6 @@ mod panics;
 mod population;
 mod publish;
 mod retries;
+mod shared_service;
 mod shown;
 mod traced;
