@@ -11,6 +11,7 @@ mod commits;
 mod consent;
 mod consents_read;
 mod consent_said;
+mod copies;
 mod cross_agency;
 mod every_limit;
 mod http2;
