@@ -2,6 +2,7 @@
 //! gate, so that what happens between a decision and its commit is the test's to say.
 
 use std::{
+    fs,
     path::Path,
     sync::{Arc, Condvar, Mutex},
 };
@@ -12,7 +13,7 @@ use waybill::{
     catalogue::Catalogue,
     cli::demo::population::{Population, Record},
     config::Limits,
-    desk::{Arrival, CallError, GrantCall, ReceiptDetail, SeriesOut, SubmitOutcome},
+    desk::{Arrival, CallError, GrantCall, LoadCatalogue, ReceiptDetail, SeriesOut, SubmitOutcome},
     domain::{
         environment::Environment,
         record::{Change, RecordAuthority, RecordIdentity},
@@ -21,7 +22,7 @@ use waybill::{
         transfer::DeliveryState,
     },
     exchange::submission::{CallContext, ContextRest, Peer, PeerName, Submission},
-    ledger::{Origin, SignerKey},
+    ledger::{Attribute, Origin, SignerKey},
     sequencer::Signing,
     store::{
         Store as _, StoreError,
@@ -30,8 +31,12 @@ use waybill::{
     vault::MasterKey,
 };
 
+use crate::crash::scene::copy_folder;
+
 const REGISTRY: &str = "urn:waybill:system:identity:registry";
 const PORTAL: &str = "urn:waybill:system:benefit:portal";
+const OPERATOR: &str = "urn:waybill:system:hub:operator";
+const DPO: &str = "urn:waybill:system:hub:dpo";
 
 /// Commits wait here while it is shut.
 #[derive(Default)]
@@ -73,7 +78,7 @@ struct Scene {
     core: Core,
     gate: Arc<Gate>,
     people: Population,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -92,7 +97,7 @@ impl Scene {
         options.hook = Arc::new(AtGate(Arc::clone(&gate)));
         let signing = Signing { origin, signer };
         let core = Core::start(options, signing, catalogue, &Limits::default(), Surroundings::default()).await;
-        Self { core: core.unwrap(), gate, people: Population::generate(1, 20), _folder: folder }
+        Self { core: core.unwrap(), gate, people: Population::generate(1, 20), folder }
     }
 
     fn record(&self, citizen: usize, record_type: &str) -> Submission {
@@ -135,6 +140,25 @@ impl Scene {
         };
         let desk = Arc::clone(&self.core.desk);
         tokio::spawn(async move { desk.grant(Peer::San(PORTAL), call).await.unwrap().receipt.index })
+    }
+
+    /// The catalogue with the next revision of what benefit hears of addresses.
+    fn revised(&self) -> LoadCatalogue {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = self.folder.path().join("catalogue");
+        copy_folder(&root.join("deploy/demo/catalogue"), &folder);
+        let file = folder.join("agreements/identity-address-to-benefit.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(file, text.replace("revision = 1", "revision = 2")).unwrap();
+        let schemas = root.join("schemas");
+        Arc::new(move || Catalogue::load(&folder, &schemas).map_err(|problems| format!("{problems:?}")))
+    }
+
+    /// Under which catalogue, and which revision of its agreement, an entry says that it was decided.
+    async fn decided_under(&self, index: u64) -> (String, Option<u64>) {
+        let (entry, _) = self.core.desk.entry(Peer::San(DPO), &key(), index, context()).await.unwrap();
+        let trail = entry.trail.unwrap();
+        (trail.text(Attribute::Catalogue).unwrap(), trail.number(Attribute::AgreementRevision))
     }
 }
 
@@ -315,4 +339,31 @@ async fn an_identifier_that_becomes_somebody_elses_before_the_commit_is_looked_a
     let refused = hers.await.unwrap().unwrap_err();
     let CallError::Refused(refused) = refused else { panic!("{refused}") };
     assert_eq!(refused.refusal.code, RefusalCode::SubjectAmbiguous);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_ends_under_the_catalogue_that_it_was_decided_under() {
+    let scene = Scene::new().await;
+    let old = scene.core.desk.catalogue().digest().to_string();
+    scene.shut().await;
+    // The publication is before the record in the queue, and in force only once it is committed.
+    let (desk, revised) = (Arc::clone(&scene.core.desk), scene.revised());
+    let publication = async move { desk.publish_for(Peer::San(OPERATOR), &key(), context(), revised).await.unwrap() };
+    let publication = tokio::spawn(publication);
+    scene.waiting(1).await;
+    let (desk, record) = (Arc::clone(&scene.core.desk), scene.record(1, "identity/address"));
+    let under_way = tokio::spawn(async move { desk.submit(Peer::San(REGISTRY), record, ReceiptDetail::Index).await });
+    scene.waiting(2).await;
+    scene.gate.turn(false);
+    let published = publication.await.unwrap();
+    let (new, at) = (published.digest.to_string(), published.receipt.unwrap().index);
+    assert_ne!(old, new);
+    let record = scene.record(2, "identity/address");
+    let next = scene.core.desk.submit(Peer::San(REGISTRY), record, ReceiptDetail::Index).await;
+    for (outcome, catalogue, revision) in [(under_way.await.unwrap(), old, 1), (next, new, 2)] {
+        let [to_benefit, _] = <[_; 2]>::try_from(outcome.unwrap().recipients).unwrap();
+        let index = to_benefit.receipt.index;
+        assert!(index > at, "it is recorded after the publication");
+        assert_eq!(scene.decided_under(index).await, (catalogue, Some(revision)));
+    }
 }

@@ -305,6 +305,35 @@ async fn an_open_request_whose_agreement_is_gone_is_refused_by_an_entry_of_its_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_recorded_under_the_catalogue_that_its_question_was_asked_under() {
+    let Thinking { scene, consent: _, mut identity, request: _, asked, question } = thinking().await;
+    let file = scene.catalogue().join(format!("agreements/{PULL}.toml"));
+    let revised = fs::read_to_string(&file).unwrap();
+    let revised = revised.replace("revision = 1", "revision = 2\nconsent_since_revision = 1");
+    fs::write(file, revised).unwrap();
+    let publish = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
+    assert!(scene.operator("hub/operator").await.publish_catalogue(publish).await.unwrap().into_inner().changed);
+    let under = async |response: v1::RequestResponse| {
+        let Some(Answer::Evidence(evidence)) = response.answer else { panic!("no record") };
+        let mut both = Vec::new();
+        for receipt in [response.asked, evidence.receipt] {
+            let entry = scene.entry(receipt.unwrap().index).await;
+            both.push((said(&entry, Attribute::Catalogue), said(&entry, Attribute::AgreementRevision)));
+        }
+        assert_eq!(both[0], both[1], "question and answer");
+        both.remove(0)
+    };
+    identity.answer(&question).await;
+    let (old, revision) = under(asked.await.unwrap().unwrap()).await;
+    assert_eq!(revision, "1");
+    let asked = asking(&scene, &contact(&scene));
+    let question = identity.question().await;
+    identity.answer(&question).await;
+    let (new, revision) = under(asked.await.unwrap().unwrap()).await;
+    assert_eq!((revision.as_str(), new == old), ("2", false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_who_was_asked_can_answer() {
     let scene = Arc::new(Scene::new().await);
     let mut tax = Provider::connect_as(&scene, "tax/registry", "tax/income-statement").await;
