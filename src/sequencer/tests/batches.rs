@@ -7,7 +7,7 @@ use crate::{
     domain::{time::Moment, transfer::DeliveryState},
     ledger::{Entry, leaf_hash},
     sequencer::{Condition, Content, Proposal, Recorded, SealedEntry, SequencerError},
-    store::{DeliveryChange, Expect, Known, Store},
+    store::{Consumed, DeliveryChange, Expect, Known, PartitionKey, Position, Store},
     vault::{ContentHash, Term},
 };
 
@@ -235,4 +235,35 @@ async fn two_that_change_one_persons_facts_unseen_do_not_meet_in_a_batch() {
     committed(one.await);
     assert!(matches!(other.await, Err(SequencerError::Invalid(_))));
     scene.commit(person(3)).await;
+}
+
+#[tokio::test]
+async fn who_had_a_partition_before_writes_nothing_more_in_the_batch_that_takes_it_nor_later() {
+    let scene = Scene::new().await;
+    let partition = PartitionKey { topic: 1, partition: 0 };
+    let at = |epoch, next| Position { epoch, next };
+    let consumed = |from, to| Some(Consumed { partition, from, to });
+    // (Of one system, so that they keep their order: the hub's own proposals come last.)
+    let taken = |from| Proposal { consumed: consumed(at(from, 0), at(from + 1, 0)), ..Proposal::default() }.of(A);
+    let first_of = |epoch, number| Proposal { consumed: consumed(at(epoch, 0), at(epoch, 1)), ..person(number) };
+    scene.commit(taken(0)).await;
+    let held = scene.hold().await;
+    // Both were proposed where the partition still stood at its first epoch.
+    let taken_anew = scene.call(taken(1));
+    let stale = scene.call(first_of(1, 10).keyed(key(1), 1));
+    let own = scene.call(first_of(2, 20));
+    scene.let_go();
+    let (last, _) = committed(held.await);
+    committed(taken_anew.await);
+    assert!(matches!(stale.await, Err(SequencerError::Moved)));
+    let (index, _) = committed(own.await);
+    assert_eq!((index, scene.size().await), (last + 1, last + 2), "of the older epoch nothing is written");
+    assert_eq!(scene.store.position(partition).await.unwrap(), at(2, 1));
+    assert_eq!(scene.store.known(A, key(1)).await.unwrap(), None);
+
+    let late = scene.sequencer.propose(first_of(1, 30)).await;
+    assert!(matches!(late, Err(SequencerError::Moved)), "nor in a later batch");
+    let twice = scene.sequencer.propose(first_of(2, 40)).await;
+    assert!(matches!(twice, Err(SequencerError::Moved)), "nor the same step twice");
+    assert_eq!(scene.size().await, last + 2);
 }
