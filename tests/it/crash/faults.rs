@@ -16,8 +16,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use waybill::{
     app::Core,
-    desk::SearchCall,
+    desk::{EntryView, SearchCall},
     exchange::submission::Peer,
+    ledger::Attribute,
     store::{
         StoreError,
         embedded::{CommitHook, EmbeddedStore},
@@ -143,6 +144,13 @@ async fn tell_again(story: &Story, folder: &Path, answered: &[Answered], at: &st
     let core = core::start(core::options(folder)).await.unwrap_or_else(|error| panic!("{at}: {error:#}"));
     let held = core.sequencer.newest().snapshot.size();
     assert!(answered.iter().all(|one| one.size <= held), "{at}: {answered:?} was told, {held} are held");
+    let mut recorded = answered.iter().filter_map(|one| one.recorded);
+    assert!(recorded.all(|index| index < held), "{at}: {answered:?} was told, {held} are held");
+    let questions: Vec<_> = answered.iter().filter_map(|one| one.question.as_ref()).collect();
+    if !questions.is_empty() {
+        let asked = asked(&core).await;
+        assert!(questions.iter().all(|one| asked.contains(one)), "{at}: {questions:?} were seen, {asked:?} are held");
+    }
     let relay = relay(&core);
     relay.resume().await.unwrap();
     let teller = Teller { core: &core, relay: &relay, power_goes: &|_| false };
@@ -160,6 +168,14 @@ async fn tell_again(story: &Story, folder: &Path, answered: &[Answered], at: &st
     assert_eq!(counts(&core).await, BTreeMap::from(ENTRIES), "{at}");
     relay.drain().await;
     core::ends_whole(&core, folder, at).await;
+}
+
+/// The requests that the ledger holds.
+async fn asked(core: &Core) -> Vec<String> {
+    let call = SearchCall { key: key(), kind: "request_asked".into(), ..SearchCall::default() };
+    let found = core.desk.search(DPO, call, context()).await.unwrap().entries;
+    let id = |entry: EntryView| entry.trail.unwrap().text(Attribute::RequestId).unwrap();
+    found.into_iter().map(id).collect()
 }
 
 fn entries(answered: &[Answered]) -> Vec<Vec<u64>> {

@@ -3,6 +3,7 @@
 //! `kill.rs` kills the hub five times, and takes its power five times. By hand, for longer: `WAYBILL_KILLS=200 cargo test
 //! --release --test it crash::kill -- --nocapture`. `synced.rs` needs `strace`; `disk.rs` compiles C and is Linux's alone.
 
+mod asking;
 pub mod canary;
 pub mod core;
 mod creation;

@@ -1,5 +1,6 @@
 //! A small story in which each kind of commit happens once or more: what is sent, consented, withdrawn, cancelled, answered,
-//! given up and replayed. It can be told again from any point, under the same keys, and ends the same.
+//! given up and replayed; what is asked, answered with a record and without, and refused. It can be told again from any
+//! point, under the same keys, and ends the same.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +10,7 @@ use waybill::{
     desk::{CallError, GrantCall, ReceiptDetail, SubmitOutcome, TransferState, WithdrawCall},
     domain::{
         agency::{AgencyId, SystemId},
+        refusal::RefusalCode,
         subject::Identifier,
         time::{Clock as _, Moment, SystemClock},
         transfer::{DeliveryState, TransferId},
@@ -20,6 +22,7 @@ use waybill::{
 };
 
 use super::{
+    asking::{self, NO_SUCH_RECORD, Provided},
     core::{self, IDENTITY, context, key},
     scene::until,
 };
@@ -28,9 +31,9 @@ const PORTAL: Peer<'static> = Peer::San("urn:waybill:system:benefit:portal");
 const OPERATOR: Peer<'static> = Peer::San("urn:waybill:system:hub:operator");
 
 /// Entries of each kind that the story makes, however often it is told.
-pub const ENTRIES: [(&str, usize); 9] = [
+pub const ENTRIES: [(&str, usize); 12] = [
     ("catalogue_published", 1),
-    ("transfer", 4),
+    ("transfer", 5),
     ("delivery_acknowledged", 2),
     ("consent_granted", 1),
     ("consent_withdrawn", 1),
@@ -38,10 +41,13 @@ pub const ENTRIES: [(&str, usize); 9] = [
     ("delivery_rejected", 1),
     ("delivery_dead_lettered", 1),
     ("delivery_replayed", 1),
+    ("request_asked", 2),
+    ("answer_without_record", 1),
+    ("refusal", 1),
 ];
 /// Its commits at least: the catalogue, three pushes, consent and withdrawal, a replay; claims and ends of four
-/// hand-overs.
-pub const COMMITS_MIN: usize = 7 + 4 + 4;
+/// hand-overs; two questions, their answers, and a request that is refused.
+pub const COMMITS_MIN: usize = 7 + 4 + 4 + 5;
 /// Of those, the ones with entries at least: all but the claims.
 pub const WITH_ENTRIES_MIN: usize = COMMITS_MIN - 4;
 /// Of those, the ones that bring new key slots at least: of two people, and of a consent's evidence.
@@ -52,7 +58,7 @@ pub const HAND_OVERS: usize = 4;
 /// What the story is told with: the same every time.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Story {
-    keys: [String; 6],
+    keys: [String; 9],
     as_of: u64,
 }
 
@@ -63,6 +69,10 @@ pub struct Answered {
     pub entries: Vec<u64>,
     /// How many entries the ledger was said to have then.
     pub size: u64,
+    /// The question that a provider saw, if it was asked one.
+    pub question: Option<String>,
+    /// The entry of what the provider answered, as it was told.
+    pub recorded: Option<u64>,
 }
 
 /// How far a hand-over has come.
@@ -98,7 +108,7 @@ impl From<CallError> for Stopped {
 
 /// A system that takes deliveries.
 pub struct Recipient {
-    peer: Peer<'static>,
+    pub peer: Peer<'static>,
     agency: &'static str,
     system: &'static str,
 }
@@ -116,9 +126,8 @@ impl Story {
     /// Tells it, until something fails.
     pub async fn tell(&self, teller: &Teller<'_>, answered: &mut Vec<Answered>) -> Result<(), Stopped> {
         let desk = &teller.core.desk;
-        let mut note =
-            |entries| answered.push(Answered { entries, size: teller.core.sequencer.newest().snapshot.size() });
-        let [address, contact, grant, withdraw, letter, replay] = &self.keys;
+        let mut note = |entries| answered.push(teller.answered(entries));
+        let [address, contact, grant, withdraw, letter, replay, ..] = &self.keys;
         let address = self.submit(teller, address, core::address(0, 1)).await?;
         note(indices(&address));
         teller.deliver(&TAX, to("tax", &address), |_| Outcome::Acknowledged).await?;
@@ -152,7 +161,32 @@ impl Story {
         note(vec![self::replay(teller.core, replay, letter).await?]);
         teller.deliver(&CLAIMS, letter, claims).await?;
         note(Vec::new());
-        Ok(())
+        self.tell_of_requests(teller, answered).await
+    }
+
+    /// Benefit asks for her income twice, and for what she has not allowed it to ask for.
+    async fn tell_of_requests(&self, teller: &Teller<'_>, answered: &mut Vec<Answered>) -> Result<(), Stopped> {
+        let [.., with_record, without, refused] = &self.keys;
+        for (key, answer) in [(with_record, asking::her_income(Moment(self.as_of))), (without, NO_SUCH_RECORD)] {
+            let (Provided { question, recorded }, outcome) =
+                teller.ask(TAX.peer, asking::income(key, subject()), answer).await;
+            // What the provider saw counts, whatever became of the request.
+            answered.push(Answered { question, recorded, ..teller.answered(Vec::new()) });
+            // Two commits: the question can be there without its answer.
+            answered.extend(asking::entries(&outcome?).map(|entry| teller.answered(vec![entry])));
+        }
+        let contact = asking::contact(refused, subject());
+        let (provided, outcome) = teller.ask(IDENTITY, contact, NO_SUCH_RECORD).await;
+        assert_eq!(provided.question, None, "nobody is asked");
+        match outcome {
+            Err(CallError::Refused(refused)) => {
+                assert_eq!(refused.refusal.code, RefusalCode::ConsentMissing);
+                answered.push(teller.answered(vec![refused.receipt.index]));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+            Ok(answered) => panic!("{answered:?}"),
+        }
     }
 
     async fn submit(&self, teller: &Teller<'_>, key: &str, mut made: Submission) -> Result<SubmitOutcome, CallError> {
@@ -209,6 +243,12 @@ pub fn relay(core: &Core) -> Arc<Registry> {
 }
 
 impl Teller<'_> {
+    /// That these are the entries of a call, as it was answered now.
+    fn answered(&self, entries: Vec<u64>) -> Answered {
+        let size = self.core.sequencer.newest().snapshot.size();
+        Answered { entries, size, question: None, recorded: None }
+    }
+
     /// The recipient takes what comes and answers it, until `transfer` has ended.
     pub async fn deliver(
         &self,
