@@ -11,8 +11,11 @@ use parking_lot::Mutex;
 use crate::domain::subject::{IdentifierHash, SubjectId};
 
 /// The ids that are spoken for, by all the identifiers of a person that a call names, and by how many calls.
+type Spoken = HashMap<Box<[IdentifierHash]>, (SubjectId, usize)>;
+
+/// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Newcomers(Mutex<HashMap<Box<[IdentifierHash]>, (SubjectId, usize)>>);
+pub(super) struct Newcomers(Mutex<Spoken>);
 
 /// A call's hold on an id; given back when it is dropped, so that an id is forgotten with the last call about it.
 #[derive(Debug)]
@@ -30,7 +33,8 @@ impl Newcomers {
         identifiers: &[IdentifierHash],
         new: impl FnOnce() -> SubjectId,
     ) -> Reserved {
-        let identifiers: Box<[IdentifierHash]> = BTreeSet::from_iter(identifiers.iter().copied()).into_iter().collect();
+        let identifiers: BTreeSet<IdentifierHash> = identifiers.iter().copied().collect();
+        let identifiers: Box<[IdentifierHash]> = identifiers.into_iter().collect();
         let mut table = self.0.lock();
         let (subject, calls) = table.entry(identifiers.clone()).or_insert_with(|| (new(), 0));
         *calls += 1;
