@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 
 use crate::domain::subject::{IdentifierHash, SubjectId};
 
-/// The ids that are spoken for, by all the identifiers of a person that a call names, and by how many calls.
+/// By all the identifiers of a person that a call names: the id, and how many calls speak for it.
 type Spoken = HashMap<Box<[IdentifierHash]>, (SubjectId, usize)>;
 
-/// All of them.
+/// The ids that are spoken for.
 #[derive(Debug, Default)]
 pub(super) struct Newcomers(Mutex<Spoken>);
 
