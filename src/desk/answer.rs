@@ -1,5 +1,5 @@
 //! Commit two of a request: its answer, made durable before the requester sees it. What is done with a record in it is
-//! `evidence.rs`.
+//! `evidence.rs`; without one, `no_record.rs`.
 
 use std::pin::pin;
 
@@ -8,13 +8,10 @@ use tokio::sync::oneshot;
 use super::{
     Audience, CallError, Desk, Evidence, Receipt,
     call::Stop,
-    decide::transfer_statement,
     panics::{caught, contained, panicked},
     providers::{Answer, Answered, NoRecord, ProvideLink},
     refuse::Trace,
-    request::{Permission, Permitted},
-    sealing::About,
-    submit::DECIDE_ATTEMPTS_MAX,
+    request::Permission,
 };
 use crate::{
     domain::{
@@ -31,7 +28,7 @@ use crate::{
         seal::Sealed,
         submission::{CallContext, Peer},
     },
-    ledger::{Attribute, Kind},
+    ledger::Kind,
     sequencer::{Proposal, Recorded, SequencerError},
     store::{Known, Owner, SystemKey},
 };
@@ -199,80 +196,6 @@ impl Desk {
                 Err(stop)
             }
         }
-    }
-
-    /// Records a provider's answer that holds no record. It says something of the person, too: it is permitted again.
-    async fn record_no_record(
-        &self,
-        permission: &Permission<'_>,
-        provider: &Caller,
-        answer: NoRecord,
-    ) -> Result<Settled, Stop> {
-        for _ in 0..DECIDE_ATTEMPTS_MAX {
-            let permitted = self.permit_again(permission).await?;
-            if let Some(settled) = self.propose_no_record(permission, Some(provider), answer, permitted).await? {
-                return Ok(settled);
-            }
-        }
-        Err(CallError::Unavailable("the person's facts keep changing; try again".into()).into())
-    }
-
-    /// Records that nobody answered, which says nothing of the person.
-    pub(super) async fn record_unavailable(&self, permission: &Permission<'_>) -> Result<Settled, CallError> {
-        let nothing =
-            Permitted { owner: self.owner(&permission.identifiers).await?, consent: None, expects: Vec::new() };
-        let settled = self.propose_no_record(permission, None, NoRecord::ProviderUnavailable, nothing).await?;
-        settled.ok_or_else(|| CallError::Fault("a proposal without expectations went stale".into()))
-    }
-
-    /// Proposes an answer without a record; `None` when what it rests on has changed.
-    async fn propose_no_record(
-        &self,
-        permission: &Permission<'_>,
-        provider: Option<&Caller>,
-        answer: NoRecord,
-        Permitted { owner, consent, expects }: Permitted,
-    ) -> Result<Option<Settled>, CallError> {
-        let Permission { catalogue, compiled, request, .. } = permission;
-        let agreement = &compiled.agreement;
-        let id = self.new_id();
-        let kind = Kind::AnswerWithoutRecord;
-        let mut statement = transfer_statement(kind, id, compiled, catalogue);
-        statement.string(Attribute::Outcome, answer.as_str());
-        statement.string(Attribute::Answer, answer.as_str());
-        statement.string(Attribute::RequestId, &request.to_string());
-        statement.list(Attribute::RefersTo, [request.to_string().as_str()]);
-        if let NoRecord::NotAvailableUntil(Some(until)) = answer {
-            statement.moment(Attribute::ValidFrom, until);
-        }
-        if let Some(consent) = consent {
-            statement.id(Attribute::ConsentId, consent);
-        }
-        if let Some(provider) = provider {
-            statement.string(Attribute::System, provider.system.as_str());
-            statement.context(&provider.context);
-        }
-        let about = About {
-            outcome: answer.as_str(),
-            agencies: &[&agreement.source, &agreement.recipient],
-            agreement: Some(agreement),
-            ids: &[*request],
-            ..About::new(kind, id, owner)
-        };
-        let sealed = self.seal(about, &statement).await?;
-        let key = Some(permission.answer_key);
-        // It waits in the line of who asked, as the question did.
-        let system = Some(SystemKey::from(&permission.caller.system));
-        let proposal = Proposal { key, system, expects, entries: vec![sealed.entry.clone()], ..Proposal::default() };
-        Ok(match self.propose_answer(proposal, &sealed).await? {
-            Proposed::Receipt(receipt) => {
-                Some(Settled { outcome: AnswerOutcome::NoRecord { answer: Some(answer), receipt }, own: true })
-            }
-            Proposed::Known(known) => {
-                Some(Settled { outcome: self.known_answer(known, &permission.identifiers).await?, own: false })
-            }
-            Proposed::Stale => None,
-        })
     }
 
     /// Records that a provider's answer was refused; the request itself stays open for its other outcome.

@@ -80,8 +80,7 @@ numbered! {
         ValidUntil = 37, "valid_until";
         /// The version and language of the notice that was shown. From the grant.
         Notice = 38, "notice";
-        /// Media type of a consent's evidence, and a salted commitment to it; it is kept sealed. From the grant; committed to by
-        /// the hub.
+        /// Media type of a consent's evidence, which is kept sealed, and a salted commitment to it. From the grant.
         Evidence = 39, "evidence";
         /// Which answer without a record was given. From the provider.
         Answer = 40, "answer";
