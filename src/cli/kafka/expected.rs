@@ -51,7 +51,7 @@ impl Expected {
         if self.topic.kind.is_inbound() {
             // The window of idempotency is the brokers' time, not the writer's.
             settings.push(("message.timestamp.type", "LogAppendTime".to_owned()));
-            // The brokers expand what comes compressed, in whichever way, and bound what it then has: the hub expands none.
+            // The brokers expand what comes compressed, in whichever way, and bound what it then has.
             settings.push(("compression.type", UNCOMPRESSED.to_owned()));
         }
         settings

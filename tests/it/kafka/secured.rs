@@ -15,6 +15,7 @@ use waybill::tls::{
 };
 
 use super::scene::{Event, Scene};
+use crate::crash::scene::until;
 
 fn valid() -> Validity {
     Validity::starting(UnixTime::now(), Duration::from_hours(24))
@@ -109,11 +110,16 @@ async fn the_commands_create_what_the_catalogue_asks_for_and_find_what_is_not_so
     assert!(code == 5 && said.contains("waybill.in.identity") && said.contains("topics --apply"), "{code}: {said}");
     let (code, said) = run(&["topics", "--apply"]);
     assert!(code == 0 && said.contains("waybill.out.benefit: 4 × 1") && said.contains("created"), "{code}: {said}");
-    let (code, said) = run(&["check"]);
-    assert!(code == 0 && said.contains("7 topics as they must be"), "{code}: {said}");
+    // A broker hears of what was changed a moment later.
+    until("7 topics are as they must be", async || {
+        let (code, said) = run(&["check"]);
+        code == 0 && said.contains("7 topics as they must be")
+    })
+    .await;
 
     scene.alter("waybill.out.benefit", &[("cleanup.policy", "compact"), ("retention.ms", "-1")]).await;
     scene.alter("waybill.in.identity", &[("compression.type", "producer"), ("max.message.bytes", "327680")]).await;
+    until("the brokers know the last", async || run(&["check"]).1.contains("max.message.bytes is 327680")).await;
     let (code, said) = run(&["check"]);
     assert_eq!(code, 5);
     for wanted in [
