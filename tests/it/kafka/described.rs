@@ -49,9 +49,9 @@ async fn what_is_written_and_read_is_what_the_document_says() {
     }
 
     // Of the submission, whatever the document demands.
-    let schema = described(&document, "in-identity").into_iter();
     let address = json!({ "const": "identity/address/1.0", "type": "string" });
-    let schema = schema.filter(|one| one["properties"]["ce_dataschema"] == address).next_back().unwrap();
+    let is_address = |schema: &Value| schema["properties"]["ce_dataschema"] == address;
+    let schema = described(&document, "in-identity").into_iter().find(is_address).unwrap();
     let demanded = schema["required"].as_array().unwrap();
     for name in demanded {
         let name = name.as_str().unwrap();
