@@ -6,7 +6,7 @@
 //! |---|---|
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
 //! | push many, in order | `series.rs`, what a log holds `consume.rs` |
-//! | ask for a record | `request.rs`; answers: `answer.rs`, `evidence.rs`, `no_record.rs`; who can be asked: `providers.rs` |
+//! | ask for a record | `request.rs`; its answer `answer.rs`, `evidence.rs`, `no_record.rs`; of whom `providers.rs` |
 //! | record a consent, read them | `consent.rs`, `consents.rs` |
 //! | take a consent back | `withdraw.rs`, under load `held.rs`, the entry that ends a delivery `cancel.rs` |
 //! | search and read entries | `audit.rs` |
