@@ -165,22 +165,11 @@ impl Desk {
         answer: Answer,
         tell: &mut Teller,
     ) -> Result<AnswerOutcome, Stop> {
-        let provided = match answer {
-            Answer::None(none) => {
-                return match self.record_no_record(permission, provider, none).await {
-                    Ok(settled) => {
-                        tell.tell(settled.told());
-                        Ok(settled.outcome)
-                    }
-                    Err(stop) => {
-                        tell.tell(Err(otherwise()));
-                        Err(stop)
-                    }
-                };
-            }
-            Answer::Record(provided) => provided,
+        let settled = match answer {
+            Answer::None(none) => self.record_no_record(permission, provider, none).await.map_err(AnswerStop::from),
+            Answer::Record(provided) => self.record_evidence(permission, provider, &provided).await,
         };
-        match self.record_evidence(permission, provider, &provided).await {
+        match settled {
             Ok(settled) => {
                 tell.tell(settled.told());
                 Ok(settled.outcome)
@@ -218,7 +207,7 @@ impl Desk {
     pub(super) async fn owner(&self, identifiers: &[IdentifierHash]) -> Result<Owner, CallError> {
         match self.store.find_subject(identifiers).await? {
             crate::store::Found::One { subject, .. } => Ok(Owner::Subject(subject.id)),
-            _ => Ok(identifiers.first().map_or(Owner::Hub, |first| Owner::Unknown(*first))),
+            _ => Ok(unknown(identifiers)),
         }
     }
 
@@ -268,6 +257,11 @@ impl Settled {
     fn told(&self) -> Result<Receipt, CallError> {
         if self.own { Ok(proof_only(self.outcome.receipt())) } else { Err(otherwise()) }
     }
+}
+
+/// Under whom it is filed what is said of nobody who is known.
+pub(super) fn unknown(identifiers: &[IdentifierHash]) -> Owner {
+    identifiers.first().map_or(Owner::Hub, |first| Owner::Unknown(*first))
 }
 
 fn otherwise() -> CallError {

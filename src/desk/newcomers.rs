@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::domain::subject::{IdentifierHash, SubjectId};
 
 /// By all the identifiers of a person that a call names: the id, and how many calls speak for it.
-type Spoken = HashMap<Box<[IdentifierHash]>, (SubjectId, usize)>;
+type Spoken = HashMap<BTreeSet<IdentifierHash>, (SubjectId, usize)>;
 
 /// The ids that are spoken for.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Newcomers(Mutex<Spoken>);
 pub(super) struct Reserved {
     newcomers: Arc<Newcomers>,
     subject: SubjectId,
-    identifiers: Box<[IdentifierHash]>,
+    identifiers: BTreeSet<IdentifierHash>,
 }
 
 impl Newcomers {
@@ -34,7 +34,6 @@ impl Newcomers {
         new: impl FnOnce() -> SubjectId,
     ) -> Reserved {
         let identifiers: BTreeSet<IdentifierHash> = identifiers.iter().copied().collect();
-        let identifiers: Box<[IdentifierHash]> = identifiers.into_iter().collect();
         let mut table = self.0.lock();
         let (subject, calls) = table.entry(identifiers.clone()).or_insert_with(|| (new(), 0));
         *calls += 1;

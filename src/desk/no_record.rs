@@ -2,7 +2,7 @@
 
 use super::{
     CallError, Desk,
-    answer::{AnswerOutcome, Proposed, Settled},
+    answer::{AnswerOutcome, Proposed, Settled, unknown},
     call::Stop,
     decide::transfer_statement,
     providers::NoRecord,
@@ -14,7 +14,7 @@ use crate::{
     exchange::authenticate::Caller,
     ledger::{Attribute, Kind},
     sequencer::Proposal,
-    store::SystemKey,
+    store::{Owner, SystemKey},
 };
 
 impl Desk {
@@ -26,8 +26,10 @@ impl Desk {
         answer: NoRecord,
     ) -> Result<Settled, Stop> {
         for _ in 0..DECIDE_ATTEMPTS_MAX {
-            let permitted = self.permit_again(permission).await?;
-            if let Some(settled) = self.propose_no_record(permission, Some(provider), answer, permitted).await? {
+            let mut owner = unknown(&permission.identifiers);
+            let permitted = self.permit_now(permission, &mut owner).await?;
+            let proposed = self.propose_no_record(permission, Some(provider), answer, owner, permitted);
+            if let Some(settled) = proposed.await? {
                 return Ok(settled);
             }
         }
@@ -36,9 +38,9 @@ impl Desk {
 
     /// Records that nobody answered, which says nothing of the person.
     pub(super) async fn record_unavailable(&self, permission: &Permission<'_>) -> Result<Settled, CallError> {
-        let nothing =
-            Permitted { owner: self.owner(&permission.identifiers).await?, consent: None, expects: Vec::new() };
-        let settled = self.propose_no_record(permission, None, NoRecord::ProviderUnavailable, nothing).await?;
+        let owner = self.owner(&permission.identifiers).await?;
+        let nothing = Permitted { consent: None, expects: Vec::new() };
+        let settled = self.propose_no_record(permission, None, NoRecord::ProviderUnavailable, owner, nothing).await?;
         settled.ok_or_else(|| CallError::Fault("a proposal without expectations went stale".into()))
     }
 
@@ -48,7 +50,8 @@ impl Desk {
         permission: &Permission<'_>,
         provider: Option<&Caller>,
         answer: NoRecord,
-        Permitted { owner, consent, expects }: Permitted,
+        owner: Owner,
+        Permitted { consent, expects }: Permitted,
     ) -> Result<Option<Settled>, CallError> {
         let Permission { catalogue, compiled, request, .. } = permission;
         let agreement = &compiled.agreement;

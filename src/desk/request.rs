@@ -100,8 +100,6 @@ pub(super) struct Permission<'c> {
 
 /// A request that is permitted by what is known of the person.
 pub(super) struct Permitted {
-    /// Under whom its answer is filed.
-    pub owner: Owner,
     /// The consent that it rests on.
     pub consent: Option<TransferId>,
     /// What must still hold when it is committed.
@@ -160,9 +158,7 @@ impl Desk {
         let asked = match open {
             Some((_, asked)) => {
                 // The question goes out again, so what is known of the person by now must still allow it.
-                let person = self.person(&permission.identifiers).await?;
-                trace.owner = if person.changes.is_empty() { person.owner } else { trace.owner };
-                permit(&person, &permission.compiled.agreement, now)?;
+                self.permit_now(&permission, &mut trace.owner).await?;
                 asked
             }
             None if late => return Err(address::malformed("/deadline", "minimum").into()),
@@ -189,34 +185,31 @@ impl Desk {
         Ok(())
     }
 
-    /// Permits a request again by what is known of the person now.
-    pub(super) async fn permit_again(&self, permission: &Permission<'_>) -> Result<Permitted, Stop> {
+    /// Permits a request by what is known of the person now. `owner` is whose entries are from here on, as soon as that is
+    /// known: asking about somebody unknown creates no subject.
+    pub(super) async fn permit_now(&self, permission: &Permission<'_>, owner: &mut Owner) -> Result<Permitted, Stop> {
         let person = self.person(&permission.identifiers).await?;
+        if person.changes.is_empty() {
+            *owner = person.owner;
+        }
         let ground = permit(&person, &permission.compiled.agreement, self.clock.now())?;
         let mut expects = person.expects;
         expects.extend(ground.until.map(Expect::Before));
-        // Answering about somebody unknown creates no subject.
-        let owner = if person.changes.is_empty() { person.owner } else { self.owner(&permission.identifiers).await? };
-        Ok(Permitted { owner, consent: ground.consent, expects })
+        Ok(Permitted { consent: ground.consent, expects })
     }
 
     /// Commit one: that it was asked.
     async fn ask(&self, permission: &Permission<'_>, trace: &mut Trace) -> Result<Receipt, Stop> {
-        let Permission { catalogue, compiled, caller, call, identifiers, request, deadline, .. } = permission;
+        let Permission { catalogue, compiled, caller, call, request, deadline, .. } = permission;
         let agreement = &compiled.agreement;
         for _ in 0..DECIDE_ATTEMPTS_MAX {
-            let person = self.person(identifiers).await?;
-            // Asking about somebody unknown creates no subject.
-            let owner = if person.changes.is_empty() { person.owner } else { trace.owner };
-            trace.owner = owner;
-            let ground = permit(&person, agreement, self.clock.now())?;
-
+            let Permitted { consent, expects } = self.permit_now(permission, &mut trace.owner).await?;
             let mut statement = transfer_statement(Kind::RequestAsked, *request, compiled, catalogue);
             statement.string(Attribute::System, caller.system.as_str());
             statement.context(&caller.context);
             statement.string(Attribute::RequestId, &request.to_string());
             statement.moment(Attribute::Deadline, *deadline);
-            if let Some(consent) = ground.consent {
+            if let Some(consent) = consent {
                 statement.string(Attribute::ConsentId, &consent.to_string());
             }
             if let Some(asked) = &call.explicit_request {
@@ -225,11 +218,9 @@ impl Desk {
             let about = About {
                 agencies: &[&agreement.source, &agreement.recipient],
                 agreement: Some(agreement),
-                ..About::new(Kind::RequestAsked, *request, owner)
+                ..About::new(Kind::RequestAsked, *request, trace.owner)
             };
             let sealed = self.seal(about, &statement).await?;
-            let mut expects = person.expects;
-            expects.extend(ground.until.map(Expect::Before));
             let proposal = Proposal {
                 system: trace.key.map(|(system, ..)| system),
                 key: trace.key,

@@ -39,9 +39,11 @@ use waybill_proto::v1::{
     ledger_service_client::LedgerServiceClient, operator_service_client::OperatorServiceClient,
 };
 
+mod agreed;
 mod read;
 mod start;
 
+pub use agreed::Agreed;
 pub use read::{absence_in, detail, refusal_in, said, try_refusal_in};
 
 const MASTER: [u8; 32] = [2; 32];

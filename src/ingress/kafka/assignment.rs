@@ -124,7 +124,7 @@ impl Context {
             slots.insert(place, Slot::new(state, rests, offset));
         }
         // The library remembers of a partition that it had before whether it was paused then.
-        consumer.resume(&list.clone())?;
+        consumer.resume(list)?;
         consumer.incremental_assign(list)?;
         if paused.count() > 0 { consumer.pause(&paused) } else { Ok(()) }
     }

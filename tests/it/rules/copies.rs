@@ -6,39 +6,25 @@ use waybill::ledger::Attribute;
 use waybill_proto::v1;
 
 use super::calls::{Call, Recipient};
-use crate::scene::{Scene, Setup, said};
+use crate::scene::{Agreed, Scene, Setup, said};
 
 const TO_BENEFIT: &str = "agreements/identity-address-to-benefit.toml";
 /// Benefit passes on what it has from identity.
-const ONWARD: &str = r#"
-title = "Addresses of claimants, passed on"
-description = "Where benefit hears of a move, tax hears of it too."
-revision = 1
-direction = "push"
-source = "benefit"
-recipient = "tax"
-record_type = "identity/address"
-schema_major = 1
-purpose = "taxation-of-benefits"
-demand = "nothing"
-scope = { all = "every award is reported to the tax administration by law" }
-fields = ["/subject/nationalNumber", "/address"]
-valid_from = 2026-01-01
-[basis]
-article = "6(1)(c)"
-law = "Income Tax Act (invented), s. 70"
-[retention]
-payload = "none"
-trail = "10y"
-at_recipient = "10y"
-"#;
+const ONWARD: Agreed<'static> = Agreed {
+    revision: 1,
+    direction: "push",
+    source: "benefit",
+    recipient: "tax",
+    record_type: "identity/address",
+    purpose: "taxation-of-benefits",
+    fields: &["/subject/nationalNumber", "/address"],
+};
 
 async fn scene() -> Scene {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo/catalogue/");
     let to_benefit = fs::read_to_string(format!("{folder}{TO_BENEFIT}")).unwrap();
     let to_benefit = to_benefit.replace("direction =", "onward = true\ndirection =");
-    let catalogue =
-        vec![(TO_BENEFIT, to_benefit), ("agreements/benefit-address-to-tax.toml", ONWARD.trim_start().into())];
+    let catalogue = vec![(TO_BENEFIT, to_benefit), ("agreements/benefit-address-to-tax.toml", ONWARD.file())];
     Scene::with(Setup { catalogue, ..Setup::default() }).await
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     crash::scene::until,
-    scene::{Scene, Setup, for_agency, said},
+    scene::{Agreed, Scene, Setup, for_agency, said},
 };
 
 /// Tax's, and it acts for benefit too; not for identity.
@@ -31,29 +31,9 @@ roles = ["submit", "provide", "request", "receive", "collect-consent", "audit-ow
 
 /// Claims go from benefit to tax, pushed or asked for.
 fn claims(direction: &str) -> String {
-    format!(
-        r#"title = "Claims"
-description = "Tax hears of claims."
-revision = 1
-direction = "{direction}"
-source = "benefit"
-recipient = "tax"
-record_type = "benefit/claim"
-schema_major = 1
-purpose = "taxation-of-benefits"
-demand = "nothing"
-scope = {{ all = "every claim is reported to the tax administration by law" }}
-fields = ["/subject/nationalNumber", "/claimNumber"]
-valid_from = 2026-01-01
-[basis]
-article = "6(1)(c)"
-law = "Income Tax Act (invented), s. 70"
-[retention]
-payload = "none"
-trail = "10y"
-at_recipient = "10y"
-"#
-    )
+    let (source, recipient, record_type) = ("benefit", "tax", "benefit/claim");
+    let fields = &["/subject/nationalNumber", "/claimNumber"];
+    Agreed { revision: 1, direction, source, recipient, record_type, purpose: "taxation-of-benefits", fields }.file()
 }
 
 /// The demo with the service, whose quotas are these.

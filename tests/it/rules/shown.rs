@@ -3,7 +3,7 @@
 
 use waybill_proto::v1;
 
-use crate::scene::{Scene, Setup};
+use crate::scene::{Agreed, Scene, Setup};
 
 /// An agency that hears from identity alone.
 const ARCHIVE: &str = r#"
@@ -15,28 +15,15 @@ name = "store"
 san = "urn:waybill:system:archive:store"
 roles = ["receive"]
 "#;
-const TO_ARCHIVE: &str = r#"
-title = "Who people were"
-description = "The archive keeps names."
-revision = 4
-direction = "push"
-source = "identity"
-recipient = "archive"
-record_type = "identity/person"
-schema_major = 1
-purpose = "taxpayer-register"
-demand = "nothing"
-scope = { all = "everyone is archived by law" }
-fields = ["/subject/nationalNumber", "/fullName"]
-valid_from = 2026-01-01
-[basis]
-article = "6(1)(c)"
-law = "Archives Act (invented), s. 1"
-[retention]
-payload = "none"
-trail = "10y"
-at_recipient = "10y"
-"#;
+const TO_ARCHIVE: Agreed<'static> = Agreed {
+    revision: 4,
+    direction: "push",
+    source: "identity",
+    recipient: "archive",
+    record_type: "identity/person",
+    purpose: "taxpayer-register",
+    fields: &["/subject/nationalNumber", "/fullName"],
+};
 
 /// Every agreement, with those who take part.
 const AGREEMENTS: [(&str, [&str; 2]); 11] = [
@@ -56,7 +43,7 @@ const AGREEMENTS: [(&str, [&str; 2]); 11] = [
 async fn scene() -> Scene {
     let catalogue = vec![
         ("agencies/archive.toml", ARCHIVE.trim_start().into()),
-        ("agreements/identity-person-to-archive.toml", TO_ARCHIVE.trim_start().into()),
+        ("agreements/identity-person-to-archive.toml", TO_ARCHIVE.file()),
     ];
     Scene::with(Setup { catalogue, ..Setup::default() }).await
 }
@@ -102,8 +89,8 @@ async fn an_agreement_is_shown_as_it_was_made_and_an_agency_with_its_systems() {
     assert_eq!((made.source.as_str(), made.recipient.as_str(), made.revision), ("identity", "archive", 4));
     assert_eq!((made.direction.as_str(), made.demand.as_str()), ("push", "nothing"));
     assert_eq!((made.record_type.as_str(), made.schema_major), ("identity/person", 1));
-    assert_eq!((made.title.as_str(), made.purpose.as_str()), ("Who people were", "taxpayer-register"));
-    assert_eq!((made.basis.as_str(), made.law.as_str()), ("6(1)(c)", "Archives Act (invented), s. 1"));
+    assert_eq!((made.title.as_str(), made.purpose.as_str()), ("A test's", "taxpayer-register"));
+    assert_eq!((made.basis.as_str(), made.law.as_str()), ("6(1)(c)", "Reports Act (invented), s. 1"));
     assert_eq!(made.fields, ["/fullName", "/subject/nationalNumber"]);
     assert_eq!((made.valid_from.unwrap().seconds, made.valid_until), (1_767_225_600, None));
     let view: serde_json::Value = serde_json::from_str(&made.view_schema).unwrap();
