@@ -10,14 +10,17 @@ use crate::{
     config::{Config, Limits},
     domain::agreement::Direction,
     drivers::kafka::{KafkaOut, KafkaOutLimits, KafkaOutParts, Recipient},
-    ingress::kafka::{Conflict, KafkaIngress, KafkaParts},
-    kafka::{Connection, KafkaHook},
+    ingress::kafka::{KafkaIngress, KafkaParts},
+    kafka::{Conflict, Conflicts, Connection, KafkaHook},
     relay::Registry,
 };
 
 /// The way in and the way out, if the configuration names a Kafka.
 #[derive(Debug)]
-pub(super) struct KafkaEnds(Option<(KafkaIngress, KafkaOut)>);
+pub(super) struct KafkaEnds {
+    ends: Option<(KafkaIngress, KafkaOut)>,
+    conflicts: Arc<Conflicts>,
+}
 
 impl KafkaEnds {
     /// Starts both.
@@ -28,7 +31,8 @@ impl KafkaEnds {
         relay: &Arc<Registry>,
         hook: Arc<dyn KafkaHook>,
     ) -> anyhow::Result<Self> {
-        let Some(kafka) = &config.kafka else { return Ok(Self(None)) };
+        let conflicts = Arc::<Conflicts>::default();
+        let Some(kafka) = &config.kafka else { return Ok(Self { ends: None, conflicts }) };
         let (limits, hub) = (&config.limits, config.hub.to_string());
         let connection = Connection::new(kafka).hooked(hook);
         let desk = Arc::clone(&core.desk);
@@ -36,6 +40,8 @@ impl KafkaEnds {
             relay: Arc::clone(relay),
             connection: connection.clone(),
             hub: hub.clone(),
+            ledger: ledger.to_owned(),
+            conflicts: Arc::clone(&conflicts),
             recipients: Box::new(move || recipients(&desk.catalogue())),
             limits: kafka_out_limits(limits),
         });
@@ -44,25 +50,23 @@ impl KafkaEnds {
             connection,
             hub,
             ledger: ledger.to_owned(),
+            conflicts: Arc::clone(&conflicts),
             members: kafka.members,
             window_max: limits.kafka_window_max,
             untold_bytes_max: limits.kafka_window_bytes_max,
             record_bytes_max: limits.record_bytes_max,
         });
-        Ok(Self(Some((way_in.context("Kafka's members cannot be started")?, way_out))))
+        Ok(Self { ends: Some((way_in.context("Kafka's members cannot be started")?, way_out)), conflicts })
     }
 
     /// Waits until the hub must not go on because of what it found in Kafka.
-    pub(super) async fn conflict(&mut self) -> Conflict {
-        match &mut self.0 {
-            Some((way_in, _)) => way_in.conflict().await,
-            None => std::future::pending().await,
-        }
+    pub(super) async fn conflict(&self) -> Conflict {
+        self.conflicts.any().await
     }
 
     /// Ends both: first what comes in, then what goes out.
     pub(super) async fn stop(self, within: Duration) {
-        if let Some((way_in, way_out)) = self.0 {
+        if let Some((way_in, way_out)) = self.ends {
             way_in.stop(within).await;
             way_out.stop(within).await;
         }

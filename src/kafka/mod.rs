@@ -9,17 +9,22 @@
 //! | what is said of a message that cannot be taken? | `dead.rs` |
 //! | how is it written and reported? | `producer.rs` |
 //! | what does the library log, and how often? | `told.rs` |
+//! | does another hub read in our groups? | `stranger.rs` |
+//! | must the hub stop because of what was found? | `conflict.rs` |
 //! | where do tests cut a hub off? | `hook.rs` |
 
+mod conflict;
 mod connection;
 mod dead;
 mod event;
 mod hook;
 mod producer;
+mod stranger;
 mod told;
 mod topics;
 
 pub use self::{
+    conflict::{Conflict, Conflicts},
     connection::{BATCH_BYTES_MAX, Connection},
     dead::{Coordinates, DeadLetter, Reason},
     event::{
@@ -27,6 +32,7 @@ pub use self::{
     },
     hook::{KafkaHook, NoKafkaHook},
     producer::{Lost, Producer, Report, SendFault},
+    stranger::Group,
     told::Told,
     topics::{Topic, TopicKind, group},
 };

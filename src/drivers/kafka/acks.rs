@@ -2,6 +2,8 @@
 //! alone or as the data of a CloudEvent in either mode. What nobody can read goes to the agency's dead topic. Which
 //! deliveries wait for an answer is not asked here.
 
+use std::{sync::Arc, time::Duration};
+
 use rdkafka::{
     Message as _,
     consumer::{CommitMode, Consumer as _, StreamConsumer},
@@ -17,8 +19,13 @@ use super::{
 };
 use crate::{
     domain::{agency::AgencyId, time::Moment},
-    kafka::{Connection, Coordinates, DeadLetter, Reason, Told, Topic, TopicKind, group, hub_source},
+    kafka::{Conflicts, Connection, Coordinates, DeadLetter, Group, Reason, Told, Topic, TopicKind, group, hub_source},
 };
+
+/// When it is asked again who reads answers, until the brokers have said it.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+type Consumer = StreamConsumer<Told>;
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 4096;
@@ -28,6 +35,9 @@ pub(super) struct Collecting {
     pub connection: Connection,
     /// The hub's name.
     pub hub: String,
+    /// Its ledger's id.
+    pub ledger: String,
+    pub conflicts: Arc<Conflicts>,
     pub agency: AgencyId,
     pub reporter: Reporter,
     pub stop: CancellationToken,
@@ -39,17 +49,45 @@ impl Collecting {
     /// again.
     pub(super) async fn run(self) {
         let topic = Topic::new(TopicKind::Acks, self.agency.clone()).to_string();
-        let consumer = match self.subscribe(&topic) {
-            Ok(consumer) => consumer,
+        let consumer = match self.join(&topic).await {
+            Ok(Some(consumer)) => consumer,
+            Ok(None) => return,
             Err(error) => return tracing::error!(%error, topic, "answers cannot be read"),
         };
         let mut dead = DeadLetters::new(self.connection.clone(), hub_source(&self.hub), self.agency.clone());
-        self.collect(&topic, &consumer, &mut dead).await;
+        tokio::select! {
+            () = self.collect(&topic, &consumer, &mut dead) => {}
+            () = self.displaced(&consumer) => {}
+        }
         // The library leaves the group, and waits for its threads, when it is let go.
         let _ = tokio::task::spawn_blocking(move || drop((consumer, dead))).await; // it cannot be broken off
     }
 
-    async fn collect(&self, topic: &str, consumer: &StreamConsumer<Told>, dead: &mut DeadLetters) {
+    /// Waits until it is known that a hub with another ledger reads the answers, too.
+    async fn displaced(&self, consumer: &Arc<Consumer>) {
+        loop {
+            tokio::time::sleep(ASK_AGAIN).await;
+            let has_joined = consumer.assignment().is_ok_and(|partitions| partitions.count() > 0);
+            match if has_joined { self.is_ours(consumer).await } else { None } {
+                Some(true) => std::future::pending().await,
+                Some(false) => return,
+                None => {}
+            }
+        }
+    }
+
+    /// Whether no hub with another ledger reads the answers; `None` where the brokers do not say.
+    async fn is_ours(&self, consumer: &Arc<Consumer>) -> Option<bool> {
+        let (group, conflicts, consumer) = (self.group(), Arc::clone(&self.conflicts), Arc::clone(consumer));
+        tokio::task::spawn_blocking(move || group.is_ours(consumer.client(), &conflicts)).await.ok()?
+    }
+
+    fn group(&self) -> Group {
+        let name = format!("{}.acks.{}", group(&self.hub), self.agency);
+        Group { name, kind: TopicKind::Acks, ledger: self.ledger.clone() }
+    }
+
+    async fn collect(&self, topic: &str, consumer: &Consumer, dead: &mut DeadLetters) {
         loop {
             let message = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -78,20 +116,21 @@ impl Collecting {
         }
     }
 
-    fn subscribe(&self, topic: &str) -> Result<StreamConsumer<Told>, KafkaError> {
-        let mut config = self.connection.consumer("waybill-acks");
-        config
-            .set("group.id", format!("{}.acks.{}", group(&self.hub), self.agency))
-            .set("auto.offset.reset", "earliest")
-            .set("enable.auto.commit", "false");
-        let consumer: StreamConsumer<Told> = config.create_with_context(Told::of(&config))?;
-        match consumer.subscribe(&[topic]) {
-            Ok(()) => Ok(consumer),
-            Err(error) => {
-                tokio::task::spawn_blocking(move || drop(consumer));
-                Err(error)
-            }
+    /// Joins the group; not where a hub with another ledger reads in it.
+    async fn join(&self, topic: &str) -> Result<Option<Arc<Consumer>>, KafkaError> {
+        let group = self.group();
+        let mut config = self.connection.consumer(&group.client_id(0));
+        config.set("group.id", group.name).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
+        let consumer: Arc<Consumer> = Arc::new(config.create_with_context(Told::of(&config))?);
+        let joined = match self.is_ours(&consumer).await {
+            Some(false) => Ok(false),
+            Some(true) | None => consumer.subscribe(&[topic]).map(|()| true),
+        };
+        if let Ok(true) = joined {
+            return Ok(Some(consumer));
         }
+        tokio::task::spawn_blocking(move || drop(consumer));
+        joined.map(|_| None)
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
         agency::{AgencyId, SystemId},
         transfer::TransferId,
     },
-    kafka::{self, Connection, Producer, SendFault, Told, Topic, TopicKind, hub_source},
+    kafka::{self, Conflicts, Connection, Producer, SendFault, Told, Topic, TopicKind, hub_source},
     relay::{Registry, Stopping},
 };
 
@@ -70,6 +70,10 @@ pub struct KafkaOutParts {
     pub connection: Connection,
     /// The hub's name.
     pub hub: String,
+    /// Its ledger's id: one group of answers serves one ledger.
+    pub ledger: String,
+    /// Where it says that the hub must not go on.
+    pub conflicts: Arc<Conflicts>,
     /// Who receives on Kafka now.
     pub recipients: Box<dyn Fn() -> Vec<Recipient> + Send + Sync>,
     /// Bounds.
@@ -213,6 +217,8 @@ impl Link {
             let collecting = acks::Collecting {
                 connection: parts.connection.clone(),
                 hub: parts.hub.clone(),
+                ledger: parts.ledger.clone(),
+                conflicts: Arc::clone(&parts.conflicts),
                 agency: self.recipient.agency.clone(),
                 reporter,
                 stop: lost.clone(),

@@ -65,6 +65,13 @@ pub(super) struct Beginning {
     pub told: u64,
 }
 
+impl Beginning {
+    /// The first offset that nothing is known of, if anything before it is: what is missing from there on was never read.
+    pub(super) fn unread(self) -> Option<u64> {
+        (self.position.next > 0).then_some(self.position.next.max(self.told))
+    }
+}
+
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.told.log(level, facility, message);
@@ -105,23 +112,24 @@ impl Context {
         let mut paused = TopicPartitionList::new();
         for mut element in list.elements() {
             let place = (element.topic().to_owned(), element.partition());
-            let (offset, state) = match self.beginning(consumer, &place, None) {
+            let (beginning, state) = match self.beginning(consumer, &place, None) {
                 Ok(beginning) => {
                     let running = self.begin(&place, beginning);
-                    (beginning.told, running.map_or_else(|| State::resting(REST_MAX), State::Running))
+                    (Some(beginning), running.map_or_else(|| State::resting(REST_MAX), State::Running))
                 }
                 Err(error) => {
                     tracing::warn!(%error, topic = place.0, partition = place.1, "a partition cannot begin yet");
-                    (0, State::resting(REST))
+                    (None, State::resting(REST))
                 }
             };
+            let offset = beginning.map_or(0, |beginning| beginning.told);
             element.set_offset(Offset::Offset(offset.cast_signed()))?;
             tracing::info!(topic = place.0, partition = place.1, offset, "a partition was assigned");
             let rests = matches!(state, State::Resting(_));
             if rests {
                 paused.add_partition(&place.0, place.1);
             }
-            slots.insert(place, Slot::new(state, rests, offset));
+            slots.insert(place, Slot::new(state, rests, beginning));
         }
         // The library remembers of a partition that it had before whether it was paused then.
         consumer.resume(list)?;
@@ -188,9 +196,7 @@ impl Context {
         let position = self.runtime.block_on(self.shared.desk.take_partition(key))?;
         let unavailable = |error: KafkaError| CallError::Unavailable(error.to_string());
         if position.next > 0 {
-            let asked = consumer.fetch_watermarks(&place.0, place.1, LEADER_ANSWER_MAX);
-            let (lowest, _) = asked.map_err(unavailable)?;
-            self.shared.missed(place, position.next, u64::try_from(lowest).unwrap_or_default());
+            self.shared.missed(place, position.next, self.lowest(consumer, place).map_err(unavailable)?);
         }
         if let Some(told) = told {
             return Ok(Beginning { key, position, told });
@@ -209,15 +215,18 @@ impl Context {
             let why = format!(
                 "the group has consumed {} partition {} up to {told}, this store up to {}: another hub, with another store, \
                  is or was in the group {}",
-                place.0,
-                place.1,
-                position.next,
-                self.shared.group()
+                place.0, place.1, position.next, self.shared.group.name
             );
-            self.shared.refuse(why.clone());
+            self.shared.conflicts.found(why.clone());
             return Err(CallError::Unavailable(why));
         }
         Ok(Beginning { key, position, told })
+    }
+
+    /// The first offset that the brokers still have.
+    pub(super) fn lowest(&self, consumer: &Consumer, place: &Place) -> Result<u64, KafkaError> {
+        let (lowest, _) = consumer.fetch_watermarks(&place.0, place.1, LEADER_ANSWER_MAX)?;
+        Ok(u64::try_from(lowest).unwrap_or_default())
     }
 
     /// Starts the partition's task; `None` when the catalogue binds the topic to nobody.

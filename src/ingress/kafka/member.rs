@@ -13,7 +13,6 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rdkafka::{
     Message as _,
-    client::{Client, ClientContext},
     consumer::{BaseConsumer, Consumer as _},
     error::KafkaError,
     message::BorrowedMessage,
@@ -27,7 +26,6 @@ use super::{
     attributes::{Attributes, unreadable},
     partition::{Arrived, Incoming},
     read::{EventName, ReadEvent, Reading},
-    stranger,
 };
 use crate::{
     catalogue::Catalogue,
@@ -85,9 +83,9 @@ impl Member {
     /// Connects, and only then joins; `None` where somebody else reads.
     fn join(&self) -> Result<Option<Consumer>, KafkaError> {
         let shared = &self.shared;
-        let mut config = shared.connection.consumer(&stranger::client_id(&shared.ledger, self.number));
+        let mut config = shared.connection.consumer(&shared.group.client_id(self.number));
         config
-            .set("group.id", shared.group())
+            .set("group.id", &shared.group.name)
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("auto.offset.reset", "earliest")
             .set("enable.auto.commit", "true")
@@ -104,7 +102,7 @@ impl Member {
         let cluster = probe.client().fetch_cluster_id(ANSWER_MAX).filter(|id| !id.is_empty());
         let unnamed = || KafkaError::ClientCreation("the brokers do not say which cluster they are".to_owned());
         let cluster = cluster.ok_or_else(unnamed)?;
-        if self.alone(probe.client()) == Some(false) {
+        if shared.group.is_ours(probe.client(), &shared.conflicts) == Some(false) {
             return Ok(None);
         }
         drop(probe);
@@ -119,31 +117,14 @@ impl Member {
         config.create_with_context(context).map(Some)
     }
 
-    /// Whether no hub with another ledger reads in the group; `None` where the brokers do not say. Asked before joining,
-    /// when those are seen that were there, and after it: two that come at once then see each other.
-    fn alone(&self, client: &Client<impl ClientContext>) -> Option<bool> {
-        let group = self.shared.group();
-        let other = stranger::find(client, &group, &self.shared.ledger);
-        let other =
-            other.inspect_err(|error| tracing::warn!(%error, group, "the brokers do not say who is in the group"));
-        let other = other.ok()?;
-        if let Some(other) = &other {
-            self.shared.refuse(format!(
-                "{other}, of another hub with a ledger of its own, reads in the group {group}: stop that hub, or give this \
-                 one another name"
-            ));
-        }
-        Some(other.is_none())
-    }
-
     /// Reads until it is told to stop; `false` where somebody else reads.
     fn consume(&self, consumer: &Consumer) -> bool {
-        let (mut subscribed, mut alone, mut ask) = (Vec::new(), None, Instant::now());
-        while !self.stop.is_cancelled() && alone != Some(false) {
+        let (mut subscribed, mut is_ours, mut ask) = (Vec::new(), None, Instant::now());
+        while !self.stop.is_cancelled() && is_ours != Some(false) {
             self.subscribe(consumer, &mut subscribed);
             look_after(consumer);
-            if alone.is_none() && Instant::now() >= ask && !consumer.context().partitions.lock().is_empty() {
-                alone = self.alone(consumer.client());
+            if is_ours.is_none() && Instant::now() >= ask && !consumer.context().partitions.lock().is_empty() {
+                is_ours = self.shared.group.is_ours(consumer.client(), &self.shared.conflicts);
                 ask = Instant::now() + ASK_AGAIN;
             } else {
                 self.read(consumer, Instant::now() + LOOK_AFTER);
@@ -153,7 +134,7 @@ impl Member {
             consumer.context().revoked(consumer, &all);
         }
         consumer.unsubscribe();
-        alone != Some(false)
+        is_ours != Some(false)
     }
 
     fn subscribe(&self, consumer: &Consumer, subscribed: &mut Vec<String>) {

@@ -4,7 +4,6 @@
 //! | question | file |
 //! |---|---|
 //! | who reads? | `member.rs` |
-//! | does another hub read too? | `stranger.rs` |
 //! | who has which partition, and where does it begin? | `assignment.rs` |
 //! | when does one rest, and begin again? | `slot.rs` |
 //! | what happens to the records of one? | `partition.rs` |
@@ -23,7 +22,6 @@ mod partition;
 mod queued;
 mod read;
 mod slot;
-mod stranger;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -32,13 +30,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{assignment::Place, member::Member, partition::Telling, read::AROUND_RECORD_BYTES_MAX};
 use crate::{
     desk::Desk,
-    kafka::{Connection, Producer, group, hub_source},
+    kafka::{Conflicts, Connection, Group, Producer, TopicKind, group, hub_source},
 };
 
 /// How often it is looked whether a producer is still used.
@@ -55,6 +52,8 @@ pub struct KafkaParts {
     pub hub: String,
     /// Its ledger's id: one group serves one ledger.
     pub ledger: String,
+    /// Where it says that the hub must not go on.
+    pub conflicts: Arc<Conflicts>,
     /// Members of the group in this hub.
     pub members: usize,
     /// Records of a partition that are read and not told.
@@ -65,31 +64,24 @@ pub struct KafkaParts {
     pub record_bytes_max: usize,
 }
 
-/// Why the way in cannot go on, and the hub must not.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct Conflict(String);
-
 /// The running way in.
 #[derive(Debug)]
 pub struct KafkaIngress {
     members: Vec<std::thread::JoinHandle<()>>,
     stop: CancellationToken,
-    conflict: watch::Receiver<Option<Conflict>>,
 }
 
 /// What all partitions share.
 struct Shared {
     desk: Arc<Desk>,
     connection: Connection,
-    hub: String,
-    ledger: String,
+    group: Group,
     source: String,
     window_max: usize,
     untold_bytes_max: usize,
     record_bytes_max: usize,
     producer: Mutex<Option<Arc<Producer<Telling>>>>,
-    conflict: watch::Sender<Option<Conflict>>,
+    conflicts: Arc<Conflicts>,
     /// Up to where it was said of a partition what was deleted before it was read.
     missed: Mutex<HashMap<Place, u64>>,
 }
@@ -97,19 +89,17 @@ struct Shared {
 impl KafkaIngress {
     /// Starts the members. They connect by themselves, as soon as there are brokers.
     pub fn start(parts: KafkaParts) -> std::io::Result<Self> {
-        let (conflict_out, conflict) = watch::channel(None);
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             source: hub_source(&parts.hub),
             desk: parts.desk,
             connection: parts.connection,
-            hub: parts.hub,
-            ledger: parts.ledger,
+            group: Group { name: group(&parts.hub), kind: TopicKind::In, ledger: parts.ledger },
             window_max: parts.window_max,
             untold_bytes_max: parts.untold_bytes_max,
             record_bytes_max: parts.record_bytes_max,
             producer: Mutex::default(),
-            conflict: conflict_out,
+            conflicts: parts.conflicts,
             missed: Mutex::default(),
         });
         let runtime = tokio::runtime::Handle::current();
@@ -118,16 +108,7 @@ impl KafkaIngress {
             let member = Member::new(Arc::clone(&shared), number, runtime.clone(), stop.clone());
             members.push(std::thread::Builder::new().name(format!("kafka-in-{number}")).spawn(move || member.run())?);
         }
-        Ok(Self { members, stop, conflict })
-    }
-
-    /// Waits until the hub must not go on: another hub, with another store, is in its group.
-    pub async fn conflict(&mut self) -> Conflict {
-        match self.conflict.wait_for(Option::is_some).await.map(|found| found.clone()) {
-            Ok(Some(conflict)) => conflict,
-            // The members have ended because they were told to.
-            _ => std::future::pending().await,
-        }
+        Ok(Self { members, stop })
     }
 
     /// Takes up nothing more, tells what has been decided, and leaves the group.
@@ -142,10 +123,6 @@ impl KafkaIngress {
 }
 
 impl Shared {
-    fn group(&self) -> String {
-        group(&self.hub)
-    }
-
     /// The producer of outcomes; a new one if the one before was lost.
     fn producer(&self) -> Result<Arc<Producer<Telling>>, KafkaError> {
         let mut current = self.producer.lock();
@@ -178,11 +155,6 @@ impl Shared {
             metrics::counter!("waybill_kafka_deleted_unread_total", &labels).increment(lowest - said);
             missed.insert(place.clone(), lowest);
         }
-    }
-
-    fn refuse(&self, why: String) {
-        tracing::error!("{why}");
-        self.conflict.send_replace(Some(Conflict(why)));
     }
 }
 

@@ -2,6 +2,7 @@
 //! again. Where it begins is `assignment.rs`'s matter, what happens to its records `partition.rs`'s.
 
 use std::{
+    ops::Range,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    assignment::{ANSWER_MAX, Binding, Consumer, Context, Place, binding, only},
+    assignment::{ANSWER_MAX, Beginning, Binding, Consumer, Context, Place, binding, only},
     partition::{Failed, Incoming, Progress},
 };
 use crate::{desk::CallError, kafka::Topic};
@@ -20,6 +21,9 @@ use crate::{desk::CallError, kafka::Topic};
 /// How long a partition rests after a failure; it doubles up to the longest.
 pub(super) const REST: Duration = Duration::from_millis(200);
 pub(super) const REST_MAX: Duration = Duration::from_secs(5);
+
+/// How often it is asked, at most, whether what is missing in a partition was deleted.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a partition's task ends with.
 type Task = JoinHandle<Result<(), Failed>>;
@@ -32,6 +36,36 @@ pub(super) struct Slot {
     failures: u32,
     /// Below this offset everything has been told.
     told: u64,
+    arriving: Arriving,
+}
+
+/// Which offsets have come. Those of transactions' ends never come; others that are missing were deleted too early.
+#[derive(Default)]
+struct Arriving {
+    /// What comes next, where anything has come before.
+    next: Option<u64>,
+    /// What did not come, of which it is still to be asked whether it was deleted: the longest such piece.
+    missing: Range<u64>,
+    asked: Option<Instant>,
+}
+
+impl Arriving {
+    fn from(next: Option<u64>) -> Self {
+        Self { next, ..Self::default() }
+    }
+
+    fn arrived(&mut self, offset: u64) {
+        let missing = self.next.unwrap_or(offset)..offset;
+        if missing.end.saturating_sub(missing.start) > self.missing.end - self.missing.start {
+            self.missing = missing;
+        }
+        self.next = self.next.max(Some(offset + 1));
+    }
+
+    /// What is to be asked about now.
+    fn due(&self) -> bool {
+        !self.missing.is_empty() && self.asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY)
+    }
 }
 
 pub(super) enum State {
@@ -57,8 +91,10 @@ impl State {
 
 impl Slot {
     /// A partition up to `told`; `paused`, if the library is told so at once.
-    pub(super) const fn new(state: State, paused: bool, told: u64) -> Self {
-        Self { state, paused, failures: 0, told }
+    pub(super) fn new(state: State, paused: bool, beginning: Option<Beginning>) -> Self {
+        let told = beginning.map_or(0, |beginning| beginning.told);
+        let arriving = Arriving::from(beginning.and_then(Beginning::unread));
+        Self { state, paused, failures: 0, told, arriving }
     }
 
     /// Takes up nothing more: its task, if it has one, ends when it has told what it took up.
@@ -75,6 +111,7 @@ impl Slot {
     /// Hands on one record. What comes while the partition rests comes again.
     pub(super) fn take(&mut self, consumer: &Consumer, place: &Place, incoming: Incoming, shared: &Shared) {
         let State::Running(running) = &self.state else { return };
+        self.arriving.arrived(incoming.offset);
         let mut queued = running.progress.queued();
         queued.records += 1;
         queued.bytes += incoming.arrived.bytes;
@@ -104,8 +141,24 @@ impl Slot {
         }
     }
 
+    /// Says what the brokers deleted before it came.
+    fn miss(&mut self, context: &Context, consumer: &Consumer, place: &Place) {
+        if !self.arriving.due() {
+            return;
+        }
+        self.arriving.asked = Some(Instant::now());
+        match context.lowest(consumer, place) {
+            Ok(lowest) => {
+                let Range { start, end } = std::mem::take(&mut self.arriving.missing);
+                context.shared.missed(place, start, lowest.min(end));
+            }
+            Err(error) => tracing::warn!(%error, topic = place.0, partition = place.1, "its first offset is not known"),
+        }
+    }
+
     /// Notes what was told, lets the library fetch on, and begins again what has failed.
     pub(super) fn look_after(&mut self, context: &Context, consumer: &Consumer, place: &Place) {
+        self.miss(context, consumer, place);
         match &self.state {
             State::Running(running) => {
                 let (told, queued) = (running.progress.told.load(Ordering::Relaxed), running.progress.queued());
@@ -166,6 +219,7 @@ impl Slot {
         match begun {
             Ok(beginning) => {
                 self.told = beginning.told;
+                self.arriving = Arriving::from(beginning.unread());
                 self.state = match context.begin(place, beginning) {
                     Some(running) => State::Running(running),
                     None => State::resting(REST_MAX),
@@ -178,6 +232,28 @@ impl Slot {
                 tracing::warn!(%error, topic = place.0, partition = place.1, "a partition cannot begin again");
                 self.state = self.wait();
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_come_is_missing_and_what_comes_again_is_not() {
+        for (next, offsets, missing) in [
+            (None, &[7, 8][..], 0..0),
+            (Some(7), &[7, 8], 0..0),
+            (Some(7), &[5, 6, 7], 0..0),
+            (Some(7), &[9], 7..9),
+            (None, &[7, 9, 20, 22], 10..20),
+            (Some(7), &[5, 12], 7..12),
+        ] {
+            let mut arriving = Arriving::from(next);
+            offsets.iter().for_each(|offset| arriving.arrived(*offset));
+            assert_eq!(arriving.missing, missing, "{next:?} {offsets:?}");
+            assert_eq!(arriving.due(), !missing.is_empty());
         }
     }
 }

@@ -42,7 +42,7 @@ async fn a_revoked_system_loses_its_open_stream_at_the_signal_and_nobody_else_do
         streams.push((asked, said));
     }
     waybill(&["keys", "revoke", "--ca", &ca, &file("benefit-claims.pem")]);
-    assert!(Command::new("kill").args(["-HUP", &hub.pid().to_string()]).status().unwrap().success());
+    hub.signal("HUP");
 
     let (_, benefit) = &mut streams[0];
     let ended = tokio::time::timeout(PATIENCE, benefit.message()).await;

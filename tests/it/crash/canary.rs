@@ -15,7 +15,7 @@ use super::{paths, scene::Scene};
 pub struct Canary(String);
 
 impl Canary {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(format!("zq{:016x}", fastrand::u64(..)))
     }
 
@@ -47,7 +47,7 @@ impl Canary {
         })
     }
 
-    fn assert_absent(&self, place: &str, text: &str) {
+    pub fn assert_absent(&self, place: &str, text: &str) {
         if let Some(found) = self.find(text) {
             panic!("{place} holds a personal value: {found}");
         }
@@ -93,7 +93,7 @@ async fn no_personal_value_is_left_in_logs_metrics_errors_entries_file_names_or_
 }
 
 /// Looks through every file of the hub and its name. Returns the bytes of those that hold entries.
-fn stored(folder: &Path, canary: &Canary) -> Vec<u8> {
+pub fn stored(folder: &Path, canary: &Canary) -> Vec<u8> {
     let mut volumes = Vec::new();
     for file in walkdir::WalkDir::new(folder) {
         let file = file.unwrap();

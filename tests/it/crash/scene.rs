@@ -125,6 +125,12 @@ impl Served {
         (self.child.stdin.take().unwrap(), self.child.stdout.take().unwrap())
     }
 
+    /// Sends it a signal: `HUP`, `TERM`, `STOP`, `CONT`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([format!("-{signal}"), self.pid().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// SIGKILL; returns when the process is gone.
     pub fn kill(mut self) {
         assert!(self.child.try_wait().unwrap().is_none(), "the hub ended by itself");
@@ -134,8 +140,7 @@ impl Served {
 
     /// SIGTERM; returns how the hub ended.
     pub async fn stop(self) -> ExitStatus {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         self.ended().await
     }
 

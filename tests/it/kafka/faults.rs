@@ -1,11 +1,15 @@
 //! The hub is killed, brokers are stopped, paused and killed, members come and go, all under load: nothing is lost and
 //! nothing happens twice.
 
-use std::{process::Command, time::Duration};
+use std::{ops::Range, time::Duration};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer as _},
+    producer::FutureProducer,
+};
 
 use super::{
+    forms::ask_for_answers,
     load::{Load, assert_once, ledger_size},
     scene::{Event, Read, Scene},
     steps::held::Held,
@@ -129,11 +133,35 @@ async fn of_two_hubs_that_come_at_once_one_sees_the_other_when_it_has_joined() {
     let mut held = Held::start(&later, "looked-joined");
     tokio::task::block_in_place(|| held.wait_for("reached"));
     let _hub = scene.start();
-    scene.group_has_members().await;
+    scene.group_has_members("").await;
     held.release();
     // Nothing was consumed yet, so only who is there can keep either away; and which looks first is open.
     let sees = |hub: &Hub| hub.log().contains("of another hub with a ledger of its own");
     until("one of them refuses", async || sees(&scene.hub) || sees(&later)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_with_another_ledger_that_reads_the_same_answers_refuses_to_run() {
+    let scene = Scene::new().await;
+    let second = scene.second_hub();
+    for hub in [&scene.hub, &second] {
+        ask_for_answers(hub);
+        // Nobody submits on Kafka, so there is no other group to meet in.
+        for agency in ["identity", "benefit"] {
+            let file = hub.place.folder.join(format!("catalogue/agencies/{agency}.toml"));
+            let text = std::fs::read_to_string(&file).unwrap();
+            let (others, _) = text.split_once("[kafka]").unwrap();
+            let receives = if agency == "benefit" { "[kafka]\nreceives = \"benefit/claims\"\n" } else { "" };
+            std::fs::write(&file, format!("{others}{receives}")).unwrap();
+        }
+    }
+    let hub = scene.start();
+    scene.group_has_members(".acks.benefit").await;
+    assert!(!second.start().ended().await.success(), "it runs beside the first");
+    for wanted in ["of another hub with a ledger of its own", ".acks.benefit"] {
+        assert!(second.log().contains(wanted), "{wanted}: {}", second.log());
+    }
+    assert!(hub.stop().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,7 +220,7 @@ async fn a_topic_that_the_catalogue_binds_anew_is_another_systems_word_from_then
     std::fs::write(&file, text).unwrap();
     // The catalogue, two decisions, the one that is on Kafka acknowledged.
     until("nothing more is to come", async || ledger_size(&scene.hub.place).await == 4).await;
-    assert!(Command::new("kill").args(["-HUP", &hub.pid().to_string()]).status().unwrap().success());
+    hub.signal("HUP");
     until("the catalogue is published", async || ledger_size(&scene.hub.place).await == 5).await;
     // What was read before it was bound anew is still the old one's word, and refused.
     until("what comes is the new one's word", async || outcome().await == "recorded").await;
@@ -200,35 +228,82 @@ async fn a_topic_that_the_catalogue_binds_anew_is_another_systems_word_from_then
     assert!(hub.stop().await.success());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_brokers_deleted_before_it_was_read_is_said_and_counted_and_gone_past() {
+/// Events of one partition, and what was deleted of it before it was read.
+struct Deleted {
+    scene: Scene,
+    producer: FutureProducer,
+}
+
+impl Deleted {
     const IN: &str = "waybill.in.identity";
-    let scene = Scene::new().await;
-    let producer = scene.producer();
-    let send = async |number: usize| {
-        let record = scene.people.citizen(number).unwrap().moved_record(1);
-        Event::of(&record, &number.to_string()).send_to(&producer, IN, Some(0)).await;
-    };
-    let hub = scene.start();
-    send(0).await;
-    send(1).await;
-    scene.read_some("waybill.outcomes.identity", 2).await;
+
+    async fn new() -> Self {
+        let scene = Scene::new().await;
+        Self { producer: scene.producer(), scene }
+    }
+
+    async fn send(&self, numbers: Range<usize>) {
+        for number in numbers {
+            let record = self.scene.people.citizen(number).unwrap().moved_record(1);
+            Event::of(&record, &number.to_string()).send_to(&self.producer, Self::IN, Some(0)).await;
+        }
+    }
+
+    /// Waits until these have outcomes, and no others.
+    async fn told(&self, wanted: &[&str]) {
+        let outcomes = self.scene.read_some("waybill.outcomes.identity", wanted.len()).await;
+        let told: Vec<&str> = outcomes.iter().map(|one| one.header("ce_eventid")).collect();
+        assert_eq!(told, wanted);
+    }
+
+    /// It is said and counted that the third to fifth event are missing.
+    async fn third_to_fifth_are_missed(&self) {
+        let counted = async || {
+            let metrics = metrics(&self.scene.hub).await;
+            let counted = metrics.lines().find(|line| line.starts_with("waybill_kafka_deleted_unread_total{"));
+            counted.map(ToOwned::to_owned)
+        };
+        until("it is counted", async || counted().await.is_some()).await;
+        let counted = counted().await.unwrap();
+        assert!(counted.contains(Self::IN) && counted.ends_with(" 3"), "{counted}");
+        let log = self.scene.hub.log();
+        let said = log.lines().find(|line| line.contains("the brokers have deleted what the hub had not read"));
+        for wanted in [Self::IN, "partition=0", "from=2", "below=5"] {
+            assert!(said.is_some_and(|said| said.contains(wanted)), "{wanted}: {log}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brokers_deleted_while_the_hub_was_away_is_said_and_counted_and_gone_past() {
+    let deleted = Deleted::new().await;
+    let hub = deleted.scene.start();
+    deleted.send(0..2).await;
+    deleted.told(&["0", "1"]).await;
     assert!(hub.stop().await.success());
-    for number in 2..5 {
-        send(number).await;
-    }
-    scene.delete_below(IN, 0, 5).await;
-    send(5).await;
-    let hub = scene.start();
-    let outcomes = scene.read_some("waybill.outcomes.identity", 3).await;
-    let told: Vec<&str> = outcomes.iter().map(|one| one.header("ce_eventid")).collect();
-    assert_eq!(told, ["0", "1", "5"]);
-    let (log, metrics) = (scene.hub.log(), metrics(&scene.hub).await);
-    let said = log.lines().find(|line| line.contains("the brokers have deleted what the hub had not read"));
-    for wanted in [IN, "partition=0", "from=2", "below=5"] {
-        assert!(said.is_some_and(|said| said.contains(wanted)), "{wanted}: {log}");
-    }
-    let counted = metrics.lines().find(|line| line.starts_with("waybill_kafka_deleted_unread_total{"));
-    assert!(counted.is_some_and(|line| line.contains(IN) && line.ends_with(" 3")), "{counted:?}");
+    deleted.send(2..5).await;
+    deleted.scene.delete_below(Deleted::IN, 0, 5).await;
+    deleted.send(5..6).await;
+    let hub = deleted.scene.start();
+    deleted.told(&["0", "1", "5"]).await;
+    deleted.third_to_fifth_are_missed().await;
+    assert!(hub.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_brokers_deleted_under_a_hub_that_reads_too_slowly_is_said_and_counted_and_gone_past() {
+    let deleted = Deleted::new().await;
+    let hub = deleted.scene.start();
+    deleted.send(0..2).await;
+    deleted.told(&["0", "1"]).await;
+    // For a moment only: it stays a member of its group. What it had asked the broker for is answered before.
+    hub.signal("STOP");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    deleted.send(2..5).await;
+    deleted.scene.delete_below(Deleted::IN, 0, 5).await;
+    deleted.send(5..6).await;
+    hub.signal("CONT");
+    deleted.told(&["0", "1", "5"]).await;
+    deleted.third_to_fifth_are_missed().await;
     assert!(hub.stop().await.success());
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::scene::{Event, Read, Scene};
+use crate::crash::scene::Scene as Hub;
 
 const IN: &str = "waybill.in.identity";
 /// Bytes that a topic takes, and the hub does not: a record and what may be beside it are less.
@@ -94,8 +95,8 @@ async fn every_form_is_read_and_what_has_none_is_a_dead_letter_that_holds_up_not
 }
 
 /// Addresses that benefit gets are acknowledged by its own answer alone.
-pub(super) fn ask_for_answers(scene: &Scene) {
-    let agreements = scene.hub.place.folder.join("catalogue/agreements");
+pub(super) fn ask_for_answers(hub: &Hub) {
+    let agreements = hub.place.folder.join("catalogue/agreements");
     let file = agreements.join("identity-address-to-benefit.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("direction = \"push\"", "direction = \"push\"\nanswer_required = true"))
@@ -116,7 +117,7 @@ pub(super) fn answer(transfer: &str, outcome: &str) -> Event {
 async fn so_many_deliveries_are_unanswered_as_the_limit_says() {
     for max in [1, 2] {
         let scene = Scene::with(1, &format!("[limits]\nkafka_in_flight_max = {max}\n")).await;
-        ask_for_answers(&scene);
+        ask_for_answers(&scene.hub);
         let hub = scene.start();
         let producer = scene.producer();
         for citizen in 0..=max {
@@ -138,7 +139,7 @@ async fn so_many_deliveries_are_unanswered_as_the_limit_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recipient_whose_answer_is_asked_for_acknowledges_by_its_answer_alone() {
     let scene = Scene::new().await;
-    ask_for_answers(&scene);
+    ask_for_answers(&scene.hub);
     let hub = scene.start();
     let producer = scene.producer();
     let record = scene.people.citizen(1).unwrap().moved_record(1);

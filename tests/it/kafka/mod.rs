@@ -4,6 +4,7 @@
 //! `faults.rs` kills the hub six times; for longer: `WAYBILL_KILLS=60`.
 
 mod broker;
+mod canary;
 mod clients;
 mod demo;
 mod described;

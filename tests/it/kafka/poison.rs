@@ -248,6 +248,7 @@ async fn is_a_dead_letter(how: How) {
         connection: Connection::new(config.kafka.as_ref().unwrap()),
         hub: "hub.test".into(),
         ledger: "1".into(),
+        conflicts: Arc::default(),
         members: 1,
         window_max: config.limits.kafka_window_max,
         untold_bytes_max: config.limits.kafka_window_bytes_max,

@@ -91,6 +91,7 @@ impl Stuck {
             connection: Connection::new(config.kafka.as_ref().unwrap()).hooked(Arc::clone(&gate.0) as _),
             hub: "hub.test".into(),
             ledger: "1".into(),
+            conflicts: Arc::default(),
             members: 1,
             window_max: 1,
             untold_bytes_max: config.limits.kafka_window_bytes_max,

@@ -185,10 +185,10 @@ impl Scene {
         hub
     }
 
-    /// Waits until somebody reads in the hub's group.
-    pub async fn group_has_members(&self) {
+    /// Waits until somebody reads in the hub's group, or in one of its groups of answers (`.acks.<agency>`).
+    pub async fn group_has_members(&self, which: &str) {
         let client: BaseConsumer = self.client.create().unwrap();
-        let group = format!("waybill.{}", self.hub.place.config.hub);
+        let group = format!("waybill.{}{which}", self.hub.place.config.hub);
         let joined = || {
             let listed = client.client().fetch_group_list(Some(&group), Duration::from_secs(10));
             listed.is_ok_and(|listed| listed.groups().iter().any(|group| group.state() == "Stable"))

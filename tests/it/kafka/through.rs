@@ -65,7 +65,7 @@ async fn a_record_goes_from_topic_to_topic_through_the_ledger() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_that_is_replayed_says_so_and_keeps_its_place() {
     let scene = Scene::with(1, "[limits]\ndelivery_attempts_max = 1\n").await;
-    ask_for_answers(&scene);
+    ask_for_answers(&scene.hub);
     let hub = scene.start();
     let producer = scene.producer();
     let record = scene.people.citizen(1).unwrap().moved_record(1);
