@@ -8,11 +8,12 @@ use super::core::Core;
 use crate::{
     catalogue::Catalogue,
     config::{Config, Limits},
-    domain::agreement::Direction,
+    domain::{agreement::Direction, environment::Environment},
     drivers::kafka::{KafkaOut, KafkaOutLimits, KafkaOutParts, Recipient},
     ingress::kafka::{KafkaIngress, KafkaParts},
     kafka::{Conflict, Conflicts, Connection, KafkaHook},
     relay::Registry,
+    tls,
 };
 
 /// The way in and the way out, if the configuration names a Kafka.
@@ -33,6 +34,10 @@ impl KafkaEnds {
     ) -> anyhow::Result<Self> {
         let conflicts = Arc::<Conflicts>::default();
         let Some(kafka) = &config.kafka else { return Ok(Self { ends: None, conflicts }) };
+        if config.environment == Environment::Production {
+            let files = kafka.certificate.iter().chain(&kafka.ca);
+            tls::refuse_development_files(files).context("[kafka] of the configuration")?;
+        }
         let (limits, hub) = (&config.limits, config.hub.to_string());
         let connection = Connection::new(kafka).hooked(hook);
         let desk = Arc::clone(&core.desk);

@@ -106,6 +106,7 @@ fn catalogue_json(shown: &v1::ShowCatalogueResponse) -> Value {
             "basis": agreement.basis,
             "law": agreement.law,
             "demand": agreement.demand,
+            "context": agreement.context,
             "fields": agreement.fields,
             "view_schema": wire::record(agreement.view_schema.as_bytes()),
             "valid_from": show(agreement.valid_from),
@@ -155,8 +156,12 @@ fn agreement_text(agreement: &v1::AgreementSummary) -> String {
         (Some(from), None) => format!("\n    in force from {from}"),
         _ => String::new(),
     };
+    let context = match agreement.context.as_slice() {
+        [] => String::new(),
+        items => format!("\n    each call says: {}", items.join(", ")),
+    };
     format!(
-        "  {id} (revision {revision}): {title}\n    {moves} for {}\n    basis: Art. {}{law}; {demand}\n    fields: \
+        "  {id} (revision {revision}): {title}\n    {moves} for {}\n    basis: Art. {}{law}; {demand}{context}\n    fields: \
          {}{valid}",
         agreement.purpose,
         agreement.basis,
@@ -194,7 +199,9 @@ mod tests {
         );
         agreement.direction = "pull".to_owned();
         agreement.demand = "consent".to_owned();
+        agreement.context = vec!["actor".to_owned(), "acting-for".to_owned()];
         let text = agreement_text(&agreement);
         assert!(text.contains("tax may ask identity for") && text.contains("must have consented"), "{text}");
+        assert!(text.contains("\n    each call says: actor, acting-for\n    fields:"), "{text}");
     }
 }

@@ -67,7 +67,10 @@ impl Refused {
             "key.too-old" => "begin again with a new key: the hub no longer knows what the old one did",
             "key.too-new" => "correct this machine's clock",
             "key.reused" => "give other content a key of its own",
-            "context.missing" => "say who acts, in which case, and why: --actor, --case, --reason",
+            "context.missing" => {
+                "add what is missing: who acts (--actor), in which case (--case), why (--reason), through whom the person \
+                 acts (--representative, --authority)"
+            }
             "agreement.missing" => "`waybill catalogue show` lists the agreements in force",
             "record-type.unknown" => "`waybill catalogue show` lists the record types that the hub knows",
             "schema.unknown" => {

@@ -20,6 +20,7 @@ use crate::{
         transfer::DeliveryState,
     },
     exchange::{
+        address::check_context,
         address::malformed,
         authenticate::{self, Caller},
         statement::Statement,
@@ -140,10 +141,8 @@ impl Desk {
         let before = page_before(&call.page_token)?;
         let searched = searched(&call, before);
         let key = self.begin_read(&reader, trace, &call.key, content).await?;
-        let limit = match call.page_size as usize {
-            0 => PAGE_DEFAULT,
-            size => size.min(self.limits.search_page_max),
-        };
+        let size = if call.page_size == 0 { PAGE_DEFAULT } else { call.page_size as usize };
+        let limit = size.min(self.limits.search_page_max);
         let mut terms = self.words_searched(&call)?;
         terms.extend(reader.only.iter().map(|agency| self.words.term(TermKind::Agency, agency.as_str())));
         let identifiers: Vec<IdentifierHash> = call.subject.iter().map(|one| self.hasher.identifier(one)).collect();
@@ -220,13 +219,8 @@ impl Desk {
         content: ContentHash,
     ) -> Result<CallId, Stop> {
         let key = self.key_of_read(reader.key, trace, key, content).await?;
-        let context = &reader.caller.context;
-        let demanded = [ContextItem::Actor, ContextItem::Case, ContextItem::Reason];
-        if demanded.into_iter().all(|item| context.has(item)) {
-            Ok(key)
-        } else {
-            Err(RefusalCode::ContextMissing.into())
-        }
+        check_context(&[ContextItem::Actor, ContextItem::Case, ContextItem::Reason], &reader.caller.context)?;
+        Ok(key)
     }
 
     /// The key of a reading by `system`. A reading that was refused under it is refused again.

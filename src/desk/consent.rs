@@ -143,10 +143,14 @@ impl Desk {
         if representative.is_some_and(|who| who.authority == Authority::Parent && who.until.is_none()) {
             return Err(malformed("/context/acting_for/until", "required").into());
         }
-        let until = [call.until, representative.and_then(|who| who.until)].into_iter().flatten().min();
-        if until.is_some_and(|until| until <= from || until <= now) {
-            return Err(malformed("/valid_until", "minimum").into());
+        let ends =
+            [("/valid_until", call.until), ("/context/acting_for/until", representative.and_then(|who| who.until))];
+        for (pointer, until) in ends {
+            if until.is_some_and(|until| until <= from || until <= now) {
+                return Err(malformed(pointer, "minimum").into());
+            }
         }
+        let until = ends.into_iter().filter_map(|(_, until)| until).min();
         // One for all attempts, which seal the same under one key.
         let salt = self.random.bytes();
         for _ in 0..DECIDE_ATTEMPTS_MAX {
@@ -256,11 +260,14 @@ impl Desk {
         if !(agreement.consent_since_revision..=agreement.revision).contains(&call.revision) {
             return Err(malformed("/agreement_revision", "maximum"));
         }
-        for (pointer, length) in [
-            ("/notice/version", call.notice_version.len()),
-            ("/notice/language", call.notice_language.len()),
-            ("/evidence/media_type", call.evidence_media_type.len()),
+        for (pointer, length, least) in [
+            ("/notice/version", call.notice_version.len(), 1),
+            ("/notice/language", call.notice_language.len(), 1),
+            ("/evidence/media_type", call.evidence_media_type.len(), 0),
         ] {
+            if length < least {
+                return Err(malformed(pointer, "required"));
+            }
             if length > NOTICE_BYTES_MAX {
                 return Err(malformed(pointer, "maxLength"));
             }

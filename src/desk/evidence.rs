@@ -9,6 +9,7 @@ use super::{
     Audience, CallError, Desk, Receipt,
     answer::{AnswerOutcome, AnswerStop, Proposed, Settled, proof_only},
     call::Stop,
+    copies::Passed,
     decide::{Person, payload_parts, payload_plain, transfer_statement},
     meters::{Stage, Timer},
     providers::{NoRecord, ProvidedRecord},
@@ -96,11 +97,16 @@ impl Desk {
     ) -> Result<Settled, AnswerStop> {
         let timer = self.meters.timer();
         let (valid, main) = self.check_provided(&timer, permission, provided)?;
+        let stopped = |stop| match stop {
+            Stop::Refusal(refusal) => AnswerStop::Answer(refusal),
+            other @ Stop::Error(_) => other.into(),
+        };
+        let agreed = &permission.compiled.agreement;
         for _ in 0..DECIDE_ATTEMPTS_MAX {
-            let person = match self.person(&main).await {
-                Err(Stop::Refusal(refusal)) => return Err(AnswerStop::Answer(refusal)),
-                other => other?,
-            };
+            let person = self.person(&main).await.map_err(stopped)?;
+            let (by, record_type, record) = (&agreed.source, &agreed.record_type, &provided.record);
+            let passed = Passed { by, record_type, record, about: person.owner };
+            self.check_copy(permission.catalogue, passed).await.map_err(stopped)?;
             let decided = self.decide_evidence(&timer, permission, provider, provided, &valid, &person).await?;
             let mut expects = person.expects.clone();
             expects.extend(decided.until.map(Expect::Before));
@@ -146,12 +152,13 @@ impl Desk {
         provided: &'p ProvidedRecord,
     ) -> Result<(Valid<'c, 'p>, Vec<IdentifierHash>), Refusal> {
         let agreement = &permission.compiled.agreement;
-        let (_, version) =
+        let (record_type, version) =
             address::version(permission.catalogue, agreement.record_type.as_str(), &provided.schema_version)?;
         if version.version.major != agreement.schema_major {
             return Err(RefusalCode::SchemaUnknown.into());
         }
         address::check_record_id(&provided.record)?;
+        address::check_authority(record_type, &agreement.source, &provided.record)?;
         let validate = || validate(&provided.payload, version, &self.limits.validate);
         let valid = timer.time(Stage::Validate, validate)?;
         let main: Vec<IdentifierHash> = valid.main.iter().map(|one| self.hasher.identifier(one)).collect();

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | push a record | `submit.rs`, how it is decided `decide.rs` |
 //! | push many, in order | `series.rs`, what a log holds `consume.rs` |
+//! | take a copy of what was transferred | `copies.rs` |
 //! | ask for a record | `request.rs`; its answer `answer.rs`, `evidence.rs`, `no_record.rs`; of whom `providers.rs` |
 //! | record a consent, read them | `consent.rs`, `consents.rs` |
 //! | take a consent back | `withdraw.rs`, under load `held.rs`, the entry that ends a delivery `cancel.rs` |
@@ -28,6 +29,7 @@ mod consent;
 mod consents;
 mod consume;
 mod content;
+mod copies;
 mod decide;
 mod deliveries;
 mod evidence;

@@ -10,6 +10,7 @@ use super::{
     CallError, Consuming, Desk, Receipt, ReceiptDetail,
     call::Stop,
     content,
+    copies::Passed,
     decide::{Decision, Part},
     meters::{Stage, Timer},
     newcomers::Reserved,
@@ -262,6 +263,9 @@ impl Desk {
         if person.changes.is_empty() {
             trace.owner = person.owner;
         }
+        let Addressed { caller, submission, record_type, .. } = &addressed;
+        let passed = Passed { by: caller.agency(), record_type, record: &submission.record, about: person.owner };
+        self.check_copy(catalogue, passed).await?;
         let decision = self.decide((catalogue, timer), &addressed, &valid, person).await?;
         let Addressed { caller, key, submission, .. } = addressed;
         Ok((Authenticated { caller, key, submission }, decision))

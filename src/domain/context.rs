@@ -72,6 +72,28 @@ pub enum ContextItem {
     ActingFor,
 }
 
+impl ContextItem {
+    /// The word in a catalogue.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Actor => "actor",
+            Self::Case => "case",
+            Self::Reason => "reason",
+            Self::ActingFor => "acting-for",
+        }
+    }
+
+    /// Where it stands in a call (RFC 6901).
+    pub const fn pointer(self) -> &'static str {
+        match self {
+            Self::Actor => "/context/actor",
+            Self::Case => "/context/case_reference",
+            Self::Reason => "/context/reason",
+            Self::ActingFor => "/context/acting_for",
+        }
+    }
+}
+
 impl Context {
     /// A context that names only the responsible agency.
     pub const fn of(on_behalf_of: AgencyId) -> Self {

@@ -1,7 +1,7 @@
 //! What a call is about: record type, schema version, and the agreements that apply. No fact about a person is looked
 //! at.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     authenticate::{Authenticated, Caller},
@@ -12,12 +12,16 @@ use crate::{
     domain::{
         agency::AgencyId,
         agreement::{Agreement, Demand, PurposeId},
+        context::{Context, ContextItem},
         idempotency::IdempotencyKey,
         record::{RECORD_ID_BYTES_MAX, RecordAuthority, RecordIdentity, RecordTypeId, SchemaVersion},
         refusal::{Refusal, RefusalCode, Violation},
         time::Moment,
     },
 };
+
+/// Where a record says of which transfer it is a copy.
+pub const COPY_OF: &str = "/record/copy_of_transfer_id";
 
 /// A submission whose record type, version and agreements are known.
 #[derive(Debug, Clone)]
@@ -53,15 +57,17 @@ pub fn address(catalogue: &Catalogue, from: Authenticated, now: Moment) -> Resul
     if agreements.is_empty() {
         return Err(RefusalCode::AgreementMissing.into());
     }
-    if !agreements.iter().all(|compiled| context_suffices(&compiled.agreement, &caller)) {
-        return Err(RefusalCode::ContextMissing.into());
-    }
-    if let RecordAuthority::Authoritative = submission.record.authority
-        && record_type.authority != *caller.agency()
-    {
-        return Err(malformed("/record/copy_of_transfer_id", "required"));
-    }
+    check_context(agreements.iter().flat_map(|compiled| &compiled.agreement.context), &caller.context)?;
+    check_authority(record_type, caller.agency(), &submission.record)?;
     Ok(Addressed { caller, key, submission, version, record_type: record_type.id.clone(), agreements })
+}
+
+/// Only a record type's authoritative agency speaks in its own name: others say what their record is a copy of.
+pub fn check_authority(record_type: &RecordType, agency: &AgencyId, record: &RecordIdentity) -> Result<(), Refusal> {
+    match record.authority {
+        RecordAuthority::Authoritative if record_type.authority != *agency => Err(malformed(COPY_OF, "required")),
+        RecordAuthority::Authoritative | RecordAuthority::CopyOf(_) => Ok(()),
+    }
 }
 
 /// The agreement that a request rests on. A requester learns nothing of persons without one.
@@ -85,7 +91,8 @@ pub fn pull<'c>(
     let compiled = catalogue
         .agreement_for_pull(caller.agency(), record_type, &purpose, provider.as_ref(), now)
         .ok_or(RefusalCode::AgreementMissing)?;
-    if context_suffices(&compiled.agreement, caller) { Ok(compiled) } else { Err(RefusalCode::ContextMissing.into()) }
+    check_context(&compiled.agreement.context, &caller.context)?;
+    Ok(compiled)
 }
 
 /// What the citizen must have said, where the agreement demands it to be said in the call.
@@ -109,8 +116,18 @@ pub fn version<'c>(
     Ok((known, version))
 }
 
-fn context_suffices(agreement: &Agreement, caller: &Caller) -> bool {
-    agreement.context.iter().all(|item| caller.context.has(*item))
+/// Refuses a context that lacks something that is demanded; each once.
+pub fn check_context<'i>(
+    demanded: impl IntoIterator<Item = &'i ContextItem>,
+    context: &Context,
+) -> Result<(), Refusal> {
+    let missing: BTreeSet<ContextItem> = demanded.into_iter().copied().filter(|item| !context.has(*item)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let violation = |item: ContextItem| Violation { pointer: item.pointer().into(), keyword: "required" };
+    let violations = missing.into_iter().map(violation).collect();
+    Err(Refusal { code: RefusalCode::ContextMissing, violations })
 }
 
 fn check_identity(submission: &Submission) -> Result<(), Refusal> {

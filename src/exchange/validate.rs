@@ -4,8 +4,9 @@ use super::parse::{RecordLimits, parse};
 use crate::{
     catalogue::RecordVersion,
     domain::{
+        canonical::write_pointer_step,
         field::Step,
-        refusal::{Refusal, RefusalCode},
+        refusal::{Refusal, RefusalCode, Violation},
         subject::{Identifier, IdentifierRole},
         value::Value,
     },
@@ -47,7 +48,10 @@ pub fn validate<'c, 'p>(
     let (mut main, mut others) = (Vec::with_capacity(2), Vec::new());
     for field in &version.identifiers {
         let into = if field.role == IdentifierRole::Main { &mut main } else { &mut others };
-        collect(&value, field.path.steps(), &field.scheme, into);
+        collect(&value, field.path.steps(), &field.scheme, into).map_err(|(pointer, keyword)| Refusal {
+            code: RefusalCode::RecordInvalid,
+            violations: vec![Violation { pointer: pointer.into(), keyword }],
+        })?;
     }
     if main.is_empty() {
         return Err(RefusalCode::SubjectMissing.into());
@@ -55,15 +59,52 @@ pub fn validate<'c, 'p>(
     Ok(Valid { value, version, main, others })
 }
 
-/// Every identifier that `steps` lead to. The schema has bounded it already; one that is no identifier is passed over.
-fn collect(value: &Value<'_>, steps: &[Step], scheme: &str, into: &mut Vec<Identifier>) {
+/// Where a string stands that is no identifier, whatever its schema says of it, and which keyword it breaks.
+type NoIdentifier = (String, &'static str);
+
+/// Every identifier that `steps` lead to.
+fn collect(value: &Value<'_>, steps: &[Step], scheme: &str, into: &mut Vec<Identifier>) -> Result<(), NoIdentifier> {
     match steps.split_first() {
-        None => into.extend(value.as_str().and_then(|text| Identifier::new(scheme, text).ok())),
-        Some((Step::Property(name), rest)) => {
-            if let Some(inner) = value.get(name) {
-                collect(inner, rest, scheme, into);
-            }
+        None => {
+            let Some(text) = value.as_str() else { return Ok(()) };
+            let keyword = if text.is_empty() { "minLength" } else { "maxLength" };
+            into.push(Identifier::new(scheme, text).map_err(|_| (String::new(), keyword))?);
+            Ok(())
         }
-        Some((Step::AnyItem, rest)) => value.items().iter().for_each(|item| collect(item, rest, scheme, into)),
+        Some((Step::Property(name), rest)) => match value.get(name) {
+            Some(inner) => collect(inner, rest, scheme, into).map_err(|fault| below(name, fault)),
+            None => Ok(()),
+        },
+        Some((Step::AnyItem, rest)) => value.items().iter().enumerate().try_for_each(|(at, item)| {
+            collect(item, rest, scheme, into).map_err(|fault| below(&at.to_string(), fault))
+        }),
+    }
+}
+
+fn below(name: &str, (rest, keyword): NoIdentifier) -> NoIdentifier {
+    let mut pointer = String::new();
+    write_pointer_step(&mut pointer, name);
+    (pointer + &rest, keyword)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::subject::IDENTIFIER_BYTES_MAX;
+
+    #[test]
+    fn what_is_too_long_or_empty_for_an_identifier_is_told_by_where_it_stands() {
+        let long = "é".repeat(IDENTIFIER_BYTES_MAX / 2);
+        let collected = |numbers: &[&str]| {
+            let record = serde_json::json!({ "a/b": numbers }).to_string();
+            let limits = RecordLimits::default();
+            let value = parse(record.as_bytes(), &limits).unwrap();
+            let steps = [Step::Property("a/b".into()), Step::AnyItem];
+            let mut into = Vec::new();
+            collect(&value, &steps, "number", &mut into).map(|()| into.len())
+        };
+        assert_eq!(collected(&["1", &long]), Ok(2));
+        assert_eq!(collected(&["1", &format!("{long}1")]), Err(("/a~1b/1".into(), "maxLength")));
+        assert_eq!(collected(&["", "1"]), Err(("/a~1b/0".into(), "minLength")));
     }
 }

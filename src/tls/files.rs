@@ -126,11 +126,8 @@ impl TlsFiles {
         let roots = Arc::new(trust(&self.client_ca, &anchors)?);
         let (crls, crl_due) = self.load_crls(&anchors, now)?;
         if self.refuse_development_ca {
-            for (path, certificates) in [(&self.certificate, &chain), (&self.client_ca, &anchors)] {
-                if let Some(at) = certificates.iter().position(is_development_ca) {
-                    return Err(LoadError::DevelopmentCa { path: path.clone(), index: at + 1 });
-                }
-            }
+            refuse_development(&self.certificate, &chain)?;
+            refuse_development(&self.client_ca, &anchors)?;
         }
         let key = read_key(&self.key)?;
         let own = CertifiedKey::from_der(chain, key, &provider()).map_err(|source| LoadError::Key {
@@ -161,6 +158,18 @@ impl TlsFiles {
                 Err(LoadError::Revocation { path, source })
             }
         }
+    }
+}
+
+/// Refuses files with certificates of a development CA, or of what one issued. Blocks.
+pub fn refuse_development_files<'p>(paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<(), LoadError> {
+    paths.into_iter().try_for_each(|path| refuse_development(path, &read_certificates(path)?))
+}
+
+fn refuse_development(path: &Path, certificates: &[CertificateDer<'_>]) -> Result<(), LoadError> {
+    match certificates.iter().position(is_development_ca) {
+        Some(at) => Err(LoadError::DevelopmentCa { path: path.to_owned(), index: at + 1 }),
+        None => Ok(()),
     }
 }
 

@@ -24,7 +24,7 @@ mod tests;
 
 pub use acceptor::Incoming;
 pub use connections::{PeerInfo, PeerIo};
-pub use files::{LoadError, TlsFiles};
+pub use files::{LoadError, TlsFiles, refuse_development_files};
 pub use identity::{IdentityError, is_development_ca, san_uri};
 pub use pem::{Existing, FileError, write_private, write_public};
 pub use revocation::RevocationError;

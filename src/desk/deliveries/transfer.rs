@@ -90,7 +90,7 @@ impl Desk {
     }
 
     /// The entry of a decision about one recipient: the transfer, or the refusal that its source cannot tell from one.
-    pub(super) async fn decision(&self, id: TransferId) -> Result<Option<StoredEntry>, CallError> {
+    pub(in crate::desk) async fn decision(&self, id: TransferId) -> Result<Option<StoredEntry>, CallError> {
         let Some(index) = self.index_of(id).await? else { return Ok(None) };
         let stored = self.stored(index).await?;
         Ok(stored.filter(|stored| {

@@ -74,7 +74,10 @@ impl Faults {
             match Identifier::new(&one.scheme, &one.value) {
                 Ok(identifier) => identifiers.push(identifier),
                 Err(InvalidIdentifier::Scheme) => self.add(format!("/subject/{place}/scheme"), "pattern"),
-                Err(InvalidIdentifier::Value) => self.add(format!("/subject/{place}/value"), "maxLength"),
+                Err(InvalidIdentifier::Value) => {
+                    let keyword = if one.value.is_empty() { "minLength" } else { "maxLength" };
+                    self.add(format!("/subject/{place}/value"), keyword);
+                }
             }
         }
         identifiers
@@ -132,7 +135,12 @@ impl Faults {
             Ok(Reason::NoSuchPerson) => return Some(NoRecord::NoSuchPerson),
             Ok(Reason::SeveralMatches) => return Some(NoRecord::SeveralMatches),
             Ok(Reason::NoSuchRecord) => return Some(NoRecord::NoSuchRecord),
-            Ok(Reason::NotAvailableUntil) => return Some(NoRecord::NotAvailableUntil(available_at)),
+            Ok(Reason::NotAvailableUntil) => {
+                if available_at.is_none() {
+                    self.add("/available_at", "required");
+                }
+                return Some(NoRecord::NotAvailableUntil(available_at));
+            }
             Ok(Reason::Declined) => return Some(NoRecord::Declined),
             Ok(Reason::Unspecified) => "required",
             // That the provider did not answer is the hub's to say.

@@ -151,5 +151,6 @@ fn summary(known: &CompiledAgreement) -> v1::AgreementSummary {
         view_schema: known.view_schema.to_string(),
         valid_from: Some(write::timestamp(agreement.valid_from)),
         valid_until: agreement.valid_until.map(write::timestamp),
+        context: agreement.context.iter().map(|item| item.as_str().to_owned()).collect(),
     }
 }

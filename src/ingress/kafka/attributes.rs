@@ -25,6 +25,8 @@ pub(super) const fn unreadable(pointer: &'static str, keyword: &'static str) -> 
 pub(super) struct Attributes<'a> {
     named: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     pub data: Bytes,
+    /// What names and values take, in bytes.
+    pub bytes: usize,
 }
 
 impl<'a> Attributes<'a> {
@@ -41,7 +43,8 @@ impl<'a> Attributes<'a> {
         if content_type.to_ascii_lowercase().starts_with(STRUCTURED) {
             return Self::structured(content_type, value);
         }
-        let mut read = Self { named: Vec::with_capacity(headers.len() + 1), data: Bytes::copy_from_slice(value) };
+        let mut read =
+            Self { named: Vec::with_capacity(headers.len() + 1), data: Bytes::copy_from_slice(value), bytes: 0 };
         for (name, value) in &headers {
             if let Some(name) = name.strip_prefix(PREFIX) {
                 read.add(Cow::Borrowed(name), Cow::Borrowed(text(value)?))?;
@@ -91,6 +94,7 @@ impl<'a> Attributes<'a> {
         if self.get(&name).is_some() {
             return Err(unreadable("", "uniqueItems"));
         }
+        self.bytes += name.len() + value.len();
         self.named.push((name, value));
         Ok(())
     }

@@ -25,7 +25,7 @@ use super::{
     assignment::{ANSWER_MAX, Consumer, Context, inbound},
     attributes::{Attributes, unreadable},
     partition::{Arrived, Incoming},
-    read::{EventName, ReadEvent, Reading},
+    read::{AROUND_EVENT_BYTES, EventName, ReadEvent, Reading},
 };
 use crate::{
     catalogue::Catalogue,
@@ -42,8 +42,6 @@ const LOOK_AFTER: Duration = Duration::from_millis(50);
 
 /// When it is asked again who is in the group, if the brokers did not say.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
-/// What a record that is not told takes in memory beside its JSON, about.
-const AROUND_RECORD_BYTES: usize = 1024;
 
 pub(super) struct Member {
     shared: Arc<Shared>,
@@ -195,8 +193,8 @@ impl Member {
         };
         // What makes the hub panic while it is read is one more event that nobody can read: it must not end the member.
         let read = std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(unreadable("", "format")));
-        let (event, arrival) = match read {
-            Ok(ReadEvent { name, submission }) => (Ok(name), Arrival::Submission(submission)),
+        let (event, bytes, arrival) = match read {
+            Ok(ReadEvent { name, submission, bytes }) => (Ok(name), bytes, Arrival::Submission(submission)),
             Err(why) => {
                 let (partition, place) = (message.partition().to_be_bytes(), offset.to_be_bytes());
                 // Its place names it. What is too large is not kept until its turn comes.
@@ -212,11 +210,9 @@ impl Member {
                         violations: vec![Violation { pointer: why.pointer.into(), keyword: why.keyword }],
                     },
                 };
-                (Err(why), Arrival::Malformed(malformed))
+                (Err(why), AROUND_EVENT_BYTES + malformed.content.len(), Arrival::Malformed(malformed))
             }
         };
-        let kept = if let Arrival::Malformed(malformed) = &arrival { malformed.content.len() } else { value.len() };
-        let bytes = kept + AROUND_RECORD_BYTES;
         Some(Incoming { offset, arrived: Arrived { time, event, bytes }, arrival })
     }
 }

@@ -21,6 +21,9 @@ use crate::{
 /// The first byte of the Confluent wire format, with which no JSON begins; four bytes of schema id follow.
 const MAGIC: u8 = 0;
 const WIRE_HEADER_BYTES: usize = 5;
+/// What an event takes in memory beside its bytes, about; and each recipient that it names.
+pub(super) const AROUND_EVENT_BYTES: usize = 1024;
+const AROUND_RECIPIENT_BYTES: usize = 48;
 /// What an event may have beside its record, either way.
 pub(super) const AROUND_RECORD_BYTES_MAX: usize = 65_536;
 
@@ -35,6 +38,8 @@ pub(super) struct EventName {
 pub(super) struct ReadEvent {
     pub name: EventName,
     pub submission: Submission,
+    /// What it takes in memory, about.
+    pub bytes: usize,
 }
 
 /// What reading needs to know.
@@ -91,7 +96,8 @@ impl Reading<'_> {
                 .unwrap_or_default()
                 .to_owned(),
         };
-        Ok(ReadEvent { name, submission })
+        let bytes = submission.payload.len() + attributes.bytes + submission.only.len() * AROUND_RECIPIENT_BYTES;
+        Ok(ReadEvent { name, submission, bytes: bytes + AROUND_EVENT_BYTES })
     }
 
     /// Record type, schema version, record.

@@ -74,6 +74,16 @@ fn attributes_become_a_submission() {
 }
 
 #[test]
+fn an_event_counts_for_all_that_it_brings() {
+    let bytes = |event: &[_]| read(event, b"{}").ok().unwrap().bytes;
+    let plain = bytes(&event());
+    assert!(bytes(&with("ce_reason", &"r".repeat(1000))) >= plain + 900);
+    let names = vec!["a"; 500].join(",");
+    let only = bytes(&with("ce_onlyrecipients", &names));
+    assert!(only >= plain + 500 * size_of::<String>(), "each of so many names is a text of its own");
+}
+
+#[test]
 fn what_is_not_as_it_must_be_is_told_by_part_and_keyword() {
     for (name, value, pointer, keyword) in [
         ("ce_specversion", "0.3", "/specversion", "const"),

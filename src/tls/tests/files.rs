@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use super::scene::{DAY, START, Scene, at, for_a_day, new_ca};
 use crate::tls::authority::Validity;
-use crate::tls::{Clock, Existing, LoadError, TlsFiles, TlsLimits, TlsState, write_public};
+use crate::tls::{Clock, Existing, LoadError, TlsFiles, TlsLimits, TlsState, refuse_development_files, write_public};
 
 /// The reload's error, after the scene's files have been changed.
 fn refusal(change: impl FnOnce(&Scene)) -> String {
@@ -146,4 +146,8 @@ fn production_takes_no_development_ca_neither_at_first_nor_later() {
     assert!(refused(&state.reload().unwrap_err(), "hub.pem", 1));
     let files = TlsFiles { refuse_development_ca: false, ..files.clone() };
     TlsState::load(files, TlsLimits::default(), Arc::clone(&clock)).unwrap();
+
+    // Of other connections' files the same is said.
+    refuse_development_files([&path("ca.pem")]).unwrap();
+    assert!(refused(&refuse_development_files([&path("ca.pem"), &path("hub.pem")]).unwrap_err(), "hub.pem", 1));
 }

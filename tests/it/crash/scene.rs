@@ -74,8 +74,9 @@ impl Scene {
 
     /// Starts a process as a hub of this scene.
     pub fn spawn(&self, command: &mut Command) -> Served {
-        let log: File = OpenOptions::new().create(true).append(true).open(self.beside("log")).unwrap();
-        Served { child: command.stderr(log).spawn().unwrap() }
+        let path = self.beside("log");
+        let log: File = OpenOptions::new().create(true).append(true).open(&path).unwrap();
+        Served { child: command.stderr(log).spawn().unwrap(), log: path }
     }
 
     /// Starts the hub.
@@ -113,6 +114,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// A hub's process. It ends with its test.
 pub struct Served {
     child: Child,
+    log: PathBuf,
 }
 
 impl Served {
@@ -133,7 +135,8 @@ impl Served {
 
     /// SIGKILL; returns when the process is gone.
     pub fn kill(mut self) {
-        assert!(self.child.try_wait().unwrap().is_none(), "the hub ended by itself");
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "the hub ended by itself: {}", fs::read_to_string(&self.log).unwrap());
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -374,3 +374,26 @@ async fn a_key_that_was_used_is_refused_for_anything_else_by_every_call_that_has
         assert_eq!(scene.size(), before + 1, "{system}: the refusal is an entry");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_context_that_lacks_something_is_refused_with_all_that_it_lacks() {
+    let scene = Scene::new().await;
+    let mut request = scene.request(0, "tax/income-statement", "income-assessment");
+    request.context.as_mut().unwrap().case_reference = String::new();
+    let bare = v1::Context { reason: "audit".into(), ..v1::Context::default() };
+    let search =
+        v1::SearchRequest { idempotency_key: scene.key(), context: Some(bare), ..v1::SearchRequest::default() };
+    let (actor, case) = (("/context/actor", "required"), ("/context/case_reference", "required"));
+    for (system, call, lacking) in
+        [(CLAIMS, Call::Request(request), vec![case]), ("tax/dpo", Call::Search(search), vec![actor, case])]
+    {
+        let refused = call.fails(&scene, system).await.refusal().unwrap();
+        let faults: Vec<_> = refused.violations.iter().map(|one| (&*one.pointer, &*one.keyword)).collect();
+        assert_eq!((&*refused.code, faults), ("context.missing", lacking));
+    }
+    // What a call is to say is shown beforehand.
+    let show = scene.operator(CLAIMS).await.show_catalogue(v1::ShowCatalogueRequest {}).await;
+    let shown = show.unwrap().into_inner().agreements;
+    let income = shown.iter().find(|one| one.purpose == "income-assessment").unwrap();
+    assert_eq!(income.context, ["case"]);
+}

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use waybill::{domain::time::Moment, ledger::Attribute};
 use waybill_proto::v1;
 
+use super::calls::Call;
 use crate::scene::{Scene, context, said, timestamp};
 
 const PUSH: &str = "identity-contact-to-benefit";
@@ -75,4 +76,33 @@ async fn a_consent_that_a_representative_gave_says_so_and_ends_with_the_authorit
     let who = json!({ "authority": "guardian", "representative": "guardian 5", "until": until.to_string() });
     assert_eq!(json_of(&entry, Attribute::ActingFor), who);
     assert_eq!(validity(&entry)[1], json!(until.to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_upon_no_notice_or_that_is_over_is_refused_at_the_place_that_says_so() {
+    let scene = Scene::new().await;
+    let past = timestamp(whole_seconds(scene.now()).before(Duration::from_secs(1)));
+    let notice = |version: &str, language: &str| {
+        let notice = v1::Notice { version: version.into(), language: language.into() };
+        v1::GrantRequest { notice: Some(notice), ..scene.grant(0, PUSH) }
+    };
+    let by_guardian = v1::GrantRequest {
+        context: context().map(|context| {
+            let authority = v1::Authority::Guardian.into();
+            let acting_for = v1::Representation { representative: "guardian 5".into(), authority, until: past };
+            v1::Context { acting_for: Some(acting_for), ..context }
+        }),
+        ..scene.grant(0, PUSH)
+    };
+    for (grant, pointer, keyword) in [
+        (v1::GrantRequest { notice: None, ..scene.grant(0, PUSH) }, "/notice/version", "required"),
+        (notice("", "en"), "/notice/version", "required"),
+        (notice("1", ""), "/notice/language", "required"),
+        (v1::GrantRequest { valid_until: past, ..scene.grant(0, PUSH) }, "/valid_until", "minimum"),
+        (by_guardian, "/context/acting_for/until", "minimum"),
+    ] {
+        let refused = Call::Grant(grant).fails(&scene, "benefit/portal").await.refusal().unwrap();
+        let faults: Vec<_> = refused.violations.iter().map(|one| (&*one.pointer, &*one.keyword)).collect();
+        assert_eq!((&*refused.code, faults), ("call.malformed", vec![(pointer, keyword)]));
+    }
 }

@@ -20,9 +20,10 @@ const ONWARD: Agreed<'static> = Agreed {
     fields: &["/subject/nationalNumber", "/address"],
 };
 
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo/catalogue/");
+
 async fn scene() -> Scene {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/demo/catalogue/");
-    let to_benefit = fs::read_to_string(format!("{folder}{TO_BENEFIT}")).unwrap();
+    let to_benefit = fs::read_to_string(format!("{FOLDER}{TO_BENEFIT}")).unwrap();
     let to_benefit = to_benefit.replace("direction =", "onward = true\ndirection =");
     let catalogue = vec![(TO_BENEFIT, to_benefit), ("agreements/benefit-address-to-tax.toml", ONWARD.file())];
     Scene::with(Setup { catalogue, ..Setup::default() }).await
@@ -71,4 +72,53 @@ async fn a_copy_is_recorded_and_delivered_as_a_copy_of_its_transfer() {
         tax.acknowledge(&delivery).await;
         assert_eq!((&delivery.transfer_id, &*delivery.record.unwrap().copy_of_transfer_id), (transfer, copy_of));
     }
+}
+
+fn not_received() -> [(String, String); 1] {
+    [("/record/copy_of_transfer_id".to_owned(), "const".to_owned())]
+}
+
+/// What benefit is told when it passes a record on as a copy of this transfer.
+async fn passed_on(scene: &Scene, citizen: usize, transfer: &str) -> Vec<(String, String)> {
+    let mut copy = scene.record(citizen, "identity/address");
+    copy.record.as_mut().unwrap().copy_of_transfer_id = transfer.to_owned();
+    let call = Call::Submit(v1::SubmitRequest { submission: Some(copy) });
+    let refused = call.fails(scene, "benefit/claims").await.refusal().unwrap();
+    assert_eq!(refused.code, "call.malformed", "{transfer}");
+    refused.violations.into_iter().map(|one| (one.pointer, one.keyword)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_what_its_sender_did_not_receive_is_refused_whatever_it_is_of() {
+    let scene = scene().await;
+    let addresses = scene.push(scene.record(0, "identity/address")).await.unwrap().recipients;
+    let anothers = scene.push(scene.record(1, "identity/address")).await.unwrap().recipients;
+    let persons = scene.push(scene.record(0, "identity/person")).await.unwrap().recipients;
+    let to = |recipients: &[v1::RecipientOutcome], who: &str| {
+        recipients.iter().find(|one| one.recipient == who).unwrap().transfer_id.clone()
+    };
+    for transfer in
+        [uuid::Uuid::now_v7().to_string(), to(&addresses, "tax"), to(&anothers, "benefit"), to(&persons, "benefit")]
+    {
+        let told = passed_on(&scene, 0, &transfer).await;
+        assert_eq!(told, not_received());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_received_without_leave_to_pass_it_on_is_no_copy_to_be_had() {
+    // Benefit may pass on what it has from tax, and keeps what it has from identity.
+    let (to_tax, from_tax) = ("agreements/identity-address-to-tax.toml", "agreements/tax-address-to-benefit.toml");
+    let onward = |file: String| file.replace("direction =", "onward = true\ndirection =");
+    let by_tax = Agreed { source: "tax", recipient: "benefit", ..ONWARD };
+    let catalogue = vec![
+        (to_tax, onward(fs::read_to_string(format!("{FOLDER}{to_tax}")).unwrap())),
+        (from_tax, onward(by_tax.file())),
+        ("agreements/benefit-address-to-tax.toml", ONWARD.file()),
+    ];
+    let scene = Scene::with(Setup { catalogue, ..Setup::default() }).await;
+    let addresses = scene.push(scene.record(0, "identity/address")).await.unwrap().recipients;
+    let to_benefit = addresses.iter().find(|one| one.recipient == "benefit").unwrap();
+    let told = passed_on(&scene, 0, &to_benefit.transfer_id).await;
+    assert_eq!(told, not_received());
 }

@@ -171,13 +171,14 @@ fn identifiers_are_bounded_and_a_fault_never_shows_one() {
 
 #[test]
 fn an_answer_holds_a_record_or_a_reason_that_a_provider_may_give() {
-    let answer = |answer| {
-        let available_at = Some(Timestamp { seconds: 5, nanos: 0 });
-        read::answer(v1::ProvideAnswer { answer, available_at, ..v1::ProvideAnswer::default() })
-    };
+    let answer_at =
+        |available_at, answer| read::answer(v1::ProvideAnswer { answer, available_at, ..v1::ProvideAnswer::default() });
+    let answer = |answer| answer_at(Some(Timestamp { seconds: 5, nanos: 0 }), answer);
     let reason = |reason: v1::NoRecordReason| answer(Some(v1::provide_answer::Answer::NoRecord(reason.into())));
     let until = reason(v1::NoRecordReason::NotAvailableUntil).unwrap().0;
     assert!(matches!(until, Answer::None(NoRecord::NotAvailableUntil(Some(Moment(5000))))));
+    let some_day = Some(v1::provide_answer::Answer::NoRecord(v1::NoRecordReason::NotAvailableUntil.into()));
+    assert_eq!(answer_at(None, some_day).unwrap_err().refusal.violations[0].pointer, "/available_at");
     assert!(reason(v1::NoRecordReason::Unspecified).is_err());
     assert!(reason(v1::NoRecordReason::ProviderUnavailable).is_err(), "that is the hub's to say");
     assert!(answer(None).is_err());
