@@ -1,4 +1,5 @@
-//! The entry that ends a delivery from this side: by a withdrawal, or (later) a restriction or an erasure.
+//! The entry that ends a delivery from this side, for those who keep its transfer's trail. Why it ends is the caller's
+//! matter: a withdrawal's, so far.
 
 use super::{CallError, Desk, sealing::About};
 use crate::{

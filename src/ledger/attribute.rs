@@ -6,7 +6,7 @@ numbered! {
     pub enum Attribute {
         /// What happened, as a number of [`Kind`](super::Kind). Stated by the hub.
         Kind = 1, "kind";
-        /// How it ended, as a word: a refusal's code, an answer. Stated by the hub.
+        /// How it ended, as a word: a refusal's code, an answer, a delivery's end. Stated by the hub.
         Outcome = 2, "outcome";
         /// The agency that the record comes from. From the agreement.
         Source = 3, "source";
@@ -46,9 +46,9 @@ numbered! {
         RefersTo = 20, "refers_to";
         /// The transfer's id. Stated by the hub.
         TransferId = 21, "transfer_id";
-        /// The recipient's pseudonym of the subject, or the keyed reference of one not created. Stated by the hub.
+        /// The recipient's pseudonym of the subject, in transfers alone. Stated by the hub.
         Subject = 22, "subject";
-        /// The acting system. From its certificate.
+        /// The acting system. From its certificate; on Kafka from the catalogue, which says whose word a topic is.
         System = 23, "system";
         /// The responsible agency that the system acts for. From the call's context.
         OnBehalfOf = 24, "on_behalf_of";
@@ -74,7 +74,7 @@ numbered! {
         ConsentId = 34, "consent_id";
         /// Who gave a consent: the subject or a representative. From the grant.
         Grantor = 35, "grantor";
-        /// From when something holds. From the call.
+        /// From when something holds, or will be available. From the call or the answer.
         ValidFrom = 36, "valid_from";
         /// Until when something holds. From the call.
         ValidUntil = 37, "valid_until";
@@ -82,7 +82,7 @@ numbered! {
         Notice = 38, "notice";
         /// Media type of a consent's evidence, which is kept sealed, and a salted commitment to it. From the grant.
         Evidence = 39, "evidence";
-        /// Which answer without a record was given. From the provider.
+        /// Which answer without a record was given. From the provider, or the hub's own word that there was none.
         Answer = 40, "answer";
         /// How many hand-overs were tried. Stated by the hub.
         Attempts = 41, "attempts";

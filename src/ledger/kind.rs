@@ -14,7 +14,7 @@ numbered! {
         RequestAsked = 4, "request_asked";
         /// An answer that holds no record. By a provider, or by the deadline's passing.
         AnswerWithoutRecord = 5, "answer_without_record";
-        /// The recipient has the delivery. By the recipient.
+        /// The recipient has the delivery, or the brokers have it and no answer was agreed. By either's word.
         DeliveryAcknowledged = 6, "delivery_acknowledged";
         /// The recipient turned the delivery down. By the recipient.
         DeliveryRejected = 7, "delivery_rejected";
@@ -22,7 +22,7 @@ numbered! {
         DeliveryDeadLettered = 8, "delivery_dead_lettered";
         /// A dead letter is handed over again. By an operator.
         DeliveryReplayed = 9, "delivery_replayed";
-        /// A delivery that nobody claimed was ended. By a withdrawal, restriction or erasure.
+        /// A delivery that waited, was claimed or was a dead letter was ended. By a withdrawal.
         DeliveryCancelled = 10, "delivery_cancelled";
         /// A consent was given. By a system that collects consent.
         ConsentGranted = 11, "consent_granted";

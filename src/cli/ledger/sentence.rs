@@ -170,14 +170,18 @@ impl Said {
         let recipient = to.clone().unwrap_or_else(|| "The recipient".to_owned());
         let to = to.map_or_else(String::new, |recipient| format!(" to {recipient}"));
         match kind {
-            Kind::DeliveryAcknowledged => format!("{recipient} acknowledged a delivery{from}."),
+            Kind::DeliveryAcknowledged => format!("A record{from} was delivered{to}."),
             Kind::DeliveryRejected => format!("{recipient} rejected a delivery{from}."),
             Kind::DeliveryDeadLettered => {
                 let attempts = self.text(Attribute::Attempts).map_or_else(String::new, |number| {
                     let noun = if number == "1" { "attempt" } else { "attempts" };
                     format!(" after {number} {noun}")
                 });
-                format!("A delivery{from}{to} was given up{attempts}; it is kept and can be replayed.")
+                let kept = match self.text(Attribute::Outcome).as_deref() {
+                    Some("dead-lettered: unopenable") => "it can be opened no more, and not be replayed",
+                    _ => "it is kept for its term, in which it can be replayed",
+                };
+                format!("A delivery{from}{to} was given up{attempts}; {kept}.")
             }
             Kind::DeliveryReplayed => format!("{} had a delivery{from}{to} handed over again.", self.actor()),
             _ if self.text(Attribute::Outcome).as_deref() == Some("may-have-been-received") => {
@@ -200,13 +204,13 @@ impl Said {
         }
     }
 
-    /// What an audit looked for. It is text: an object in JSON of what was asked, or `entry 17`.
     /// Whether what was read are consents, and not entries.
     fn is_about_consents(&self) -> bool {
         let text = self.or(Attribute::WhatWasSearched, "");
         serde_json::from_str(&text).is_ok_and(|asked: Value| asked.get("consents").is_some())
     }
 
+    /// What an audit looked for. It is text: an object in JSON of what was asked, or `entry 17`.
     fn searched(&self) -> String {
         let text = self.or(Attribute::WhatWasSearched, "what was looked for is not shown");
         match serde_json::from_str(&text) {
@@ -385,9 +389,9 @@ fn delivery(state: &str) -> &str {
     match state {
         "due" => "not yet",
         "claimed" => "under way: it may have been received",
-        "acknowledged" => "delivered and acknowledged",
+        "acknowledged" => "delivered",
         "rejected" => "rejected by its recipient",
-        "dead-lettered" => "given up; kept, can be replayed",
+        "dead-lettered" => "given up; can be replayed within its term",
         "cancelled" => "stopped",
         "answered" => "in the answer itself",
         other => other,

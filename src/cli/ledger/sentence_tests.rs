@@ -67,7 +67,7 @@ fn a_transfer_says_when_who_what_whom_for_what_under_which_law_what_was_withheld
         "#17  2025-11-20T12:00:00Z\n  identity sent identity/address to tax for assessment, under Tax Act § 5 (GDPR Art. \
          6(1)(c)), by agreement address-to-tax (revision 2).\
          \n    sent:     /city /street\
-         \n    delivery: delivered and acknowledged\
+         \n    delivery: delivered\
          \n    withheld: /country /phone\
          \n    record:   r-1, revision 3, corrected (of revision 2)\
          \n    acting:   system identity/registry for identity, case c-9"
@@ -117,11 +117,16 @@ fn refusals_say_why_in_words() {
 
 #[test]
 fn deliveries_say_how_they_ended() {
-    assert_eq!(sentence(Kind::DeliveryAcknowledged, &[]), "tax acknowledged a delivery from identity.");
+    assert_eq!(sentence(Kind::DeliveryAcknowledged, &[]), "A record from identity was delivered to tax.");
     assert_eq!(sentence(Kind::DeliveryRejected, &[]), "tax rejected a delivery from identity.");
     assert_eq!(
         sentence(Kind::DeliveryDeadLettered, &[(Attribute::Attempts, json!(8))]),
-        "A delivery from identity to tax was given up after 8 attempts; it is kept and can be replayed."
+        "A delivery from identity to tax was given up after 8 attempts; it is kept for its term, in which it can be \
+         replayed."
+    );
+    assert_eq!(
+        sentence(Kind::DeliveryDeadLettered, &[(Attribute::Outcome, json!("dead-lettered: unopenable"))]),
+        "A delivery from identity to tax was given up; it can be opened no more, and not be replayed."
     );
     assert_eq!(
         sentence(Kind::DeliveryReplayed, &[(Attribute::System, json!("hub/console"))]),
