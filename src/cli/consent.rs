@@ -290,7 +290,7 @@ fn consent_json(consent: &v1::Consent) -> Value {
         "agreement": consent.agreement,
         "agreement_revision": consent.agreement_revision,
         "source": consent.source,
-        "grantee": consent.grantee,
+        "recipient": consent.recipient,
         "purpose": consent.purpose,
         "valid_from": show(consent.valid_from),
         "valid_until": show(consent.valid_until),
@@ -300,7 +300,8 @@ fn consent_json(consent: &v1::Consent) -> Value {
 }
 
 fn consent_text(consent: &v1::Consent) -> String {
-    let v1::Consent { consent_id, agreement, agreement_revision, source, grantee, purpose, ledger_index, .. } = consent;
+    let v1::Consent { consent_id, agreement, agreement_revision, source, recipient, purpose, ledger_index, .. } =
+        consent;
     let when = [
         show(consent.valid_from).map(|from| format!(" from {from}")),
         show(consent.valid_until).map(|until| format!(" until {until}")),
@@ -308,7 +309,7 @@ fn consent_text(consent: &v1::Consent) -> String {
     ];
     let when: String = when.into_iter().flatten().collect();
     format!(
-        "consent {consent_id}: {}{when}\n  {source} may give {grantee} what agreement {agreement} (revision \
+        "consent {consent_id}: {}{when}\n  {source} may give {recipient} what agreement {agreement} (revision \
          {agreement_revision}) names, for {purpose} (ledger index {ledger_index})",
         state(consent.state())
     )
@@ -364,7 +365,7 @@ mod tests {
             agreement: "contact".to_owned(),
             agreement_revision: 2,
             source: "identity".to_owned(),
-            grantee: "benefit".to_owned(),
+            recipient: "benefit".to_owned(),
             purpose: "reminders".to_owned(),
             valid_from: Some(timestamp(Moment(0))),
             withdrawn_at: Some(timestamp(Moment(1000))),

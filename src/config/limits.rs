@@ -138,7 +138,7 @@ limits! {
     // Deliveries
     delivery_ms_max: ms = 30_000 in 100..=3_600_000, "Time for a recipient to answer a delivery.";
     delivery_attempts_max: count = 8 in 1..=1_000, "Attempts before a delivery is a dead letter.";
-    backoff_ms_min: ms = 1_000 in 1..=60_000, "Wait after the first failed attempt; it doubles with each.";
+    backoff_ms_min: ms = 1_000 in 1..=60_000, "Longest wait after the first failed attempt; it doubles with each, and at least half of it is waited.";
     backoff_ms_max: ms = 60_000 in 1..=3_600_000, "The longest wait between two attempts.";
     dead_letter_s_max: s = 2_592_000 in 3_600..=31_536_000, "Term of a dead letter: how long it is kept and can be replayed (30 days).";
     // Kafka

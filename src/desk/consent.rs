@@ -1,6 +1,6 @@
 //! Consents: recording them. Reading them is `consents.rs`, taking one back `withdraw.rs`.
 //!
-//! The fields map to ISO/IEC TS 27560: consent id (record identifier), notice (privacy notice), grantee and source
+//! The fields map to ISO/IEC TS 27560: consent id (record identifier), notice (privacy notice), recipient and source
 //! (PII controllers), agreement's purpose and fields (purposes, PII categories), moments (timestamps), state (status).
 
 use std::{sync::Arc, time::Duration};

@@ -62,7 +62,7 @@ pub struct ConsentView {
     pub agreement: AgreementId,
     /// The revision that was shown.
     pub revision: u32,
-    /// The agreement as it stands, if the catalogue still has it: source, grantee, purpose.
+    /// The agreement as it stands, if the catalogue still has it: source, recipient, purpose.
     pub compiled: Option<Arc<CompiledAgreement>>,
     /// When it begins.
     pub from: Moment,

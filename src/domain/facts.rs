@@ -18,7 +18,7 @@ pub const FACTS_MAX: usize = 1000;
 pub struct Fact {
     /// Its own id: of the consent, restriction or interest.
     pub id: TransferId,
-    /// Consent: the grantee. Restriction: who placed it. Interest: whose it is.
+    /// Consent: the recipient. Restriction: who placed it. Interest: whose it is.
     pub agency: AgencyId,
     /// What it covers.
     pub scope: FactScope,

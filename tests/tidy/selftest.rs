@@ -53,7 +53,7 @@ fn only_the_composition_root_names_an_adapter() {
     refused("src/cli/serve.rs", "use crate::store::embedded::EmbeddedStore;");
     fine("src/relay/mod.rs", "use crate::drivers::Port;");
     fine("src/sequencer/mod.rs", "use crate::store::{Store, Guard};");
-    fine("src/app.rs", "use crate::{store::embedded::EmbeddedStore, drivers::stream::StreamDriver};");
+    fine("src/app/mod.rs", "use crate::{store::embedded::EmbeddedStore, drivers::stream::StreamDriver};");
     fine("src/store/mod.rs", "pub use self::embedded::x; use crate::store::embedded::y;");
 }
 

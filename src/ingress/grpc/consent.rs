@@ -96,7 +96,7 @@ fn consent(view: &ConsentView) -> v1::Consent {
         agreement: view.agreement.to_string(),
         agreement_revision: view.revision,
         source: agreement.map(|agreement| agreement.source.to_string()).unwrap_or_default(),
-        grantee: agreement.map(|agreement| agreement.recipient.to_string()).unwrap_or_default(),
+        recipient: agreement.map(|agreement| agreement.recipient.to_string()).unwrap_or_default(),
         purpose: agreement.map(|agreement| agreement.purpose.to_string()).unwrap_or_default(),
         valid_from: Some(write::timestamp(view.from)),
         valid_until: view.until.map(write::timestamp),
