@@ -58,7 +58,7 @@ impl Ledger {
         out.show(
             || json!({ "key": path, "origin": origin.as_str(), "verifier_key": verifier, "kept": kept }),
             || {
-                let kept = if kept { " (was there already, and is kept)" } else { "" };
+                let kept = if kept { KEPT } else { "" };
                 format!(
                     "ledger key: {}{kept}\n  origin: {origin}\n  verifier key, for everyone who checks receipts: \
                      {verifier}\n  keep the file where no backup of the data goes: who has it can forge proofs",
@@ -80,19 +80,32 @@ pub(in crate::cli) struct Master {
 impl Master {
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
         make_parent(&self.out)?;
-        MasterKeyFile::write(&self.out, &*random()?).map_err(Failure::fault)?;
+        let kept = match MasterKeyFile::write(&self.out, &*random()?) {
+            Err(error) if is_there(&error) => {
+                MasterKeyFile::read(&self.out).map_err(Failure::usage)?;
+                true
+            }
+            made => {
+                made.map_err(Failure::fault)?;
+                false
+            }
+        };
         let shown = Path::display(&self.out);
         out.show(
-            || json!({ "key": self.out }),
+            || json!({ "key": self.out, "kept": kept }),
             || {
+                let kept = if kept { KEPT } else { "" };
                 format!(
-                    "master key: {shown}\n  without it nothing in the store can be read; with it and the data \
+                    "master key: {shown}{kept}\n  without it nothing in the store can be read; with it and the data \
                      everything can: keep a copy, elsewhere"
                 )
             },
         )
     }
 }
+
+/// Said of a key that was not made anew.
+const KEPT: &str = " (was there already, and is kept)";
 
 /// Whether it could not be written because the file is there.
 fn is_there(error: &KeyFileError) -> bool {
@@ -137,6 +150,11 @@ mod tests {
             environment: Some(environment),
         };
         make(Environment::Test).run(&mut quiet()).unwrap();
+        let before = std::fs::read(&master).unwrap();
+        Master { out: master.clone() }.run(&mut quiet()).unwrap();
+        assert_eq!(std::fs::read(&master).unwrap(), before, "a key that is there is kept");
+        let other = Master { out: ledger.clone() }.run(&mut quiet()).unwrap_err();
+        assert!(matches!(&other, Failure::Usage(_)), "what is there is no master key: {other}");
         MasterKeyFile::read(&master).unwrap();
         let origin = LedgerIdentity::read(&ledger).unwrap().origin().unwrap();
         assert_eq!((origin.hub(), origin.environment()), (Some("hub.example"), Some("test")));
