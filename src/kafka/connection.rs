@@ -10,6 +10,8 @@ use crate::config::Kafka;
 /// What a batch of messages may have, in bytes, wherever one message is not larger: what brokers take by themselves, and
 /// no client's library exceeds unless it is told to.
 pub const BATCH_BYTES_MAX: usize = 1_048_588;
+/// What an event may have beside its record, either way, in bytes.
+pub const AROUND_RECORD_BYTES_MAX: usize = 65_536;
 /// What the hub puts into one batch.
 const BATCH_BYTES: usize = 1_000_000;
 /// What the hub fetches of a partition at once, and of all together from one broker; a batch comes even if it is larger.

@@ -25,7 +25,7 @@ mod topics;
 
 pub use self::{
     conflict::{Conflict, Conflicts},
-    connection::{BATCH_BYTES_MAX, Connection},
+    connection::{AROUND_RECORD_BYTES_MAX, BATCH_BYTES_MAX, Connection},
     dead::{Coordinates, DeadLetter, Reason},
     event::{
         ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, Message, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source,

@@ -9,13 +9,11 @@ use crate::{
         agency::AgencyId,
         agreement::{Direction, Retention},
     },
-    kafka::{BATCH_BYTES_MAX, Topic, TopicKind},
+    kafka::{AROUND_RECORD_BYTES_MAX, BATCH_BYTES_MAX, Topic, TopicKind},
 };
 
 /// How long a topic is kept whose agency has no agreement yet.
 const WITHOUT_AGREEMENT: Duration = Duration::from_hours(2);
-/// What a message may have beside its record.
-const AROUND_RECORD_BYTES_MAX: usize = 65_536;
 /// The brokers keep batches as they are without compression.
 pub(super) const UNCOMPRESSED: &str = "uncompressed";
 /// Segments of a topic: what has expired is only deleted by whole segments.

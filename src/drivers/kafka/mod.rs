@@ -35,7 +35,9 @@ use crate::{
         agency::{AgencyId, SystemId},
         transfer::TransferId,
     },
-    kafka::{self, Conflicts, Connection, Producer, SendFault, Told, Topic, TopicKind, hub_source},
+    kafka::{
+        self, AROUND_RECORD_BYTES_MAX, Conflicts, Connection, Producer, SendFault, Told, Topic, TopicKind, hub_source,
+    },
     relay::{Registry, Stopping},
 };
 
@@ -46,8 +48,6 @@ const REST: Duration = Duration::from_millis(500);
 const REST_MAX: Duration = Duration::from_secs(30);
 /// How long the brokers may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// What a message may have beside its record.
-const AROUND_RECORD_BYTES_MAX: usize = 65_536;
 /// Reports that are told together.
 const REPORTS_MAX: usize = 1024;
 

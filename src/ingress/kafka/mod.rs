@@ -32,10 +32,10 @@ use parking_lot::Mutex;
 use rdkafka::error::KafkaError;
 use tokio_util::sync::CancellationToken;
 
-use self::{assignment::Place, member::Member, partition::Telling, read::AROUND_RECORD_BYTES_MAX};
+use self::{assignment::Place, member::Member, partition::Telling};
 use crate::{
     desk::Desk,
-    kafka::{Conflicts, Connection, Group, Producer, TopicKind, group, hub_source},
+    kafka::{AROUND_RECORD_BYTES_MAX, Conflicts, Connection, Group, Producer, TopicKind, group, hub_source},
 };
 
 /// How often it is looked whether a producer is still used.

@@ -15,7 +15,7 @@ use crate::{
         time::Moment,
     },
     exchange::submission::{CallContext, CallKey, ContextRest, Submission, is_traceparent},
-    kafka::{Reason, SUBMISSION_TYPE},
+    kafka::{AROUND_RECORD_BYTES_MAX, Reason, SUBMISSION_TYPE},
 };
 
 /// The first byte of the Confluent wire format, with which no JSON begins; four bytes of schema id follow.
@@ -24,8 +24,6 @@ const WIRE_HEADER_BYTES: usize = 5;
 /// What an event takes in memory beside its bytes, about; and each recipient that it names.
 pub(super) const AROUND_EVENT_BYTES: usize = 1024;
 const AROUND_RECIPIENT_BYTES: usize = 48;
-/// What an event may have beside its record, either way.
-pub(super) const AROUND_RECORD_BYTES_MAX: usize = 65_536;
 
 /// How an event is called by who sent it: what its outcome is correlated by.
 #[derive(Debug, Clone, PartialEq, Eq)]

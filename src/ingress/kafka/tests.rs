@@ -4,13 +4,13 @@ use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
     attributes::{ATTRIBUTE_BYTES_MAX, Attributes, unreadable},
-    read::{AROUND_RECORD_BYTES_MAX, ReadEvent, Reading},
+    read::{ReadEvent, Reading},
 };
 use crate::{
     catalogue::Kafka,
     domain::{agency::AgencyId, context::Authority, idempotency::IdempotencyKey, record::Change, time::Moment},
     exchange::submission::CallKey,
-    kafka::Reason,
+    kafka::{AROUND_RECORD_BYTES_MAX, Reason},
 };
 
 const RECORD_BYTES_MAX: usize = 1024;
