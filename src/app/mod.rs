@@ -52,10 +52,6 @@ impl std::fmt::Debug for Hub {
 }
 
 /// Reads the catalogue that the configuration names.
-pub fn load_catalogue(config: &Config) -> anyhow::Result<Catalogue> {
-    loader(config)().map_err(anyhow::Error::msg)
-}
-
 fn loader(config: &Config) -> LoadCatalogue {
     let (catalogue, schemas) = (config.paths.catalogue.clone(), config.paths.schemas());
     Arc::new(move || {
@@ -223,16 +219,20 @@ fn tls_state(config: &Config) -> anyhow::Result<Arc<TlsState>> {
         crls: config.tls.crls.clone(),
         refuse_development_ca: config.environment == Environment::Production,
     };
-    let limits = TlsLimits {
-        handshakes_max: config.limits.handshakes_max,
-        handshake_timeout: config.limits.handshake_ms_max,
-        first_bytes_timeout: config.limits.first_bytes_ms_max,
-        connections_max: config.limits.connections_max,
-        connections_per_system_max: config.limits.connections_per_system_max,
-    };
-    TlsState::load(files, limits, system_clock()).context(
+    TlsState::load(files, tls_limits(&config.limits), system_clock()).context(
         "[tls] of the configuration (`waybill keys ca` and `waybill keys server` make certificates for trials)",
     )
+}
+
+/// The bounds of connections, from the table of limits.
+pub const fn tls_limits(limits: &Limits) -> TlsLimits {
+    TlsLimits {
+        handshakes_max: limits.handshakes_max,
+        handshake_timeout: limits.handshake_ms_max,
+        first_bytes_timeout: limits.first_bytes_ms_max,
+        connections_max: limits.connections_max,
+        connections_per_system_max: limits.connections_per_system_max,
+    }
 }
 
 /// The bounds of the gRPC listener, from the table of limits.
@@ -259,7 +259,8 @@ pub fn grpc_limits(limits: &Limits) -> GrpcLimits {
     }
 }
 
-fn relay_limits(limits: &Limits) -> RelayLimits {
+/// The bounds of the relay, from the table of limits.
+pub fn relay_limits(limits: &Limits) -> RelayLimits {
     RelayLimits {
         credit_max: limits.receive_credit_max,
         report_within: limits.delivery_ms_max,

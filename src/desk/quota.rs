@@ -32,19 +32,6 @@ pub struct QuotaLimits {
     pub in_flight_max: u32,
 }
 
-impl Default for QuotaLimits {
-    fn default() -> Self {
-        let number = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
-        Self {
-            rate_per_s: number(20_000),
-            rate_burst: number(20_000),
-            refusals_per_s: number(20),
-            refusals_burst: number(200),
-            in_flight_max: 4096,
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Share {
     calls: DefaultDirectRateLimiter,

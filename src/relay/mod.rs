@@ -56,15 +56,3 @@ pub struct RelayLimits {
     /// credit of its links, or they are not filled.
     pub held_max: usize,
 }
-
-impl Default for RelayLimits {
-    fn default() -> Self {
-        Self {
-            credit_max: 4096,
-            report_within: Duration::from_secs(30),
-            attempts_max: 8,
-            backoff: Backoff { first: Duration::from_millis(200), longest: Duration::from_mins(1) },
-            held_max: 16_384,
-        }
-    }
-}

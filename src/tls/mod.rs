@@ -47,7 +47,7 @@ pub fn system_clock() -> Clock {
     Arc::new(UnixTime::now)
 }
 
-/// The bounds that one listener keeps.
+/// The bounds that one listener keeps; their defaults are in the table of limits.
 #[derive(Debug, Clone)]
 pub struct TlsLimits {
     /// Handshakes under way at once; further connections wait in the kernel's backlog.
@@ -60,18 +60,6 @@ pub struct TlsLimits {
     pub connections_max: usize,
     /// Open connections of one system; one more is closed right after its handshake.
     pub connections_per_system_max: usize,
-}
-
-impl Default for TlsLimits {
-    fn default() -> Self {
-        Self {
-            handshakes_max: 256,
-            handshake_timeout: Duration::from_secs(10),
-            first_bytes_timeout: Duration::from_secs(10),
-            connections_max: 4096,
-            connections_per_system_max: 64,
-        }
-    }
 }
 
 /// The ALPN name of HTTP/2 (RFC 9113, 3.1), the only protocol spoken here.

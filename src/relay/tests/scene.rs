@@ -39,7 +39,8 @@ pub(super) fn limits() -> RelayLimits {
         attempts_max: 3,
         backoff: Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(10) },
         report_within: WITHIN,
-        ..RelayLimits::default()
+        credit_max: 4096,
+        held_max: 16_384,
     }
 }
 

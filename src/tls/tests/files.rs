@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
-use super::scene::{DAY, START, Scene, at, for_a_day, new_ca};
+use super::scene::{DAY, START, Scene, at, for_a_day, limits, new_ca};
 use crate::tls::authority::Validity;
-use crate::tls::{Clock, Existing, LoadError, TlsFiles, TlsLimits, TlsState, refuse_development_files, write_public};
+use crate::tls::{Clock, Existing, LoadError, TlsFiles, TlsState, refuse_development_files, write_public};
 
 /// The reload's error, after the scene's files have been changed.
 fn refusal(change: impl FnOnce(&Scene)) -> String {
@@ -128,7 +128,7 @@ fn production_takes_no_development_ca_neither_at_first_nor_later() {
     put("hub.pem", &hub);
     put("hub.key.pem", &key);
     let clock: Clock = Arc::new(|| at(START));
-    let load = || TlsState::load(files.clone(), TlsLimits::default(), Arc::clone(&clock));
+    let load = || TlsState::load(files.clone(), limits(), Arc::clone(&clock));
     let state = load().unwrap();
 
     put("ca.pem", &format!("{real}{}", development.certificate_pem()));
@@ -145,7 +145,7 @@ fn production_takes_no_development_ca_neither_at_first_nor_later() {
     put("hub.key.pem", &issued.key_pem);
     assert!(refused(&state.reload().unwrap_err(), "hub.pem", 1));
     let files = TlsFiles { refuse_development_ca: false, ..files.clone() };
-    TlsState::load(files, TlsLimits::default(), Arc::clone(&clock)).unwrap();
+    TlsState::load(files, limits(), Arc::clone(&clock)).unwrap();
 
     // Of other connections' files the same is said.
     refuse_development_files([&path("ca.pem")]).unwrap();

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use super::scene::{CLOSED_WITHIN, DAY, START, Scene, at, closed, dial, for_a_day, new_ca, round_trip, shake};
+use super::scene::{CLOSED_WITHIN, START, Scene, at, closed, dial, for_a_day, limits, new_ca, round_trip, shake};
 use crate::tls::authority::Validity;
 use crate::tls::{LoadError, TlsLimits};
 
@@ -152,7 +152,7 @@ async fn a_connection_ends_with_its_certificate_and_not_a_second_before() {
 }
 
 fn capped(connections_max: usize, connections_per_system_max: usize) -> Scene {
-    Scene::with(TlsLimits { connections_max, connections_per_system_max, ..TlsLimits::default() })
+    Scene::with(TlsLimits { connections_max, connections_per_system_max, ..limits() })
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn all_systems_together_may_have_as_many_connections_as_the_hubs_cap() {
 #[tokio::test]
 async fn a_silent_stranger_is_dropped_and_meanwhile_holds_no_more_than_one_handshake() {
     let handshake_timeout = Duration::from_millis(300);
-    let scene = Scene::with(TlsLimits { handshakes_max: 1, handshake_timeout, ..TlsLimits::default() });
+    let scene = Scene::with(TlsLimits { handshakes_max: 1, handshake_timeout, ..limits() });
     let (port, _serving) = scene.serve().await;
     let (tax, _) = scene.system("tax");
     let started = std::time::Instant::now();
@@ -207,7 +207,7 @@ async fn a_silent_stranger_is_dropped_and_meanwhile_holds_no_more_than_one_hands
 #[tokio::test]
 async fn a_peer_that_says_nothing_after_its_handshake_is_dropped_and_one_that_has_spoken_is_not() {
     let first_bytes_timeout = Duration::from_millis(300);
-    let scene = Scene::with(TlsLimits { first_bytes_timeout, ..TlsLimits::default() });
+    let scene = Scene::with(TlsLimits { first_bytes_timeout, ..limits() });
     let (port, _serving) = scene.serve().await;
     let mut silent = shake(scene.system("tax").0.config(), port).await.unwrap();
     let (_, mut talking) = dial(scene.system("benefit").0.config(), port).await.unwrap();
@@ -228,12 +228,4 @@ async fn dropping_the_stream_of_connections_stops_the_listener() {
     drop(incoming);
     let refused = async { while TcpStream::connect(("127.0.0.1", port)).await.is_ok() {} };
     timeout(CLOSED_WITHIN, refused).await.unwrap();
-}
-
-#[tokio::test]
-async fn what_the_hub_runs_on_can_be_asked() {
-    let scene = Scene::new();
-    let current = scene.state.current();
-    assert_eq!(current.not_after(), at(START + DAY.as_secs()));
-    assert_eq!(current.crl_due(), Some(at(START + DAY.as_secs())));
 }

@@ -47,9 +47,20 @@ pub(in crate::tls) fn new_ca(name: &str) -> Authority {
     Authority::create(name, Validity::starting(at(START), 30 * DAY)).unwrap()
 }
 
+/// More than any test needs.
+pub(in crate::tls) fn limits() -> TlsLimits {
+    TlsLimits {
+        handshakes_max: 256,
+        handshake_timeout: Duration::from_secs(10),
+        first_bytes_timeout: Duration::from_secs(10),
+        connections_max: 4096,
+        connections_per_system_max: 64,
+    }
+}
+
 impl Scene {
     pub(in crate::tls) fn new() -> Self {
-        Self::with(TlsLimits::default())
+        Self::with(limits())
     }
 
     /// A hub with an empty revocation list.

@@ -8,9 +8,9 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 use waybill::{
-    app::grpc_limits,
+    app::{grpc_limits, tls_limits},
     config::Limits,
-    tls::{Incoming, TlsLimits, TlsState, system_clock},
+    tls::{Incoming, TlsState, system_clock},
 };
 
 use crate::scene::Scene;
@@ -60,9 +60,10 @@ impl Echo for Answers {
 
 /// Serves until the process is ended.
 pub async fn serve(scene: &Scene) -> anyhow::Result<()> {
-    let tls = TlsState::load(scene.server(), TlsLimits::default(), system_clock())?;
+    let limits = Limits::default();
+    let tls = TlsState::load(scene.server(), tls_limits(&limits), system_clock())?;
     let incoming = Incoming::start(TcpListener::bind(scene.echo).await?, Arc::clone(&tls));
-    let limits = grpc_limits(&Limits::default());
+    let limits = grpc_limits(&limits);
     Server::builder()
         .max_concurrent_streams(limits.http2_streams_max)
         .initial_stream_window_size(limits.http2_stream_window_bytes)

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use waybill::{
-    app::Core,
+    app::{Core, relay_limits},
+    config::Limits,
     desk::{CallError, GrantCall, ReceiptDetail, SubmitOutcome, TransferState, WithdrawCall},
     domain::{
         agency::{AgencyId, SystemId},
@@ -238,7 +239,7 @@ pub async fn replay(core: &Core, key: &str, letter: TransferId) -> Result<u64, C
 /// Gives up what fails once.
 pub fn relay(core: &Core) -> Arc<Registry> {
     let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
-    let limits = RelayLimits { attempts_max: 1, backoff, ..RelayLimits::default() };
+    let limits = RelayLimits { attempts_max: 1, backoff, ..relay_limits(&Limits::default()) };
     Registry::new(Arc::clone(&core.desk), limits, Arc::new(SystemRandom))
 }
 

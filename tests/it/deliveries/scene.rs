@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use waybill::{
-    app::{Core, Surroundings},
+    app::{Core, Surroundings, relay_limits},
     catalogue::Catalogue,
     cli::demo::population::{Population, Record},
     config::Limits,
@@ -79,7 +79,7 @@ fn relay(desk: &Arc<Desk>) -> Arc<Registry> {
     let limits = RelayLimits {
         attempts_max: 2,
         backoff: Backoff { first: Duration::from_millis(2), longest: Duration::from_millis(4) },
-        ..RelayLimits::default()
+        ..relay_limits(&Limits::default())
     };
     Registry::new(Arc::clone(desk), limits, Arc::new(SystemRandom))
 }

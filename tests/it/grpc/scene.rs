@@ -8,18 +8,18 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use waybill::{
-    app::{Core, Surroundings, grpc_limits},
+    app::{Core, Surroundings, grpc_limits, relay_limits, tls_limits},
     catalogue::Catalogue,
     cli::demo::population::{Population, Record},
     config::Limits,
     domain::environment::Environment,
     ingress::grpc::{GrpcLimits, GrpcParts, GrpcServer},
     ledger::{Origin, SignerKey, VerifierKey},
-    relay::{Registry, RelayLimits},
+    relay::Registry,
     sequencer::Signing,
     store::embedded::EmbeddedOptions,
     tls::{
-        Existing, Incoming, TlsFiles, TlsLimits, TlsState,
+        Existing, Incoming, TlsFiles, TlsState,
         authority::{Authority, Validity},
         client::{ClientFiles, ClientTls, connect, endpoint},
         system_clock,
@@ -56,12 +56,12 @@ impl Hub {
             ca.issue_server(&["localhost"], validity).unwrap().save(folder.path(), "hub", Existing::Replace).unwrap();
         let client_ca = folder.path().join("ca.pem");
         let files = TlsFiles { certificate, key, client_ca, crls: Vec::new(), refuse_development_ca: false };
-        let state = TlsState::load(files, TlsLimits::default(), system_clock()).unwrap();
+        let state = TlsState::load(files, tls_limits(&Limits::default()), system_clock()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
         let parts = GrpcParts {
             desk: Arc::clone(&core.desk),
-            relay: Registry::new(Arc::clone(&core.desk), RelayLimits::default(), Arc::new(SystemRandom)),
+            relay: Registry::new(Arc::clone(&core.desk), relay_limits(&Limits::default()), Arc::new(SystemRandom)),
             load: Arc::new(|| Err("this scene's catalogue does not change".into())),
             verifier: verifier.clone(),
             limits: grpc,
