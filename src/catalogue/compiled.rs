@@ -73,8 +73,6 @@ pub struct RecordVersion {
     pub identifiers: Vec<IdentifierField>,
     /// Its fields.
     pub fields: Fields,
-    /// What checking one record can cost at most.
-    pub cost: u64,
 }
 
 /// An agreement, ready to decide and to cut records by.
@@ -163,7 +161,6 @@ fn record_version(version: SchemaVersion, draft: &SchemaDraft, problems: &Proble
         validator,
         identifiers: fields.identifiers(),
         fields,
-        cost: draft.cost,
     })
 }
 

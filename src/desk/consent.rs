@@ -104,7 +104,6 @@ pub(super) struct ConsentCall {
 #[derive(Clone, Copy)]
 struct Grant<'a> {
     id: TransferId,
-    catalogue: &'a Catalogue,
     compiled: &'a CompiledAgreement,
     consent: &'a ConsentCall,
     call: &'a GrantCall,
@@ -155,8 +154,7 @@ impl Desk {
         let salt = self.random.bytes();
         for _ in 0..DECIDE_ATTEMPTS_MAX {
             let person = self.person(&consent.identifiers).await?;
-            let grant =
-                Grant { id: trace.id, catalogue, compiled, consent: &consent, call: &call, from, until, salt: &salt };
+            let grant = Grant { id: trace.id, compiled, consent: &consent, call: &call, from, until, salt: &salt };
             let (proposal, sealed) = self.decide_grant(&grant, &person).await?;
             match self.sequencer.propose(proposal).await {
                 Ok(Recorded::Committed { first, commit }) => {
@@ -325,9 +323,9 @@ pub(super) fn keepers<'a>(
 }
 
 fn grant_statement(grant: &Grant<'_>) -> Statement {
-    let Grant { id, catalogue, compiled, consent, call, from, until, .. } = *grant;
+    let Grant { id, compiled, consent, call, from, until, .. } = *grant;
     let caller = &consent.caller;
-    let mut statement = transfer_statement(Kind::ConsentGranted, id, compiled, catalogue);
+    let mut statement = transfer_statement(Kind::ConsentGranted, id, compiled);
     // The revision that was shown, not the one in force.
     statement.replace_number(Attribute::AgreementRevision, call.revision.into());
     statement.string(Attribute::System, caller.system.as_str());

@@ -11,7 +11,7 @@ use super::{
     with_committer,
 };
 use crate::{
-    catalogue::{Catalogue, CompiledAgreement},
+    catalogue::CompiledAgreement,
     domain::{
         agency::AgencyId,
         facts::Facts,
@@ -115,7 +115,7 @@ impl Desk {
     /// Permits, minimises and seals for each recipient.
     pub(super) async fn decide(
         &self,
-        (catalogue, timer): (&Catalogue, &Timer),
+        timer: &Timer,
         addressed: &Addressed<'_>,
         valid: &Valid<'_, '_>,
         mut person: Person,
@@ -142,7 +142,7 @@ impl Desk {
             if let Minimised::Granted { ground, .. } = one {
                 person.expects.extend(ground.until.map(Expect::Before));
             }
-            let part = || self.part(catalogue, addressed, person.owner, one, &keys, trail);
+            let part = || self.part(addressed, person.owner, one, &keys, trail);
             let (part, entry) = timer.time(Stage::Seal, part)?;
             parts.push(part);
             entries.push(entry);
@@ -161,7 +161,6 @@ impl Desk {
     /// Seals one recipient's transfer, or its refusal.
     fn part(
         &self,
-        catalogue: &Catalogue,
         addressed: &Addressed<'_>,
         owner: Owner,
         one: &Minimised<'_>,
@@ -175,7 +174,7 @@ impl Desk {
             Minimised::Granted { .. } => (Kind::Transfer, ""),
             Minimised::Refused { code, .. } => (Kind::RefusalOfRecipient, code.code()),
         };
-        let mut statement = transfer_statement(kind, id, compiled, catalogue);
+        let mut statement = transfer_statement(kind, id, compiled);
         statement.id(Attribute::SchemaVersion, addressed.version.version);
         statement.record(&addressed.submission.record);
         statement.string(Attribute::System, addressed.caller.system.as_str());
@@ -260,12 +259,7 @@ impl<'s> Keys<'s> {
 }
 
 /// What every entry under an agreement says alike.
-pub(super) fn transfer_statement(
-    kind: Kind,
-    id: TransferId,
-    compiled: &CompiledAgreement,
-    _catalogue: &Catalogue,
-) -> Statement {
+pub(super) fn transfer_statement(kind: Kind, id: TransferId, compiled: &CompiledAgreement) -> Statement {
     let constants = &compiled.constants;
     let mut statement = Statement::of(kind);
     for (attribute, value) in [

@@ -337,7 +337,7 @@ fn evidence_statement(
     id: TransferId,
 ) -> Statement {
     let request = permission.request.to_string();
-    let mut statement = transfer_statement(Kind::Transfer, id, permission.compiled, permission.catalogue);
+    let mut statement = transfer_statement(Kind::Transfer, id, permission.compiled);
     statement.record(&provided.record);
     statement.string(Attribute::System, provider.system.as_str());
     statement.context(&provider.context);

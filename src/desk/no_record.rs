@@ -53,11 +53,11 @@ impl Desk {
         owner: Owner,
         Permitted { consent, expects }: Permitted,
     ) -> Result<Option<Settled>, CallError> {
-        let Permission { catalogue, compiled, request, .. } = permission;
+        let Permission { compiled, request, .. } = permission;
         let agreement = &compiled.agreement;
         let id = self.new_id();
         let kind = Kind::AnswerWithoutRecord;
-        let mut statement = transfer_statement(kind, id, compiled, catalogue);
+        let mut statement = transfer_statement(kind, id, compiled);
         statement.string(Attribute::Outcome, answer.as_str());
         statement.string(Attribute::Answer, answer.as_str());
         statement.string(Attribute::RequestId, &request.to_string());

@@ -200,11 +200,11 @@ impl Desk {
 
     /// Commit one: that it was asked.
     async fn ask(&self, permission: &Permission<'_>, trace: &mut Trace) -> Result<Receipt, Stop> {
-        let Permission { catalogue, compiled, caller, call, request, deadline, .. } = permission;
+        let Permission { compiled, caller, call, request, deadline, .. } = permission;
         let agreement = &compiled.agreement;
         for _ in 0..DECIDE_ATTEMPTS_MAX {
             let Permitted { consent, expects } = self.permit_now(permission, &mut trace.owner).await?;
-            let mut statement = transfer_statement(Kind::RequestAsked, *request, compiled, catalogue);
+            let mut statement = transfer_statement(Kind::RequestAsked, *request, compiled);
             statement.string(Attribute::System, caller.system.as_str());
             statement.context(&caller.context);
             statement.string(Attribute::RequestId, &request.to_string());

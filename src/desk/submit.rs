@@ -266,7 +266,7 @@ impl Desk {
         let Addressed { caller, submission, record_type, .. } = &addressed;
         let passed = Passed { by: caller.agency(), record_type, record: &submission.record, about: person.owner };
         self.check_copy(catalogue, passed).await?;
-        let decision = self.decide((catalogue, timer), &addressed, &valid, person).await?;
+        let decision = self.decide(timer, &addressed, &valid, person).await?;
         let Addressed { caller, key, submission, .. } = addressed;
         Ok((Authenticated { caller, key, submission }, decision))
     }

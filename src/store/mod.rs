@@ -18,7 +18,7 @@ use crate::{
     domain::{
         agency::AgencyKey,
         idempotency::{EventTail, IdempotencyKey},
-        subject::{IdentifierHash, SubjectId},
+        subject::IdentifierHash,
         time::Moment,
     },
     ledger::{FullTile, TileId},
@@ -73,9 +73,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// The subject that these identifiers point to, with its facts, as one snapshot.
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError>;
-
-    /// The subject with this id.
-    async fn subject(&self, id: SubjectId) -> Result<Option<Arc<Subject>>, StoreError>;
 
     /// The key slots of `owner`, made where there are none yet. A slot handed out is durable no later than the first
     /// commit that follows; until then nothing that it seals may be shown.

@@ -235,12 +235,6 @@ fn failed(endpoint: &Endpoint, error: &(dyn Error + 'static)) -> ConnectError {
     ConnectError::Failed { address: endpoint.uri().to_string(), reason: innermost(error), misfit: misfit(error) }
 }
 
-/// As [`connect`], but dials at the first call.
-pub fn connect_lazy(endpoint: &Endpoint, tls: &ClientTls) -> Channel {
-    let tls = tls.clone();
-    endpoint.connect_with_connector_lazy(tower::service_fn(move |uri| tls.clone().dial(uri)))
-}
-
 /// tonic's own message is "transport error"; what happened stands at the end of the chain.
 fn innermost(error: &dyn Error) -> String {
     let mut error = error;

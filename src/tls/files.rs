@@ -112,19 +112,17 @@ pub(super) struct Checked {
     pub(super) own: Arc<CertifiedKey>,
     pub(super) roots: Arc<RootCertStore>,
     pub(super) crls: Vec<CertificateRevocationListDer<'static>>,
-    pub(super) not_after: UnixTime,
-    pub(super) crl_due: Option<UnixTime>,
 }
 
 impl TlsFiles {
     /// Reads and checks everything. Blocks.
     pub(super) fn load(&self, now: UnixTime) -> Result<Checked, LoadError> {
         let chain = read_certificates(&self.certificate)?;
-        let not_after = check_validity(&self.certificate, &chain, now)?;
+        check_validity(&self.certificate, &chain, now)?;
         let anchors = read_certificates(&self.client_ca)?;
         check_validity(&self.client_ca, &anchors, now)?;
         let roots = Arc::new(trust(&self.client_ca, &anchors)?);
-        let (crls, crl_due) = self.load_crls(&anchors, now)?;
+        let crls = self.load_crls(&anchors, now)?;
         if self.refuse_development_ca {
             refuse_development(&self.certificate, &chain)?;
             refuse_development(&self.client_ca, &anchors)?;
@@ -135,15 +133,14 @@ impl TlsFiles {
             certificate: self.certificate.clone(),
             source,
         })?;
-        Ok(Checked { own: Arc::new(own), roots, crls, not_after, crl_due })
+        Ok(Checked { own: Arc::new(own), roots, crls })
     }
 
-    #[allow(clippy::type_complexity, reason = "the lists, and when the first is due")]
     fn load_crls(
         &self,
         anchors: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<(Vec<CertificateRevocationListDer<'static>>, Option<UnixTime>), LoadError> {
+    ) -> Result<Vec<CertificateRevocationListDer<'static>>, LoadError> {
         let mut lists = Vec::new();
         let mut origins: Vec<&PathBuf> = Vec::new();
         for path in &self.crls {
@@ -152,7 +149,7 @@ impl TlsFiles {
             lists.extend(read);
         }
         match revocation::check(&lists, anchors, now) {
-            Ok(due) => Ok((lists, due)),
+            Ok(()) => Ok(lists),
             Err((index, source)) => {
                 let path = index.map_or(&self.client_ca, |index| origins[index]).clone();
                 Err(LoadError::Revocation { path, source })
@@ -173,9 +170,8 @@ fn refuse_development(path: &Path, certificates: &[CertificateDer<'_>]) -> Resul
     }
 }
 
-/// Every certificate of the file must be within its validity; returns the first end.
-fn check_validity(path: &Path, certificates: &[CertificateDer<'_>], now: UnixTime) -> Result<UnixTime, LoadError> {
-    let mut first_end = UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::MAX));
+/// Every certificate of the file must be within its validity.
+fn check_validity(path: &Path, certificates: &[CertificateDer<'_>], now: UnixTime) -> Result<(), LoadError> {
     for (index, certificate) in (1..).zip(certificates) {
         let path = || path.to_owned();
         let parsed = parse(certificate).map_err(|source| LoadError::Certificate { path: path(), index, source })?;
@@ -186,9 +182,8 @@ fn check_validity(path: &Path, certificates: &[CertificateDer<'_>], now: UnixTim
         if until < now {
             return Err(LoadError::Expired { path: path(), index, at: show_time(until) });
         }
-        first_end = first_end.min(until);
     }
-    Ok(first_end)
+    Ok(())
 }
 
 /// webpki takes any certificate as an anchor; a system's own certificate there would be a mistake.

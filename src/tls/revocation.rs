@@ -60,14 +60,13 @@ pub enum RevocationError {
     },
 }
 
-/// Checks the whole set; returns when the first next edition is due. On error, the index of the list, if it is one's.
+/// Checks the whole set. On error, the index of the list, if it is one's.
 pub(super) fn check(
     lists: &[CertificateRevocationListDer<'_>],
     anchors: &[CertificateDer<'_>],
     now: UnixTime,
-) -> Result<Option<UnixTime>, (Option<usize>, RevocationError)> {
+) -> Result<(), (Option<usize>, RevocationError)> {
     let mut issuers: Vec<Vec<u8>> = Vec::with_capacity(lists.len());
-    let mut next_due: Option<UnixTime> = None;
     for (index, der) in lists.iter().enumerate() {
         let blame = |error| (Some(index), error);
         let list = parse_list(der).map_err(blame)?;
@@ -77,18 +76,16 @@ pub(super) fn check(
             return Err(blame(RevocationError::Duplicate { issuer: issuer.to_string() }));
         }
         issuers.push(issuer.as_raw().to_vec());
-        let due = list.next_update().map(unix_time);
-        next_due = [next_due, due].into_iter().flatten().min();
     }
     if issuers.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     for anchor in anchors.iter().filter_map(|anchor| parse(anchor).ok()) {
         if !issuers.iter().any(|issuer| issuer == anchor.subject().as_raw()) {
             return Err((None, RevocationError::NoList { anchor: anchor.subject().to_string() }));
         }
     }
-    Ok(next_due)
+    Ok(())
 }
 
 fn check_one(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -24,8 +24,6 @@ pub struct ServerTls {
     generation: u64,
     config: Arc<ServerConfig>,
     verifier: Arc<PeerVerifier>,
-    not_after: UnixTime,
-    crl_due: Option<UnixTime>,
 }
 
 impl ServerTls {
@@ -33,7 +31,7 @@ impl ServerTls {
         let checked = files.load(clock())?;
         let (config, verifier) = server_config(&checked, clock)
             .map_err(|reason| LoadError::Refused { path: files.client_ca.clone(), reason })?;
-        Ok(Self { generation, config, verifier, not_after: checked.not_after, crl_due: checked.crl_due })
+        Ok(Self { generation, config, verifier })
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
@@ -43,16 +41,6 @@ impl ServerTls {
     /// Counts the successful loads, from 1.
     pub fn generation(&self) -> u64 {
         self.generation
-    }
-
-    /// When the hub's own chain ends: clients refuse it from then on.
-    pub fn not_after(&self) -> UnixTime {
-        self.not_after
-    }
-
-    /// When the first of the revocation lists should have been replaced; `None` without lists.
-    pub fn crl_due(&self) -> Option<UnixTime> {
-        self.crl_due
     }
 }
 

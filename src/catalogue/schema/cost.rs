@@ -22,7 +22,7 @@ pub const COST_MAX: u64 = 1_000_000;
 pub const PATTERN_COST_DIVISOR: u64 = 64;
 
 /// The cost of `schema`, which has passed the rules.
-pub(super) fn cost(schema: &Value) -> u64 {
+pub(in crate::catalogue) fn cost(schema: &Value) -> u64 {
     let mut sums = Sums { root: schema, known: HashMap::new() };
     sums.of(schema, None)
 }

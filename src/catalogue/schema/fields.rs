@@ -51,8 +51,6 @@ pub struct IdentifierField {
     pub scheme: Arc<str>,
     /// Whether it is the main subject's.
     pub role: IdentifierRole,
-    /// The schema's own word for the role: `main`, `spouse`, `child`, …
-    pub relation: Arc<str>,
 }
 
 /// What is known of a field.
@@ -92,7 +90,7 @@ impl Fields {
         let identifier = |(path, info): (&FieldPath, &FieldInfo)| {
             let (scheme, relation) = info.identifier.clone()?;
             let role = if &*relation == "main" { IdentifierRole::Main } else { IdentifierRole::Other };
-            Some(IdentifierField { path: path.clone(), scheme, role, relation })
+            Some(IdentifierField { path: path.clone(), scheme, role })
         };
         self.0.iter().filter_map(identifier).collect()
     }

@@ -22,6 +22,9 @@ pub use self::{
     rules::{PATTERN_BYTES_MAX, STRING_CHARS_MAX},
 };
 
+#[cfg(test)]
+pub(super) use self::cost::cost;
+
 use super::{
     digest::Digest,
     files::SourceFile,
@@ -43,8 +46,6 @@ pub(super) struct SchemaDraft {
     pub(super) digest: Digest,
     /// Its fields; `None` where it broke a rule that the walk needs.
     pub(super) fields: Option<Fields>,
-    /// What checking one record can cost.
-    pub(super) cost: u64,
 }
 
 /// Reads the schemas of `record_types` and checks each, and each against its previous minor version.
@@ -99,13 +100,12 @@ fn read_one(file: &SourceFile, problems: &Problems) -> Option<SchemaDraft> {
         digest: Digest::of_json(&json),
         json: Arc::new(json),
         fields: None,
-        cost: 0,
     };
     // The walks below rely on the rules: references that resolve and end, bounds that are there.
     if problems.count() == before {
-        draft.cost = cost::cost(&draft.json);
-        if draft.cost > COST_MAX {
-            let fault = Fault::CostOver { cost: draft.cost.to_string(), max: COST_MAX.to_string() };
+        let cost = cost::cost(&draft.json);
+        if cost > COST_MAX {
+            let fault = Fault::CostOver { cost: cost.to_string(), max: COST_MAX.to_string() };
             problems.add(&file.shown, Place::File, fault);
         }
         draft.fields = fields::walk(&draft.json, &file.shown, problems);

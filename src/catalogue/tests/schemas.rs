@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::scene::{SCHEMA, Scene, schema};
-use crate::catalogue::schema::{COST_MAX, SCHEMA_FIELDS_MAX};
+use crate::catalogue::schema::{self, COST_MAX, SCHEMA_FIELDS_MAX};
 
 /// The problems of the right catalogue with its schema changed.
 fn with(change: impl FnOnce(&mut Value)) -> Vec<String> {
@@ -237,7 +237,7 @@ fn a_schema_may_cost_the_bound_and_not_one_unit_more() {
     };
     let cost = |scene: &Scene| {
         let catalogue = scene.load().unwrap();
-        catalogue.record_type("d/r").unwrap().versions().next().unwrap().cost
+        schema::cost(&catalogue.record_type("d/r").unwrap().versions().next().unwrap().schema)
     };
     let room = COST_MAX - cost(&listed(1));
     assert_eq!(cost(&listed(1 + room)), COST_MAX);

@@ -56,7 +56,7 @@ async fn proposal(scene: &Scene, wish: &Wish) -> Proposal {
     }
     if let Some(number) = wish.subject {
         let whom = subject(number);
-        proposal = match scene.store.subject(whom).await.unwrap() {
+        proposal = match scene.store.subject(whom).unwrap() {
             None => proposal
                 .link(whom, identifier(number))
                 .expecting(Expect::Newcomer { identifier: identifier(number), subject: whom }),

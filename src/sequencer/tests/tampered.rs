@@ -9,12 +9,12 @@ use crate::{
     domain::{
         agency::AgencyKey,
         idempotency::{EventTail, IdempotencyKey},
-        subject::{IdentifierHash, SubjectId},
+        subject::IdentifierHash,
     },
     ledger::{FullTile, TileId},
     store::{
         Class, DeadLetter, Delivery, Expect, Found, Guard, Head, Known, Owner, PartitionKey, Pending, Position, Query,
-        Slot, SlotNumber, Store, StoreError, StoredEntry, Subject, SystemKey, embedded::EmbeddedStore,
+        Slot, SlotNumber, Store, StoreError, StoredEntry, SystemKey, embedded::EmbeddedStore,
     },
     vault::SlotKey,
 };
@@ -56,10 +56,6 @@ impl Store for Tampered {
 
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError> {
         self.inner.find_subject(identifiers).await
-    }
-
-    async fn subject(&self, id: SubjectId) -> Result<Option<Arc<Subject>>, StoreError> {
-        self.inner.subject(id).await
     }
 
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {

@@ -62,13 +62,13 @@ pub use self::{
 };
 use super::{
     Class, DeadLetter, Delivery, Expect, Found, Guard, Head, Known, Owner, PartitionKey, Pending, Position, Query,
-    Slot, SlotNumber, Store, StoreError, StoredEntry, Subject, SystemKey,
+    Slot, SlotNumber, Store, StoreError, StoredEntry, SystemKey,
 };
 use crate::{
     domain::{
         agency::AgencyKey,
         idempotency::{EventTail, IdempotencyKey},
-        subject::{IdentifierHash, SubjectId},
+        subject::IdentifierHash,
         time::Moment,
     },
     ledger::{FullTile, TileId},
@@ -121,6 +121,15 @@ impl EmbeddedStore {
         inner.known.forget_before(moment, limit).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
+    /// The subject with this id.
+    #[cfg(test)]
+    pub(crate) fn subject(
+        &self,
+        id: crate::domain::subject::SubjectId,
+    ) -> Result<Option<Arc<super::Subject>>, StoreError> {
+        self.healthy()?.people.subject(id)
+    }
+
     fn healthy(&self) -> Result<&Inner, StoreError> {
         self.inner.health.check()?;
         Ok(&self.inner)
@@ -156,10 +165,6 @@ impl Store for EmbeddedStore {
 
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError> {
         self.healthy()?.people.find(identifiers)
-    }
-
-    async fn subject(&self, id: SubjectId) -> Result<Option<Arc<Subject>>, StoreError> {
-        self.healthy()?.people.subject(id)
     }
 
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {

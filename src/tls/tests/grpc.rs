@@ -8,9 +8,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::scene::{CLOSED_WITHIN, Scene, for_a_day, new_ca};
-use crate::tls::client::{
-    ClientFiles, ClientTls, ConnectError, Misfit, connect, connect_and_hear, connect_lazy, endpoint,
-};
+use crate::tls::client::{ClientFiles, ClientTls, ConnectError, Misfit, connect, connect_and_hear, endpoint};
 use crate::tls::{Existing, PeerInfo};
 
 /// Serves health; a request that does not know its peer is refused.
@@ -36,7 +34,7 @@ async fn a_call_goes_through_and_the_service_knows_whose_it_is() {
     HealthClient::new(channel).check(HealthCheckRequest::default()).await.unwrap();
 
     let by_ip = address.replace("localhost", "127.0.0.1");
-    let other = connect_lazy(&endpoint(&by_ip).unwrap(), &scene.system("benefit").0);
+    let other = connect(&endpoint(&by_ip).unwrap(), &scene.system("benefit").0).await.unwrap();
     let refused = HealthClient::new(other).check(HealthCheckRequest::default()).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
 }

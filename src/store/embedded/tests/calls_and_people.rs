@@ -70,9 +70,9 @@ async fn identifiers_point_to_nobody_to_one_or_to_several() {
         let found = scene.store().find_subject(&[identifier(3)]).await.unwrap();
         let Found::One { subject: two, .. } = found else { panic!("{found:?}") };
         assert_eq!(two.facts, facts(2));
-        assert_eq!(scene.store().subject(subject(2)).await.unwrap().unwrap().facts, facts(2));
+        assert_eq!(scene.store().subject(subject(2)).unwrap().unwrap().facts, facts(2));
         assert!(matches!(scene.store().find_subject(&[identifier(1), identifier(3)]).await.unwrap(), Found::Several));
-        assert_eq!(scene.store().subject(subject(3)).await.unwrap(), None);
+        assert_eq!(scene.store().subject(subject(3)).unwrap(), None);
         scene.reopen();
     }
 }
@@ -85,7 +85,7 @@ async fn new_facts_are_exactly_one_version_on() {
         let result = scene.commit(|c| c.facts(subject(1), facts(version))).await;
         assert!(matches!(result, Err(StoreError::Invalid(_))));
     }
-    assert_eq!(scene.store().subject(subject(1)).await.unwrap().unwrap().facts.version, 2);
+    assert_eq!(scene.store().subject(subject(1)).unwrap().unwrap().facts.version, 2);
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ async fn check(store: &EmbeddedStore, took_effect: bool) {
     let term = Query { terms: vec![Term(2)], limit: 9, ..Query::default() };
     assert_eq!(store.search(&term).await.unwrap().len(), usize::from(took_effect));
     assert_eq!(store.known(SYSTEM, call()).await.unwrap().is_some(), took_effect);
-    assert_eq!(store.subject(subject(1)).await.unwrap().is_some(), took_effect);
+    assert_eq!(store.subject(subject(1)).unwrap().is_some(), took_effect);
     let claimed = store.delivery(0).await.unwrap().unwrap().state == DeliveryState::Claimed;
     assert_eq!(claimed, took_effect);
     assert_eq!(store.payload(1).await.unwrap().is_some(), took_effect);

@@ -85,7 +85,7 @@ async fn what_is_written_is_buffered_and_blocks_that_are_read_are_cached_up_to_t
     // A commit lets go of the snapshot that still has what was flushed.
     scene.commit(|c| c.link(subject(50), &[identifier(50)])).await.unwrap();
     for n in 0..50 {
-        scene.store().subject(subject(n)).await.unwrap().unwrap();
+        scene.store().subject(subject(n)).unwrap().unwrap();
     }
     let read = scene.store().held();
     assert!(read.write_buffers < written.write_buffers, "it has been flushed: {written:?} {read:?}");

@@ -142,7 +142,7 @@ impl Model {
             assert_eq!(store.known(SYSTEM, *call).await.unwrap().map(|known| known.first), Some(*first));
         }
         for number in 0..6 {
-            let version = store.subject(subject(number)).await.unwrap().map(|subject| subject.facts.version);
+            let version = store.subject(subject(number)).unwrap().map(|subject| subject.facts.version);
             assert_eq!(version, self.versions.get(&subject(number)).copied());
         }
         for number in 0..9 {

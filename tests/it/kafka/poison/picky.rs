@@ -8,12 +8,12 @@ use waybill::{
     domain::{
         agency::AgencyKey,
         idempotency::{EventTail, IdempotencyKey},
-        subject::{IdentifierHash, SubjectId},
+        subject::IdentifierHash,
     },
     ledger::{FullTile, TileId},
     store::{
         Class, Commit, DeadLetter, Delivery, DeliveryChange, Expect, Found, Guard, Head, Known, Owner, PartitionKey,
-        Pending, Position, Query, Slot, SlotNumber, Store, StoreError, StoredEntry, Subject, SubjectChange, SystemKey,
+        Pending, Position, Query, Slot, SlotNumber, Store, StoreError, StoredEntry, SubjectChange, SystemKey,
         embedded::EmbeddedStore,
     },
     vault::SlotKey,
@@ -94,9 +94,6 @@ impl Store for Picky {
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError> {
         self.panic_if(How::LookedFor, identifiers.contains(&self.never));
         self.store.find_subject(identifiers).await
-    }
-    async fn subject(&self, id: SubjectId) -> Result<Option<Arc<Subject>>, StoreError> {
-        self.store.subject(id).await
     }
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
         self.panic_if(How::Refused, owner == Owner::Hub && wants.iter().any(|(agency, _)| *agency != AgencyKey(0)));
