@@ -99,8 +99,8 @@ impl fmt::Display for Pseudonym {
 pub enum IdentifierRole {
     /// The person that the record is about; consent and order follow this one.
     Main,
-    /// Someone else in it: spouse, child, guardian. Nothing is looked up by them yet: a search finds the record by whom it is
-    /// about alone.
+    /// Someone else in it: spouse, child, guardian. Nothing is looked up by them yet: a search finds the record by whom it
+    /// is about alone.
     Other,
 }
 
