@@ -203,11 +203,15 @@ pub(super) fn check(drafts: &[AgencyDraft], problems: &Problems) {
         problems.at(&known[b].spot, fault);
     }
     let mut sans: HashMap<&str, &SystemId> = HashMap::new();
-    let mut systems: BTreeSet<&SystemId> = BTreeSet::new();
+    let mut principals: HashMap<String, &SystemId> = HashMap::new();
     for draft in drafts.iter().flat_map(|draft| &draft.systems) {
         let System { id, san, .. } = &draft.system;
-        if !systems.insert(id) {
-            problems.at(&draft.spot, Fault::SystemTwice { system: id.to_string() });
+        match principals.get(&id.dotted()) {
+            Some(other) if *other == id => problems.at(&draft.spot, Fault::SystemTwice { system: id.to_string() }),
+            Some(other) => {
+                problems.at(&draft.spot, Fault::PrincipalShared { name: id.dotted(), other: other.to_string() });
+            }
+            None => drop(principals.insert(id.dotted(), id)),
         }
         if !is_uri(san) {
             problems.at(&draft.san_spot, Fault::SanNotUri { san: san.clone() });

@@ -93,6 +93,9 @@ faults! {
     SanShared { san, other },
         "`{san}` already names {other}",
         "give each system a certificate of its own; one SAN names one system";
+    PrincipalShared { name, other },
+        "Kafka's brokers would know this system as `{name}`, and so they know {other}",
+        "rename one of them: the CN of their certificates is <agency>.<system>, and rights on topics are given to that";
     RolesMissing { system }, "`{system}` has no role, so it can do nothing", "give it a role, or remove it";
 
     // Kafka

@@ -20,6 +20,11 @@ impl SystemId {
         let (agency, _) = self.as_str().split_once('/').expect("a SystemId has two parts: checked when it was parsed");
         AgencyId::new(agency).expect("each part of a SystemId is a name: checked when it was parsed")
     }
+
+    /// `<agency>.<system>`: what Kafka's brokers take from its certificate as its name.
+    pub fn dotted(&self) -> String {
+        self.as_str().replace('/', ".")
+    }
 }
 
 /// A compact, stable number for an agency in stored rows: the first eight bytes of SHA-256 of its name.

@@ -57,6 +57,27 @@ fn a_second_system_of_one_name_is_refused() {
 }
 
 #[test]
+fn two_systems_that_are_one_to_kafkas_brokers_are_refused() {
+    let text = |system: &str, san: &str| {
+        format!(
+            "title = \"X\"\npublic_authority = true\nrefusal_trail = \"2y\"\n\
+             [[system]]\nname = \"{system}\"\nsan = \"{san}\"\nroles = [\"receive\"]\n"
+        )
+    };
+    let mut scene = Scene::new();
+    scene.put("agencies/north.toml", &text("tax.registry", "urn:north:tax.registry"));
+    assert_eq!(scene.problems(), Vec::<String>::new(), "a name may have dots");
+    scene.put("agencies/north.tax.toml", &text("registry", "urn:north.tax:registry"));
+    assert_eq!(
+        scene.problems(),
+        [
+            "agencies/north.tax.toml:4: Kafka's brokers would know this system as `north.tax.registry`, and so they know \
+          north/tax.registry"
+        ]
+    );
+}
+
+#[test]
 fn a_system_acts_for_agencies_that_exist_each_named_once() {
     assert_eq!(after(B, "[\"b\", \"a\"]", "[\"b\",\n\"c\"]"), ["agencies/b.toml:8: no agency `c` in the catalogue"]);
     assert_eq!(after(B, "[\"b\", \"a\"]", "[\"b\", \"b\"]"), ["agencies/b.toml:7: `acts_for` lists b twice"]);

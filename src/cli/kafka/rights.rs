@@ -126,15 +126,10 @@ pub(super) struct Names<'c> {
     pub catalogue: &'c Catalogue,
 }
 
-/// A system's name in its certificate.
-fn principal(system: &SystemId) -> String {
-    system.as_str().replace('/', ".")
-}
-
 impl Names<'_> {
     fn of_agency(&self, agency: &AgencyId) -> Vec<String> {
         let own = self.catalogue.systems().filter(|system| system.id.agency() == *agency);
-        own.map(|system| principal(&system.id)).collect()
+        own.map(|system| system.id.dotted()).collect()
     }
 
     fn topic(&self, expected: &Expected) -> Guarded {
@@ -145,7 +140,7 @@ impl Names<'_> {
             TopicKind::Out | TopicKind::Acks => receives,
             TopicKind::In | TopicKind::Outcomes | TopicKind::Dead => submits.or(receives),
         };
-        let bound: Vec<String> = bound.map(principal).into_iter().collect();
+        let bound: Vec<String> = bound.map(SystemId::dotted).into_iter().collect();
         let hub = vec![self.hub.clone()];
         // Whichever of its systems an agency has read its own.
         let own = [bound.clone(), self.of_agency(agency)].concat();
