@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::agency::{AgencyId, AgencyKey, Role, SystemId};
+use crate::domain::agency::{AgencyId, AgencyKey, Role, SAN_BYTES_MAX, SystemId};
 
 use super::{
     files::SourceFile,
@@ -14,9 +14,6 @@ use super::{
     problem::{At, Fault, Place, Problems, Spot},
     reader::TableReader,
 };
-
-/// The longest SAN, in bytes.
-pub const SAN_BYTES_MAX: usize = 256;
 
 /// An agency.
 #[derive(Debug, Clone, PartialEq, Eq)]

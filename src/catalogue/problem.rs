@@ -89,7 +89,7 @@ faults! {
     SystemTwice { system }, "a second system `{system}`", "give it another name";
     SanNotUri { san },
         "`{san}` is not a URI that a certificate can carry",
-        "write a scheme, a colon and visible ASCII, e.g. urn:waybill:system:tax:registry";
+        "write a scheme, a colon and visible ASCII, 255 bytes at most, e.g. urn:waybill:system:tax:registry";
     SanShared { san, other },
         "`{san}` already names {other}",
         "give each system a certificate of its own; one SAN names one system";

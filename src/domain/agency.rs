@@ -14,6 +14,9 @@ name_type!(
     SystemId, parts: 2
 );
 
+/// The longest URI that names a system in its certificate, in bytes.
+pub const SAN_BYTES_MAX: usize = 255;
+
 impl SystemId {
     /// The agency that runs the system. It need not be the one that it acts for.
     pub fn agency(&self) -> AgencyId {

@@ -9,12 +9,12 @@ use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
+use crate::domain::agency::SAN_BYTES_MAX;
+
 /// Bytes of one certificate of a peer, at most. A P-256 certificate has about 600, RSA-4096 about 2,000.
 pub(super) const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 /// Certificates that a peer may send, its own included.
 pub(super) const CHAIN_CERTIFICATES_MAX: usize = 4;
-/// Bytes of the URI that names a system, at most.
-pub(super) const SAN_URI_BYTES_MAX: usize = 255;
 
 /// The organisation in the subject of every development CA, and so in the issuer of all that it issues.
 pub(super) const DEVELOPMENT_ORGANISATION: &str = "Waybill development CA";
@@ -50,7 +50,7 @@ pub enum IdentityError {
         uris: usize,
     },
     /// The URI is empty, too long, or has characters that no URI has.
-    #[error("the URI in the certificate is not 1 to {SAN_URI_BYTES_MAX} printable ASCII characters")]
+    #[error("the URI in the certificate is not 1 to {SAN_BYTES_MAX} printable ASCII characters")]
     UnusableUri,
 }
 
@@ -99,7 +99,7 @@ pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Result<Option<Str
 
 /// Printable ASCII only, so that the name can stand in a log line as it is.
 pub(super) fn is_usable(uri: &str) -> bool {
-    (1..=SAN_URI_BYTES_MAX).contains(&uri.len()) && uri.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=SAN_BYTES_MAX).contains(&uri.len()) && uri.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The last second of validity of each certificate, earliest first.

@@ -1,6 +1,7 @@
 //! Each way to get an agency's file wrong.
 
 use super::scene::{A, B, PUSH, Scene, after};
+use crate::domain::agency::SAN_BYTES_MAX;
 
 #[test]
 fn the_scene_is_right() {
@@ -47,6 +48,11 @@ fn a_san_is_a_uri() {
         after(B, "urn:b:main", "b main"),
         ["agencies/b.toml:6: `b main` is not a URI that a certificate can carry"]
     );
+    let longest = format!("urn:{}", "x".repeat(SAN_BYTES_MAX - 4));
+    assert_eq!(after(B, "urn:b:main", &longest), Vec::<String>::new());
+    let longer = format!("{longest}x");
+    let told = format!("agencies/b.toml:6: `{longer}` is not a URI that a certificate can carry");
+    assert_eq!(after(B, "urn:b:main", &longer), [told]);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::scene::{for_a_day, new_ca};
+use crate::domain::agency::SAN_BYTES_MAX;
 use crate::tls::identity::{
-    CERTIFICATE_BYTES_MAX, CHAIN_CERTIFICATES_MAX, IdentityError, SAN_URI_BYTES_MAX, check_bounds, expiries,
-    is_development_ca, san_uri,
+    CERTIFICATE_BYTES_MAX, CHAIN_CERTIFICATES_MAX, IdentityError, check_bounds, expiries, is_development_ca, san_uri,
 };
 
 fn with_uris(uris: &[&str]) -> CertificateDer<'static> {
@@ -24,7 +24,7 @@ fn exactly_one_uri_names_a_system_and_the_cn_never_does() {
 
 #[test]
 fn a_uri_is_as_long_as_its_bound_and_no_longer() {
-    let longest = format!("urn:{}", "a".repeat(SAN_URI_BYTES_MAX - 4));
+    let longest = format!("urn:{}", "a".repeat(SAN_BYTES_MAX - 4));
     let certificate = with_uris(&[&longest]);
     assert_eq!(&*san_uri(&certificate).unwrap(), longest);
     assert!(new_ca("scene").issue_client("x", &[&format!("{longest}a")], for_a_day()).is_err());

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use super::scene::{CLOSED_WITHIN, START, Scene, at, closed, dial, for_a_day, limits, new_ca, round_trip, shake};
+use super::scene::{CLOSED_WITHIN, DAY, START, Scene, at, closed, dial, for_a_day, limits, new_ca, round_trip, shake};
+use crate::domain::agency::SAN_BYTES_MAX;
 use crate::tls::authority::Validity;
 use crate::tls::{LoadError, TlsLimits};
 
@@ -20,6 +21,16 @@ async fn a_system_is_known_by_the_uri_of_its_certificate() {
     assert_eq!(name, "urn:waybill:system:tax:registry");
     round_trip(&mut client).await.unwrap();
     assert_eq!(scene.state.connection_count(), 1);
+}
+
+#[tokio::test]
+async fn the_longest_name_that_a_catalogue_may_give_a_system_shakes_hands() {
+    let scene = Scene::new();
+    let (port, _serving) = scene.serve().await;
+    let longest = format!("urn:{}", "x".repeat(SAN_BYTES_MAX - 4));
+    let issued = scene.ca.issue_client("tax.registry", &[&longest], for_a_day()).unwrap();
+    let (name, _client) = dial(scene.client(&issued).config(), port).await.unwrap();
+    assert_eq!(name, longest);
 }
 
 #[tokio::test]
