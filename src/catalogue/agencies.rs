@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::agency::{AgencyId, AgencyKey, Role, SAN_BYTES_MAX, SystemId};
+use crate::domain::{
+    agency::{AgencyId, AgencyKey, Role, SAN_BYTES_MAX, SystemId},
+    quota,
+};
 
 use super::{
     files::SourceFile,
@@ -143,7 +146,7 @@ fn read_system(agency: &AgencyId, mut table: TableReader<'_>, problems: &Problem
     let san = table.required::<String>("san");
     let acts_for = table.list::<AgencyId>("acts_for");
     let roles = table.list::<RoleName>("roles");
-    let quotas = table.optional_table("quotas").map(read_quotas).unwrap_or_default();
+    let quotas = table.optional_table("quotas").map(|table| read_quotas(table, problems)).unwrap_or_default();
     table.finish();
     let (name, san) = (name?.value, san?);
     let id = SystemId::new(&format!("{agency}/{name}")).expect("two names that were parsed make a SystemId");
@@ -159,18 +162,36 @@ fn read_system(agency: &AgencyId, mut table: TableReader<'_>, problems: &Problem
     Some(SystemDraft { system, spot, san_spot: san.spot, acts_for })
 }
 
-fn read_quotas(mut table: TableReader<'_>) -> Quotas {
-    let mut quota =
-        |name| table.optional::<std::num::NonZeroU32>(name).map(|found: At<std::num::NonZeroU32>| found.value.get());
-    let quotas = Quotas {
-        rate_per_s: quota("rate_per_s"),
-        rate_burst: quota("rate_burst"),
-        refusals_per_s: quota("refusals_per_s"),
-        refusals_burst: quota("refusals_burst"),
-        in_flight_max: quota("in_flight_max"),
+fn read_quotas(mut table: TableReader<'_>, problems: &Problems) -> Quotas {
+    let mut quota = |name, most: u64| {
+        let found = table.optional::<std::num::NonZeroU32>(name)?;
+        let number = found.value.get();
+        if u64::from(number) > most {
+            let detail = format!("{number} is more than {most}, the most that is taken");
+            problems.at(&found.spot, Fault::FieldInvalid { name: name.to_owned(), detail });
+        }
+        Some(At { spot: found.spot, value: number })
     };
+    let rate = quota("rate_per_s", quota::RATE_PER_S_MAX);
+    let rate_burst = quota("rate_burst", quota::RATE_BURST_MAX);
+    let refusals = quota("refusals_per_s", quota::REFUSALS_PER_S_MAX);
+    let refusals_burst = quota("refusals_burst", quota::REFUSALS_BURST_MAX);
+    let in_flight = quota("in_flight_max", quota::IN_FLIGHT_MAX);
     table.finish();
-    quotas
+    if let (Some(rate), Some(refusals)) = (&rate, &refusals)
+        && refusals.value > quota::refusals_of(rate.value)
+    {
+        let rate = rate.value.to_string();
+        problems.at(&refusals.spot, Fault::RefusalsOverRate { refusals: refusals.value.to_string(), rate });
+    }
+    let number = |found: Option<At<u32>>| found.map(|found| found.value);
+    Quotas {
+        rate_per_s: number(rate),
+        rate_burst: number(rate_burst),
+        refusals_per_s: number(refusals),
+        refusals_burst: number(refusals_burst),
+        in_flight_max: number(in_flight),
+    }
 }
 
 /// A role that prints as it is written.

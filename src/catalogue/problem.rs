@@ -96,6 +96,9 @@ faults! {
     PrincipalShared { name, other },
         "Kafka's brokers would know this system as `{name}`, and so they know {other}",
         "rename one of them: the CN of their certificates is <agency>.<system>, and rights on topics are given to that";
+    RefusalsOverRate { refusals, rate },
+        "{refusals} refusals a second of {rate} calls are more than a tenth",
+        "lower refusals_per_s, or leave it out: nobody may fill the ledger with refusals";
     RolesMissing { system }, "`{system}` has no role, so it can do nothing", "give it a role, or remove it";
 
     // Kafka

@@ -6,6 +6,7 @@ use std::{fmt, time::Duration};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 
 use super::error::Fault;
+use crate::domain::quota;
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +76,7 @@ macro_rules! unit {
 }
 
 macro_rules! limits {
-    ($($name:ident: $unit:ident = $default:literal in $min:literal..=$max:literal, $doc:literal;)*) => {
+    ($($name:ident: $unit:ident = $default:literal in $min:literal..=$max:expr, $doc:literal;)*) => {
         /// `[limits]`. Times are [`Duration`]s; their names say in which unit they are written.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub struct Limits { $(#[doc = $doc] pub $name: unit!(type $unit),)* }
@@ -122,11 +123,11 @@ limits! {
     idempotency_back_s_max: s = 604_800 in 3_600..=7_776_000, "Age of an idempotency key (7 days).";
     idempotency_ahead_s_max: s = 300 in 1..=3_600, "How far an idempotency key may be ahead of the hub's clock.";
     // Fairness
-    rate_per_s_max: per_s = 100_000 in 1..=10_000_000, "Calls of one system.";
-    rate_burst_max: count = 100_000 in 1..=10_000_000, "Calls of one system at once, above the rate.";
-    refusals_per_s_max: per_s = 20 in 1..=100_000, "Refusals of one system; above it, RESOURCE_EXHAUSTED without an entry.";
-    refusals_burst_max: count = 200 in 1..=1_000_000, "Refusals of one system at once, above the rate.";
-    in_flight_per_system_max: count = 4_096 in 1..=1_000_000, "Calls and stream items of one system that are not answered.";
+    rate_per_s_max: per_s = 100_000 in 1..=quota::RATE_PER_S_MAX, "Calls of one system.";
+    rate_burst_max: count = 100_000 in 1..=quota::RATE_BURST_MAX, "Calls of one system at once, above the rate.";
+    refusals_per_s_max: per_s = 20 in 1..=quota::REFUSALS_PER_S_MAX, "Refusals of one system; above it, RESOURCE_EXHAUSTED without an entry.";
+    refusals_burst_max: count = 200 in 1..=quota::REFUSALS_BURST_MAX, "Refusals of one system at once, above the rate.";
+    in_flight_per_system_max: count = 4_096 in 1..=quota::IN_FLIGHT_MAX, "Calls and stream items of one system that are not answered.";
     // The sequencer
     queue_per_system_max: count = 1_024 in 1..=1_000_000, "Decisions of one system that wait for a commit.";
     queue_total_max: count = 8_192 in 1..=1_000_000, "Decisions of all systems that wait for a commit.";

@@ -15,7 +15,10 @@ use governor::{DefaultDirectRateLimiter, Quota as Rate, RateLimiter, clock::Cloc
 use parking_lot::RwLock;
 
 use super::CallError;
-use crate::catalogue::{Quotas, System};
+use crate::{
+    catalogue::{Quotas, System},
+    domain::quota::refusals_of,
+};
 
 /// Defaults for systems to which the catalogue gives no quota of their own.
 #[derive(Debug, Clone, Copy)]
@@ -129,19 +132,27 @@ impl Quota {
 
 impl Share {
     fn new(limits: QuotaLimits, of: Quotas) -> Self {
-        let number = |own: Option<u32>, default| own.and_then(NonZeroU32::new).unwrap_or(default);
         let rate = |per_s, burst| RateLimiter::direct(Rate::per_second(per_s).allow_burst(burst));
+        let (calls_per_s, refusals_per_s) = rates(limits, of);
         Self {
-            calls: rate(number(of.rate_per_s, limits.rate_per_s), number(of.rate_burst, limits.rate_burst)),
-            refusals: rate(
-                number(of.refusals_per_s, limits.refusals_per_s),
-                number(of.refusals_burst, limits.refusals_burst),
-            ),
+            calls: rate(calls_per_s, own_or(of.rate_burst, limits.rate_burst)),
+            refusals: rate(refusals_per_s, own_or(of.refusals_burst, limits.refusals_burst)),
             in_flight: AtomicU32::new(0),
             in_flight_max: of.in_flight_max.unwrap_or(limits.in_flight_max),
             of,
         }
     }
+}
+
+fn own_or(own: Option<u32>, configured: NonZeroU32) -> NonZeroU32 {
+    own.and_then(NonZeroU32::new).unwrap_or(configured)
+}
+
+/// Calls and refusals a second. Where the catalogue says only one of them, nobody has compared it with the other.
+fn rates(limits: QuotaLimits, of: Quotas) -> (NonZeroU32, NonZeroU32) {
+    let calls = own_or(of.rate_per_s, limits.rate_per_s);
+    let most = NonZeroU32::new(refusals_of(calls.get())).unwrap_or(NonZeroU32::MIN);
+    (calls, own_or(of.refusals_per_s, limits.refusals_per_s).min(most))
 }
 
 fn check(limiter: &DefaultDirectRateLimiter, what: &'static str) -> Result<(), CallError> {
@@ -191,6 +202,23 @@ mod tests {
         let admitted = quota.admit("a", None).unwrap();
         assert!(admitted.refusal().is_ok() && admitted.refusal().is_ok());
         assert!(matches!(admitted.refusal(), Err(CallError::Exhausted { .. })));
+    }
+
+    #[test]
+    fn refusals_are_a_tenth_of_the_calls_also_where_the_catalogue_says_only_one_of_them() {
+        let limits = QuotaLimits::default();
+        assert_eq!((limits.rate_per_s.get(), limits.refusals_per_s.get()), (20_000, 20));
+        for (rate_per_s, refusals_per_s, expected) in [
+            (None, None, (20_000, 20)),
+            (Some(100), None, (100, 10)),
+            (Some(1), None, (1, 1)),
+            (None, Some(5), (20_000, 5)),
+            (None, Some(100_000), (20_000, 2_000)),
+            (Some(10_000), Some(1_000), (10_000, 1_000)),
+        ] {
+            let (calls, refusals) = rates(limits, Quotas { rate_per_s, refusals_per_s, ..Quotas::default() });
+            assert_eq!((calls.get(), refusals.get()), expected);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | how much of it? | [`view`] |
 //! | may it? | [`agreement`], [`facts`], [`refusal`] |
 //! | what became of it? | [`transfer`] |
+//! | how often? | [`quota`] |
 //! | when? | [`time`] |
 
 pub mod agency;
@@ -17,6 +18,7 @@ pub mod environment;
 pub mod facts;
 pub mod field;
 pub mod idempotency;
+pub mod quota;
 pub mod record;
 pub mod refusal;
 pub mod subject;

@@ -1,7 +1,7 @@
 //! Each way to get an agency's file wrong.
 
 use super::scene::{A, B, PUSH, Scene, after};
-use crate::domain::agency::SAN_BYTES_MAX;
+use crate::domain::{agency::SAN_BYTES_MAX, quota};
 
 #[test]
 fn the_scene_is_right() {
@@ -109,6 +109,38 @@ fn a_quota_is_a_number_above_zero() {
     let catalogue = Scene::new().put(B, &text).load().unwrap();
     let quotas = catalogue.system_by_san("urn:b:main").unwrap().quotas;
     assert_eq!((quotas.rate_per_s, quotas.rate_burst, quotas.refusals_per_s), (Some(1), Some(10), None));
+}
+
+/// What is wrong with system b/main of these quotas; the first of them is on line 10.
+fn with_quotas(quotas: &str) -> Vec<String> {
+    let text = format!("{}[system.quotas]\n{quotas}\n", Scene::new().text(B));
+    Scene::new().put(B, &text).problems()
+}
+
+#[test]
+fn a_quota_goes_as_far_as_the_configured_limit_could_and_no_further() {
+    for (name, most) in [
+        ("rate_per_s", quota::RATE_PER_S_MAX),
+        ("rate_burst", quota::RATE_BURST_MAX),
+        ("refusals_per_s", quota::REFUSALS_PER_S_MAX),
+        ("refusals_burst", quota::REFUSALS_BURST_MAX),
+        ("in_flight_max", quota::IN_FLIGHT_MAX),
+    ] {
+        assert_eq!(with_quotas(&format!("{name} = {most}")), Vec::<String>::new());
+        let more = most + 1;
+        let told = format!("agencies/b.toml:10: `{name}`: {more} is more than {most}, the most that is taken");
+        assert_eq!(with_quotas(&format!("{name} = {more}")), [told]);
+    }
+}
+
+#[test]
+fn a_systems_refusals_are_at_most_a_tenth_of_its_calls() {
+    assert_eq!(with_quotas("rate_per_s = 100\nrefusals_per_s = 10"), Vec::<String>::new());
+    assert_eq!(with_quotas("rate_per_s = 1\nrefusals_per_s = 1"), Vec::<String>::new(), "one is the least there is");
+    assert_eq!(
+        with_quotas("rate_per_s = 100\nrefusals_per_s = 11"),
+        ["agencies/b.toml:11: 11 refusals a second of 100 calls are more than a tenth"]
+    );
 }
 
 #[test]
