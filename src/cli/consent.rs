@@ -11,6 +11,7 @@ use super::{
     hub::HubOptions,
     input::Source,
     output::Out,
+    printed::word,
     receipt,
     subject::SubjectOption,
     wire,
@@ -114,7 +115,8 @@ impl Grant {
             || wire::merged(json!({ "consent_id": id }), receipt::to_json(granted.receipt.as_ref(), None)),
             || {
                 let at = receipt::at(granted.receipt.as_ref());
-                format!("consent {id} recorded{at}\n  it can be taken back at any time: waybill consent withdraw {id}")
+                let withdrawal = withdrawn_by(id, &self.hub, &self.subject);
+                format!("consent {id} recorded{at}\n  it can be taken back at any time: {withdrawal}")
             },
         )?;
         save(self.receipt.as_ref(), granted.receipt.as_ref(), out)
@@ -152,7 +154,8 @@ impl Withdraw {
         let hub = self.hub.connect(out).await?;
         let withdrawn = hub.consent().withdraw(request).await.map_err(|status| not_withdrawn(status, &key))?;
         let withdrawn = withdrawn.into_inner();
-        out.show(|| withdrawn_json(&withdrawn), || withdrawn_text(&withdrawn))?;
+        let other = |id: &str| withdrawn_by(id, &self.hub, &self.subject);
+        out.show(|| withdrawn_json(&withdrawn), || withdrawn_text(&withdrawn, other))?;
         save(self.receipt.as_ref(), withdrawn.receipt.as_ref(), out)
     }
 }
@@ -264,7 +267,13 @@ fn withdrawn_json(withdrawn: &v1::WithdrawResponse) -> Value {
     )
 }
 
-fn withdrawn_text(withdrawn: &v1::WithdrawResponse) -> String {
+/// The command that withdraws a consent of the same person, at the same hub.
+fn withdrawn_by(id: &str, hub: &HubOptions, subject: &SubjectOption) -> String {
+    format!("waybill consent withdraw {}{}{}", word(id), subject.again(), hub.again())
+}
+
+/// What became of a withdrawal; `other` is the command that withdraws another consent.
+fn withdrawn_text(withdrawn: &v1::WithdrawResponse, other: impl Fn(&str) -> String) -> String {
     let mut lines = vec![format!("consent withdrawn{}", receipt::at(withdrawn.receipt.as_ref()))];
     for (title, none, list) in [
         ("stopped before it left:", "nothing was on its way", &withdrawn.cancelled),
@@ -277,8 +286,8 @@ fn withdrawn_text(withdrawn: &v1::WithdrawResponse) -> String {
             lines.push(format!("    {what} to {whom}{when} (ledger index {index}, {})", wire::delivery(one.state())));
         }
     }
-    for other in &withdrawn.still_given {
-        lines.push(format!("  the same is still allowed by another consent\n  next: waybill consent withdraw {other}"));
+    for id in &withdrawn.still_given {
+        lines.push(format!("  the same is still allowed by another consent\n  next: {}", other(id)));
     }
     lines.join("\n")
 }
@@ -339,6 +348,7 @@ mod tests {
             state: state.into(),
             transferred_at: Some(timestamp(Moment(0))),
         };
+        let other = |id: &str| format!("waybill consent withdraw {id}");
         let mut withdrawn = v1::WithdrawResponse {
             receipt: Some(v1::Receipt { index: 9, ..v1::Receipt::default() }),
             cancelled: vec![reached("benefit", v1::DeliveryState::Cancelled)],
@@ -346,7 +356,7 @@ mod tests {
             still_given: Vec::new(),
         };
         assert_eq!(
-            withdrawn_text(&withdrawn),
+            withdrawn_text(&withdrawn, other),
             "consent withdrawn (ledger index 9)\n  stopped before it left:\n    identity/contact to benefit of \
              1970-01-01T00:00:00Z (ledger index 8, cancelled)\n  nothing had left"
         );
@@ -354,8 +364,8 @@ mod tests {
         withdrawn.still_given.push("c2".to_owned());
         assert_eq!(withdrawn_json(&withdrawn)["may_have_been_received"][0]["recipient"], "benefit");
         assert_eq!(withdrawn_json(&withdrawn)["still_given"][0], "c2");
-        assert!(withdrawn_text(&withdrawn).ends_with("next: waybill consent withdraw c2"));
-        assert!(withdrawn_text(&withdrawn).contains("nothing was on its way"));
+        assert!(withdrawn_text(&withdrawn, other).ends_with("next: waybill consent withdraw c2"));
+        assert!(withdrawn_text(&withdrawn, other).contains("nothing was on its way"));
     }
 
     #[test]

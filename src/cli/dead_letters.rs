@@ -73,8 +73,13 @@ impl List {
         if found == 0 {
             return out.say("no delivery was given up");
         }
-        out.say("  next: waybill dead-letters replay TRANSFER-ID --reason …")
+        out.say(&replayed_by(&self.hub.again()))
     }
+}
+
+/// How one is handed over again, by who reaches the hub with these options.
+fn replayed_by(options: &str) -> String {
+    format!("  next: waybill dead-letters replay TRANSFER-ID --reason …{options}")
 }
 
 fn sentence(letter: &v1::DeadLetter) -> String {

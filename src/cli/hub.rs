@@ -8,7 +8,12 @@ use waybill_proto::v1::{
     ledger_service_client::LedgerServiceClient, operator_service_client::OperatorServiceClient,
 };
 
-use super::{exit::Failure, output::Out, unconnected};
+use super::{
+    exit::Failure,
+    output::Out,
+    printed::{path_word, word},
+    unconnected,
+};
 use crate::{
     domain::agency::AgencyId,
     ledger::{Checkpoint, Note},
@@ -78,6 +83,30 @@ impl HubOptions {
         Ok(Hub { channel })
     }
 
+    /// The options with which another command reaches the same hub as the same system, each after a blank: those that the
+    /// environment does not say.
+    pub(super) fn again(&self) -> String {
+        self.again_in(|variable| std::env::var(variable).ok())
+    }
+
+    fn again_in(&self, environment: impl Fn(&str) -> Option<String>) -> String {
+        let files =
+            [("ca", "WAYBILL_CA", &self.ca), ("cert", "WAYBILL_CERT", &self.cert), ("key", "WAYBILL_KEY", &self.key)];
+        let mut options = String::new();
+        if environment("WAYBILL_HUB").as_ref() != Some(&self.hub) {
+            options += &format!(" --hub {}", word(&self.hub));
+        }
+        for (name, variable, path) in files {
+            if environment(variable).map(PathBuf::from).as_ref() != Some(path) {
+                options += &format!(" --{name} {}", path_word(path));
+            }
+        }
+        if let Some(agency) = &self.on_behalf_of {
+            options += &format!(" --on-behalf-of {agency}");
+        }
+        options
+    }
+
     /// The name of the responsible agency, or nothing.
     pub(super) fn agency(&self) -> String {
         self.on_behalf_of.as_ref().map(ToString::to_string).unwrap_or_default()
@@ -112,7 +141,31 @@ pub(super) fn environment_line(checkpoint: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Hash, Origin, SignerKey};
+    use crate::{
+        cli::tests::assert_commands,
+        ledger::{Hash, Origin, SignerKey},
+    };
+
+    #[test]
+    fn another_command_is_told_of_the_hub_what_the_environment_does_not_say() {
+        let options = HubOptions {
+            hub: "https://hub:7443".to_owned(),
+            ca: "ca.pem".into(),
+            cert: "its place/a.pem".into(),
+            key: "a.key.pem".into(),
+            on_behalf_of: Some("tax".parse().unwrap()),
+        };
+        let all = " --hub https://hub:7443 --ca ca.pem --cert 'its place/a.pem' --key a.key.pem --on-behalf-of tax";
+        assert_eq!(options.again_in(|_| None), all);
+        assert_commands(&format!("next: waybill dead-letters list{all}"), &[&["dead-letters", "list"]]);
+        let environment = |variable: &str| match variable {
+            "WAYBILL_HUB" => Some("https://hub:7443".to_owned()),
+            "WAYBILL_CA" => Some("ca.pem".to_owned()),
+            "WAYBILL_CERT" => Some("other.pem".to_owned()),
+            _ => None,
+        };
+        assert_eq!(options.again_in(environment), " --cert 'its place/a.pem' --key a.key.pem --on-behalf-of tax");
+    }
 
     #[test]
     fn the_first_line_names_environment_and_hub() {

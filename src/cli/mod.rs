@@ -6,7 +6,7 @@
 //! | which exit code? | `exit.rs` |
 //! | what did the hub say when it said no? | `refused.rs` |
 //! | why was it not reached? | `unconnected.rs` |
-//! | how is it printed? | `output.rs`; an entry as a sentence: `ledger/sentence.rs` |
+//! | how is it printed? | `output.rs`; an entry as a sentence: `ledger/sentence.rs`; a command to be copied: `printed.rs` |
 //! | where do identifiers and records come from? | `input.rs`, `subject.rs`: never from the command line |
 //! | which hub, as whom, for what? | `hub.rs`, `context.rs` |
 
@@ -24,6 +24,7 @@ mod kafka;
 mod keys;
 mod ledger;
 mod output;
+mod printed;
 mod receipt;
 mod receive;
 mod refused;

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use waybill_proto::v1;
 
-use super::{exit::Failure, output::Out};
+use super::{exit::Failure, output::Out, printed::path_word};
 use crate::{
     ledger::{Commitments, Hash, Opening, Receipt},
     tls::{Existing, write_private},
@@ -89,8 +89,12 @@ pub(super) fn at(receipt: Option<&v1::Receipt>) -> String {
 pub(super) fn save(path: &Path, receipt: &v1::Receipt, record: Option<&[u8]>, out: &mut Out) -> Result<(), Failure> {
     let file = from_wire(receipt, record).map_err(|error| Failure::Fault(format!("no receipt saved: {error}")))?;
     write_private(path, file.to_json().as_bytes(), Existing::Replace).map_err(Failure::fault)?;
-    let path = path.display();
-    out.say(&format!("receipt saved: {path}\n  next: waybill ledger verify {path} --key VERIFIERKEY"))
+    out.say(&saved(path))
+}
+
+fn saved(path: &Path) -> String {
+    let (shown, word) = (path.display(), path_word(path));
+    format!("receipt saved: {shown}\n  next: waybill ledger verify {word} --key VERIFIERKEY")
 }
 
 #[cfg(test)]
@@ -98,6 +102,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::cli::tests::assert_commands;
     use crate::ledger::{
         Checkpoint, Edge, Name, Origin, Secret, SignerKey, commit, encode_person, leaf_hash, open_all,
     };
@@ -181,6 +186,14 @@ mod tests {
         torn(&|wire| wire.openings[0].salt.truncate(15));
         torn(&|wire| wire.openings[0].position = 70_000);
         torn(&|wire| wire.openings[0].value = Bytes::from_static(&[0xff]));
+    }
+
+    #[test]
+    fn a_receipt_is_verified_as_its_saving_says_wherever_it_lies() {
+        assert_commands(
+            &saved(Path::new("its place/receipt.json")),
+            &[&["ledger", "verify", "its place/receipt.json"]],
+        );
     }
 
     #[test]

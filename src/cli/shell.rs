@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{
     exit::{Exit, Failure},
     output::Out,
+    printed::path_word,
 };
 
 /// `completions`.
@@ -41,8 +42,8 @@ impl Man {
         out.show(
             || json!({ "folder": self.folder }),
             || {
-                let folder = self.folder.display();
-                format!("manual pages: {folder}\n  next: man -l {folder}/waybill.1")
+                let first = path_word(&self.folder.join("waybill.1"));
+                format!("manual pages: {}\n  next: man -l {first}", self.folder.display())
             },
         )?;
         Ok(Exit::Ok)

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use waybill_proto::v1;
 
-use super::{exit::Failure, input::Source};
+use super::{exit::Failure, input::Source, printed::path_word};
 use crate::domain::subject::Identifier;
 
 /// Identifiers of one person are a handful.
@@ -20,6 +20,14 @@ pub(super) struct SubjectOption {
 }
 
 impl SubjectOption {
+    /// The option for another command about the same person, after a blank; nothing where she is read from standard input.
+    pub(super) fn again(&self) -> String {
+        match &self.subject {
+            Source::File(path) => format!(" --subject {}", path_word(path)),
+            Source::Stdin => String::new(),
+        }
+    }
+
     pub(super) fn read(&self) -> Result<Vec<v1::Identifier>, Failure> {
         read(&self.subject)
     }

@@ -15,6 +15,88 @@ fn with_hub(words: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("waybill").chain(words))
 }
 
+/// The words after `waybill` of each command that a text gives, as a shell takes it apart.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let lines = text.lines().filter_map(|line| line.split_once(": waybill ")).map(|(_, line)| line);
+    let words = |line: &str| {
+        let script = format!("printf '%s\\n' {line}");
+        let ran = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        String::from_utf8(ran.stdout).unwrap().lines().map(str::to_owned).collect()
+    };
+    lines.map(words).collect()
+}
+
+/// Holds that a text gives the commands that begin with these words, and that each is one.
+#[track_caller]
+pub(super) fn assert_commands(text: &str, expected: &[&[&str]]) {
+    let found = commands(text);
+    assert_eq!(found.len(), expected.len(), "{text}");
+    for (words, begin) in found.iter().zip(expected) {
+        assert_eq!(&words[..begin.len()], *begin, "{text}");
+        let parsed = Cli::try_parse_from(std::iter::once("waybill").chain(words.iter().map(String::as_str)));
+        assert!(parsed.is_ok(), "{text}: {}", parsed.unwrap_err());
+    }
+}
+
+/// The texts in a source file that are no test's: what stands in the place of `{…}` is an `x`.
+fn texts(source: &str) -> String {
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut joined = String::new();
+    for line in source.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+        match line.strip_suffix('\\') {
+            Some(begun) => joined += begun,
+            None => joined = joined + line + "\n",
+        }
+    }
+    let mut plain = String::new();
+    let mut depth = 0;
+    for c in joined.replace("\\n", "\n").replace('"', "\n").chars() {
+        match c {
+            '{' => depth += 1,
+            '\n' => depth = 0,
+            _ => {}
+        }
+        match c {
+            '}' if depth > 0 => depth -= 1,
+            _ if depth == 0 => plain.push(c),
+            _ => {}
+        }
+        if c == '}' {
+            plain.push('x');
+        }
+    }
+    plain
+}
+
+fn sources(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if !path.ends_with("tests.rs") && path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn each_command_that_is_printed_is_one() {
+    let mut files = Vec::new();
+    sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    let mut count = 0;
+    for file in files {
+        let texts = texts(&std::fs::read_to_string(&file).unwrap());
+        for words in commands(&texts) {
+            let words = words.join(" ");
+            assert!(parse(&words).is_ok() || with_hub(&words).is_ok(), "{}: {words}", file.display());
+            count += 1;
+        }
+        let tools = ["kafka-acls --", "kafka-configs --", "kafka-topics --"];
+        assert!(!tools.iter().any(|tool| texts.contains(tool)), "{}: use kafka::tool", file.display());
+    }
+    assert!(count >= 5, "found {count}");
+}
+
 #[test]
 fn the_commands_do_not_contradict_themselves() {
     Cli::command().debug_assert();

@@ -13,6 +13,7 @@ pub mod systems;
 use std::path::{Path, PathBuf};
 
 use self::{kafka::Brokers, population::Population, say::Teller, setup::Place, story::Stage};
+use super::printed::path_word;
 use crate::app;
 
 /// What `waybill demo` takes.
@@ -82,7 +83,7 @@ async fn play(args: &DemoArgs, place: Place, people: Population, teller: Teller)
 /// Says what can be tried while the hub goes on running. A test runs each line as printed.
 fn stay(stage: &Stage, teller: Teller) -> anyhow::Result<()> {
     let place = &stage.place;
-    let program = shell_word(&std::env::current_exe()?);
+    let program = path_word(&std::env::current_exe()?);
     let she = stage.she()?;
     let (scheme, value) = she.identifier();
     let person = format!("echo '{scheme} {value}' | {program}");
@@ -102,18 +103,11 @@ fn stay(stage: &Stage, teller: Teller) -> anyhow::Result<()> {
     println!("# As the operator: what could not be delivered, and whether the configuration is good.");
     println!("{}", place.shell("hub/operator")?);
     println!("{program} dead-letters list");
-    println!("{program} check --config {}", shell_word(&place.config_file));
+    println!("{program} check --config {}", path_word(&place.config_file));
     if place.config.kafka.is_some() {
-        println!("{program} kafka check --config {}", shell_word(&place.config_file));
+        println!("{program} kafka check --config {}", path_word(&place.config_file));
     }
     Ok(())
-}
-
-/// A path as one word of a POSIX shell.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The demo's folder: the user's, or one of its own.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use include_dir::{Dir, include_dir};
 
-use super::{ports::free_addresses, shell_word};
+use super::{super::printed::path_word, ports::free_addresses};
 use crate::{
     catalogue::Catalogue,
     config::{Config, LedgerIdentity, MasterKeyFile},
@@ -137,9 +137,9 @@ impl Place {
         Ok(format!(
             "export WAYBILL_HUB=https://localhost:{} WAYBILL_CA={} WAYBILL_CERT={} WAYBILL_KEY={}",
             self.address.port(),
-            shell_word(&files.ca),
-            shell_word(&files.certificate),
-            shell_word(&files.key)
+            path_word(&files.ca),
+            path_word(&files.certificate),
+            path_word(&files.key)
         ))
     }
 }

@@ -1,7 +1,7 @@
 //! What the brokers have: topics and their settings, compared with what they must be. Nothing is changed but by
 //! [`Brokers::create`].
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication},
@@ -11,11 +11,15 @@ use rdkafka::{
 };
 
 use super::{
-    super::exit::Failure,
+    super::{
+        exit::Failure,
+        printed::{path_word, word},
+    },
     expected::{Expected, UNCOMPRESSED},
+    tool,
 };
 use crate::{
-    config::Config,
+    config::{Config, Kafka},
     kafka::{Connection, Told, TopicKind, group},
 };
 
@@ -33,6 +37,26 @@ pub(super) struct Finding {
     pub topic: String,
     pub problem: String,
     pub help: String,
+}
+
+/// What is known of where the brokers' settings are written, and how Kafka's tools reach them.
+#[derive(Clone, Copy)]
+pub(super) struct Advice<'c> {
+    pub config: &'c Path,
+    pub kafka: &'c Kafka,
+}
+
+impl Advice<'_> {
+    /// How a topic that is missing is created.
+    fn create(self) -> String {
+        format!("create it: waybill kafka topics --apply --config {}", path_word(self.config))
+    }
+
+    /// How settings of a topic are set, `name=value` with commas between.
+    fn set(self, topic: &str, settings: &str) -> String {
+        let (topic, settings) = (word(topic), word(settings));
+        tool(self.kafka, "kafka-configs", &format!("--alter --topic {topic} --add-config {settings}"))
+    }
 }
 
 fn away(error: KafkaError) -> Failure {
@@ -69,7 +93,7 @@ impl Brokers {
     }
 
     /// What is wrong with a topic.
-    pub(super) async fn check(&self, topic: &Expected) -> Result<Vec<Finding>, Failure> {
+    pub(super) async fn check(&self, topic: &Expected, advice: Advice<'_>) -> Result<Vec<Finding>, Failure> {
         let finding = |problem: String, help: String| Finding { topic: topic.name.clone(), problem, help };
         let metadata = self.admin.inner().fetch_metadata(Some(&topic.name), ANSWER_MAX).map_err(away)?;
         let Some(known) = metadata.topics().iter().find(|known| known.name() == topic.name) else {
@@ -78,9 +102,7 @@ impl Brokers {
         if let Some(code) = known.error() {
             let code = RDKafkaErrorCode::from(code);
             let help = match code {
-                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-                    "create it: waybill kafka topics --apply".to_owned()
-                }
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => advice.create(),
                 RDKafkaErrorCode::TopicAuthorizationFailed => allow(topic),
                 _ => "the brokers' log says why".to_owned(),
             };
@@ -91,7 +113,7 @@ impl Brokers {
         let asked = [ResourceSpecifier::Topic(&topic.name)];
         match self.admin.describe_configs(&asked, &options()).await.map_err(away)?.into_iter().next() {
             Some(Ok(settings)) => {
-                check_settings(topic, &settings, &mut |problem, help| findings.push(finding(problem, help)));
+                check_settings(topic, &settings, advice, &mut |problem, help| findings.push(finding(problem, help)));
             }
             Some(Err(code)) => findings.push(finding(format!("its settings cannot be read: {code}"), allow(topic))),
             None => {}
@@ -141,11 +163,10 @@ fn check_partitions(topic: &Expected, known: &MetadataTopic, tell: &mut impl FnM
     }
 }
 
-fn check_settings(topic: &Expected, found: &ConfigResource, tell: &mut impl FnMut(String, String)) {
+fn check_settings(topic: &Expected, found: &ConfigResource, advice: Advice<'_>, tell: &mut impl FnMut(String, String)) {
     let text = |name: &str| found.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default();
     let number = |name: &str| text(name).parse::<i64>().unwrap_or(-1);
-    let set =
-        |name: &str, value: &str| format!("kafka-configs --alter --topic {} --add-config {name}={value}", topic.name);
+    let set = |name: &str, value: &str| advice.set(&topic.name, &format!("{name}={value}"));
     let wanted = topic.settings();
     let value = |name: &str| wanted.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
     if matches!(topic.topic.kind, TopicKind::In | TopicKind::Out | TopicKind::Dead) {
@@ -184,5 +205,45 @@ fn check_settings(topic: &Expected, found: &ConfigResource, tell: &mut impl FnMu
     if topic.topic.kind.is_inbound() && text("message.timestamp.type") != "LogAppendTime" {
         let problem = "message.timestamp.type is the writer's time: it could put an event outside the window".into();
         tell(problem, set("message.timestamp.type", "LogAppendTime"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::admin::OwnedResourceSpecifier;
+
+    use super::*;
+    use crate::{cli::tests::assert_commands, kafka::Topic};
+
+    fn kafka(more: &str) -> Kafka {
+        toml::from_str(&format!("bootstrap = \"broker:9092, other:9092\"\n{more}")).unwrap()
+    }
+
+    #[test]
+    fn a_topic_that_is_missing_is_created_as_the_check_says() {
+        let kafka = kafka("plaintext = true");
+        let told = Advice { config: Path::new("its place/waybill.toml"), kafka: &kafka }.create();
+        assert_commands(&told, &[&["kafka", "topics", "--apply", "--config", "its place/waybill.toml"]]);
+    }
+
+    #[test]
+    fn a_setting_that_is_wrong_is_set_on_the_brokers_that_have_the_topic() {
+        let topic = Topic::new(TopicKind::In, "tax".parse().unwrap());
+        let kept_at_most = Duration::from_hours(2);
+        let (name, partitions, replication, min_insync, batch_bytes) = (topic.to_string(), 1, 1, 1, 1_000_000);
+        let expected = Expected { topic, name, partitions, replication, min_insync, kept_at_most, batch_bytes };
+        let nothing =
+            ConfigResource { specifier: OwnedResourceSpecifier::Topic(expected.name.clone()), entries: Vec::new() };
+        for (more, config) in [("plaintext = true", ""), ("ca = \"ca.pem\"", " --command-config admin.properties")] {
+            let kafka = kafka(more);
+            let advice = Advice { config: Path::new("waybill.toml"), kafka: &kafka };
+            let mut helps = Vec::new();
+            check_settings(&expected, &nothing, advice, &mut |_, help| helps.push(help));
+            let begin = format!(
+                "kafka-configs --bootstrap-server broker:9092{config} --alter --topic waybill.in.tax --add-config "
+            );
+            assert!(helps.len() == 6 && helps.iter().all(|help| help.starts_with(&begin)), "{helps:?}");
+            assert!(helps.iter().any(|help| help.ends_with("'retention.ms=3600000,segment.ms=3600000'")), "{helps:?}");
+        }
     }
 }

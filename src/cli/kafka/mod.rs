@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use self::{
-    brokers::{Brokers, Finding},
+    brokers::{Advice, Brokers, Finding},
     expected::Expected,
     rights::Names,
     wire::Answer,
@@ -19,8 +19,13 @@ use self::{
 use super::{
     exit::{Exit, Failure},
     output::{Out, count},
+    printed::{path_word, quoted, word},
 };
-use crate::{catalogue::Catalogue, config::Config, tls::client::common_name};
+use crate::{
+    catalogue::Catalogue,
+    config::{self, Config},
+    tls::client::common_name,
+};
 
 /// How brokers call a client without a certificate.
 const ANONYMOUS: &str = "ANONYMOUS";
@@ -58,10 +63,8 @@ impl ConfigOption {
     fn load(&self) -> Result<(Config, Catalogue), Failure> {
         let config = Config::load(&self.config).map_err(Failure::usage)?;
         let catalogue = Catalogue::load(&config.paths.catalogue, &config.paths.schemas()).map_err(|problems| {
-            Failure::Usage(format!(
-                "the catalogue has {}; `waybill check` tells them",
-                count(problems.len(), "problem")
-            ))
+            let (problems, file) = (count(problems.len(), "problem"), path_word(&self.config));
+            Failure::Usage(format!("the catalogue has {problems}; `waybill check --config {file}` tells them"))
         })?;
         Ok((config, catalogue))
     }
@@ -77,6 +80,13 @@ fn expected_of(config: &Config, catalogue: &Catalogue) -> Result<Vec<Expected>, 
     let kafka = config.kafka.as_ref();
     let kafka = kafka.ok_or_else(|| Failure::Usage("the configuration has no [kafka]".to_owned()))?;
     Ok(expected::expected(catalogue, &kafka.topics, config.limits.record_bytes_max))
+}
+
+/// The command line of one of Kafka's tools.
+fn tool(kafka: &config::Kafka, name: &str, arguments: &str) -> String {
+    let broker = kafka.bootstrap.split(',').next().unwrap_or_default().trim();
+    let config = if kafka.plaintext { "" } else { " --command-config admin.properties" };
+    format!("{name} --bootstrap-server {}{config} {arguments}", word(broker))
 }
 
 /// Creates the topics that are missing, and says of each whether it was: in `done`, also of those before one that fails.
@@ -107,8 +117,11 @@ impl Check {
         out.say(&format!("environment: {} (hub {})", config.environment, config.hub))?;
         let brokers = Brokers::connect(&config)?;
         let mut findings: Vec<Finding> = Vec::new();
-        for topic in &expected {
-            findings.extend(brokers.check(topic).await?);
+        if let Some(kafka) = &config.kafka {
+            let advice = Advice { config: &self.config.config, kafka };
+            for topic in &expected {
+                findings.extend(brokers.check(topic, advice).await?);
+            }
         }
         findings.extend(brokers.check_group(config.hub.as_str()));
         findings.extend(rights_of(&config, &catalogue, &expected, out).await?);
@@ -161,7 +174,8 @@ async fn rights_of(
                 .to_owned(),
         ),
         Ok(Answer::NotAllowed) => {
-            let options = format!("--allow-principal 'User:{name}' --operation Describe --cluster");
+            let principal = quoted(&format!("User:{name}"));
+            let options = format!("--allow-principal {principal} --operation Describe --cluster");
             let problem = "the hub may not see who may use the topics, so that is not checked".to_owned();
             finding(problem, rights::command(kafka, "--add", &options))
         }

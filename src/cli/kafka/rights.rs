@@ -6,7 +6,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{brokers::Finding, expected::Expected};
+use super::{super::printed::quoted, brokers::Finding, expected::Expected, tool};
 use crate::{
     catalogue::Catalogue,
     config::Kafka,
@@ -101,12 +101,6 @@ impl Acl {
         let (principal, host, name) = (quoted(principal), quoted(host), quoted(name));
         format!("--allow-principal {principal} --allow-host {host} --operation {operation} --{what} {name}{pattern}")
     }
-}
-
-/// A text as one word of a shell's line. (A control character, which no name has, would not do what it says.)
-fn quoted(text: &str) -> String {
-    let visible = text.replace(char::is_control, "?");
-    format!("'{}'", visible.replace('\'', r"'\''"))
 }
 
 /// A topic or a group, and who may and must be able to use it.
@@ -241,9 +235,7 @@ fn missing(
 
 /// The command line that changes rights.
 pub(super) fn command(kafka: &Kafka, change: &str, options: &str) -> String {
-    let broker = kafka.bootstrap.split(',').next().unwrap_or_default().trim();
-    let config = if kafka.plaintext { "" } else { " --command-config admin.properties" };
-    format!("kafka-acls --bootstrap-server {broker}{config} {change} {options}")
+    tool(kafka, "kafka-acls", &format!("{change} {options}"))
 }
 
 #[cfg(test)]

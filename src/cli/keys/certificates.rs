@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::make_folder;
 use crate::{
-    cli::{exit::Failure, output::Out},
+    cli::{exit::Failure, output::Out, printed::path_word},
     domain::agency::SystemId,
     tls::{
         Existing,
@@ -50,18 +50,16 @@ impl Ca {
         let authority = Authority::create(&self.name, validity(self.days)).map_err(Failure::usage)?;
         authority.save(&self.out).map_err(Failure::fault)?;
         let (certificate, key) = (self.out.join("ca.pem"), self.out.join("ca.key.pem"));
-        out.show(
-            || json!({ "certificate": certificate, "key": key }),
-            || {
-                let folder = self.out.display();
-                format!(
-                    "development CA {:?}\n  certificate: {}\n  key:         {}\n  next: waybill keys server --ca \
-                     {folder} --host localhost --out {folder}",
-                    self.name,
-                    certificate.display(),
-                    key.display()
-                )
-            },
+        out.show(|| json!({ "certificate": certificate, "key": key }), || self.made(&certificate, &key))
+    }
+
+    fn made(&self, certificate: &Path, key: &Path) -> String {
+        let (name, folder) = (&self.name, path_word(&self.out));
+        format!(
+            "development CA {name:?}\n  certificate: {}\n  key:         {}\n  next: waybill keys server --ca {folder} \
+             --host localhost --out {folder}",
+            certificate.display(),
+            key.display()
         )
     }
 }
@@ -202,9 +200,18 @@ fn save(issued: &Issued, folder: &Path, stem: &str, what: &str, out: &mut Out) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::tests::assert_commands;
 
     fn quiet() -> Out {
         Out::to(true, Box::new(std::io::sink()))
+    }
+
+    #[test]
+    fn a_servers_certificate_is_made_as_the_ca_says_wherever_it_lies() {
+        let ca = Ca { out: "its place".into(), name: "Trial".to_owned(), days: 10 };
+        let told = ca.made(Path::new("ca.pem"), Path::new("ca.key.pem"));
+        let words = ["keys", "server", "--ca", "its place", "--host", "localhost", "--out", "its place"];
+        assert_commands(&told, &[&words]);
     }
 
     #[test]

@@ -102,9 +102,3 @@ fn a_comma_that_is_part_of_a_value_begins_no_name() {
     );
     assert!(!named(r"O=Waybill\,CN=identity.registry") && !named("OU=identity.registry"));
 }
-
-#[test]
-fn what_a_broker_names_is_one_word_of_the_line_to_be_copied() {
-    assert_eq!(quoted("User:CN=tax.registry"), "'User:CN=tax.registry'");
-    assert_eq!(quoted("it's; rm\n"), r"'it'\''s; rm?'");
-}
