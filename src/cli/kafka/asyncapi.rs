@@ -1,9 +1,12 @@
 //! The AsyncAPI 3 document of all topics, made from the catalogue: what an agency generates its client from.
 
+mod flat;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use self::flat::flat;
 use super::expected::{Expected, expected, received, submitted};
 use crate::{
     catalogue::Catalogue,
@@ -122,32 +125,6 @@ fn plain(name: &str) -> String {
 fn message(title: &str, headers: Value, payload: &Value) -> Value {
     let payload = json!({ "schemaFormat": "application/schema+json;version=draft-07", "schema": flat(payload) });
     json!({ "title": title, "contentType": "application/json", "headers": headers, "payload": payload })
-}
-
-/// A schema that stands alone: without its name and dialect, and with what it refers to in the place of each reference,
-/// since in a document of many a reference is to the document. Schemas of a catalogue refer without circles.
-fn flat(schema: &Value) -> Value {
-    let definitions = schema.get("$defs").cloned().unwrap_or_default();
-    let mut schema = inlined(schema, &definitions);
-    if let Some(members) = schema.as_object_mut() {
-        members.retain(|name, _| !matches!(name.as_str(), "$id" | "$schema" | "$defs"));
-    }
-    schema
-}
-
-fn inlined(value: &Value, definitions: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let named = members.get("$ref").and_then(Value::as_str).and_then(|name| name.strip_prefix("#/$defs/"));
-            if let Some(found) = named.and_then(|name| definitions.get(name)) {
-                return inlined(found, definitions);
-            }
-            let inner = members.iter().filter(|(name, _)| *name != "$defs");
-            Value::Object(inner.map(|(name, value)| (name.clone(), inlined(value, definitions))).collect())
-        }
-        Value::Array(items) => items.iter().map(|item| inlined(item, definitions)).collect(),
-        other => other.clone(),
-    }
 }
 
 /// What a submission says beside its record, when agreements demand so much of its `context`. In the Confluent wire format
