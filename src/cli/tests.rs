@@ -108,6 +108,7 @@ fn every_command_that_is_documented_parses() {
         "keys ca --out ca --name Trial",
         "keys server --ca ca --host localhost --host 127.0.0.1 --out tls",
         "keys system --ca ca tax/registry --out tls --days 30",
+        "keys system --ca ca tax/registry --out tls --san https://tax.example/hub --no-common-name",
         "keys revoke --ca ca tls/tax-registry.pem",
         "keys ledger --out ledger.key --hub hub.example --environment test",
         "keys ledger --config waybill.toml",

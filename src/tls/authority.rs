@@ -19,7 +19,7 @@ use super::pem::{Existing, FileError, read, write_private, write_public};
 use super::revocation::parse_list;
 
 /// Bytes of a name in a certificate, at most (X.520, `ub-common-name`).
-const NAME_BYTES_MAX: usize = 64;
+pub const NAME_BYTES_MAX: usize = 64;
 /// The CN of every server certificate. Nobody looks at it: clients compare the DNS names and IP addresses.
 const SERVER_COMMON_NAME: &str = "Waybill server";
 /// The CN of every broker's certificate: whom other brokers take it for.
@@ -230,12 +230,18 @@ impl Authority {
 
     /// A system's certificate: the URI [`system_uri`], and the CN `<agency>.<system>`, which Kafka takes as principal.
     pub fn issue_system(&self, agency: &str, system: &str, validity: Validity) -> Result<Issued, AuthorityError> {
-        self.issue_client(&format!("{agency}.{system}"), &[&system_uri(agency, system)?], validity)
+        self.issue_client(&*format!("{agency}.{system}"), &[&system_uri(agency, system)?], validity)
     }
 
-    /// A client's certificate with any CN and any URIs; the hub accepts it only with exactly one.
-    pub fn issue_client(&self, common_name: &str, uris: &[&str], validity: Validity) -> Result<Issued, AuthorityError> {
-        check_name("common name", common_name, is_printable)?;
+    /// A client's certificate with any CN or none, and any URIs; the hub accepts it only with exactly one.
+    pub fn issue_client<'n>(
+        &self,
+        common_name: impl Into<Option<&'n str>>,
+        uris: &[&str],
+        validity: Validity,
+    ) -> Result<Issued, AuthorityError> {
+        let common_name = common_name.into();
+        common_name.map_or(Ok(()), |name| check_name("common name", name, is_printable))?;
         let mut params = blank(common_name, validity);
         for uri in uris {
             if !is_usable(uri) {
@@ -334,7 +340,7 @@ impl Authority {
 
 /// The URI that names a system in its certificate: `urn:waybill:system:<agency>:<system>`.
 pub fn system_uri(agency: &str, system: &str) -> Result<String, AuthorityError> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     check_name("agency name", agency, plain)?;
     check_name("system name", system, plain)?;
     Ok(format!("urn:waybill:system:{agency}:{system}"))
@@ -359,11 +365,13 @@ fn is_printable(byte: u8) -> bool {
 }
 
 /// Subject and validity; the rest is the caller's.
-fn blank(common_name: &str, validity: Validity) -> CertificateParams {
+fn blank<'n>(common_name: impl Into<Option<&'n str>>, validity: Validity) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, DEVELOPMENT_ORGANISATION);
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    if let Some(common_name) = common_name.into() {
+        params.distinguished_name.push(DnType::CommonName, common_name);
+    }
     params.not_before = date_time_ymd(1970, 1, 1) + validity.from;
     params.not_after = date_time_ymd(1970, 1, 1) + validity.until;
     params

@@ -14,7 +14,7 @@ use crate::{
     domain::agency::SystemId,
     tls::{
         Existing,
-        authority::{Authority, Issued, Serial, Validity, system_uri},
+        authority::{Authority, Issued, NAME_BYTES_MAX, Serial, Validity, system_uri},
         write_public,
     },
 };
@@ -113,6 +113,12 @@ pub(in crate::cli) struct System {
     /// Folder to write AGENCY-SYSTEM.pem and AGENCY-SYSTEM.key.pem into
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// The system's `san` in the catalogue [default: urn:waybill:system:AGENCY:SYSTEM]
+    #[arg(long, value_name = "URI")]
+    san: Option<String>,
+    /// Leave out the common name AGENCY.SYSTEM, by which only Kafka's brokers know a system
+    #[arg(long)]
+    no_common_name: bool,
     /// Days that it holds
     #[arg(long, default_value_t = 397, value_parser = days())]
     days: u32,
@@ -122,10 +128,30 @@ impl System {
     pub(super) fn run(self, out: &mut Out) -> Result<(), Failure> {
         let agency = self.name.agency();
         let name = self.name.as_str().rsplit('/').next().unwrap_or_default();
-        let issued =
-            open(&self.ca)?.issue_system(agency.as_str(), name, validity(self.days)).map_err(Failure::usage)?;
-        let uri = system_uri(agency.as_str(), name).map_err(Failure::usage)?;
+        let uri = match &self.san {
+            Some(uri) => uri.clone(),
+            None => system_uri(agency.as_str(), name).map_err(Failure::usage)?,
+        };
+        let common_name = self.common_name()?;
+        let issued = open(&self.ca)?.issue_client(common_name.as_deref(), &[&uri], validity(self.days));
+        let issued = issued.map_err(Failure::usage)?;
         save(&issued, &self.out, &format!("{agency}-{name}"), &format!("system {} ({uri})", self.name), out)
+    }
+
+    /// What the brokers know it by, unless none is wished for.
+    fn common_name(&self) -> Result<Option<String>, Failure> {
+        let name = self.name.dotted();
+        if self.no_common_name {
+            return Ok(None);
+        }
+        if name.len() > NAME_BYTES_MAX {
+            return Err(Failure::Usage(format!(
+                "the common name {name} would have {} bytes, and a certificate has room for {NAME_BYTES_MAX}\n  next: if the \
+                 system does not use Kafka, give --no-common-name, too; else give it a shorter name in the catalogue",
+                name.len()
+            )));
+        }
+        Ok(Some(name))
     }
 }
 
@@ -200,10 +226,65 @@ fn save(issued: &Issued, folder: &Path, stem: &str, what: &str, out: &mut Out) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::tests::assert_commands;
+    use crate::{catalogue::Catalogue, cli::tests::assert_commands};
 
     fn quiet() -> Out {
         Out::to(true, Box::new(std::io::sink()))
+    }
+
+    fn system(ca: &Path, name: SystemId) -> System {
+        System { ca: ca.to_owned(), name, out: ca.to_owned(), san: None, no_common_name: false, days: 5 }
+    }
+
+    /// A catalogue of one agency, whose systems have these names and SANs.
+    fn catalogue(folder: &Path, agency: &str, systems: &[(&str, &str)]) -> Catalogue {
+        std::fs::create_dir_all(folder.join("agencies")).unwrap();
+        let mut text = "title = \"X\"\npublic_authority = true\nrefusal_trail = \"2y\"\n".to_owned();
+        for (name, san) in systems {
+            text += &format!("[[system]]\nname = \"{name}\"\nsan = \"{san}\"\nroles = [\"receive\"]\n");
+        }
+        for (file, text) in [
+            (format!("agencies/{agency}.toml"), text.as_str()),
+            ("purposes.toml".to_owned(), ""),
+            ("record-types.toml".to_owned(), ""),
+        ] {
+            std::fs::write(folder.join(file), text).unwrap();
+        }
+        Catalogue::load(folder, &folder.join("schemas")).unwrap()
+    }
+
+    #[test]
+    fn each_system_of_a_catalogue_that_is_good_gets_a_certificate_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca");
+        Ca { out: ca.clone(), name: "Trial".to_owned(), days: 10 }.run(&mut quiet()).unwrap();
+        let (dotted, own) = ("urn:waybill:system:north.tax:re.gistry", "https://tax.north.example/hub");
+        let systems = [("re.gistry", dotted), ("claims", own)];
+        for known in catalogue(folder.path(), "north.tax", &systems).systems() {
+            let san = (known.san != dotted).then(|| known.san.clone());
+            System { san, ..system(&ca, known.id.clone()) }.run(&mut quiet()).unwrap();
+            let file = ca.join(format!("{}.pem", known.id.as_str().replace('/', "-")));
+            let der = CertificateDer::from_pem_file(&file).unwrap();
+            assert_eq!(*crate::tls::san_uri(&der).unwrap(), *known.san);
+            assert_eq!(crate::tls::client::common_name(&file).unwrap(), Some(known.id.dotted()));
+        }
+    }
+
+    #[test]
+    fn names_for_which_a_certificate_has_no_room_are_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca");
+        Ca { out: ca.clone(), name: "Trial".to_owned(), days: 10 }.run(&mut quiet()).unwrap();
+        let longest = "a".repeat(64);
+        let san = format!("urn:waybill:system:{longest}:{longest}");
+        let catalogue = catalogue(folder.path(), &longest, &[(&longest, &san)]);
+        let known = catalogue.system_by_san(&san).unwrap();
+        let refused = system(&ca, known.id.clone()).run(&mut quiet());
+        assert!(matches!(&refused, Err(Failure::Usage(text)) if text.contains("give --no-common-name")), "{refused:?}");
+        System { no_common_name: true, ..system(&ca, known.id.clone()) }.run(&mut quiet()).unwrap();
+        let file = ca.join(format!("{longest}-{longest}.pem"));
+        assert_eq!(*crate::tls::san_uri(&CertificateDer::from_pem_file(&file).unwrap()).unwrap(), *san);
+        assert_eq!(crate::tls::client::common_name(&file).unwrap(), None);
     }
 
     #[test]
@@ -222,7 +303,7 @@ mod tests {
         make().unwrap();
         assert!(make().is_err(), "a CA that is there is kept");
         let name: SystemId = "tax/registry".parse().unwrap();
-        System { ca: ca.clone(), name, out: ca.join("tax"), days: 5 }.run(&mut quiet()).unwrap();
+        System { out: ca.join("tax"), ..system(&ca, name) }.run(&mut quiet()).unwrap();
         let certificate = ca.join("tax/tax-registry.pem");
         let der = CertificateDer::from_pem_file(&certificate).unwrap();
         assert_eq!(&*crate::tls::san_uri(&der).unwrap(), "urn:waybill:system:tax:registry");
@@ -241,7 +322,7 @@ mod tests {
         for ca in [&own, &other] {
             Ca { out: ca.clone(), name: "Trial".to_owned(), days: 10 }.run(&mut quiet()).unwrap();
             let name: SystemId = "tax/registry".parse().unwrap();
-            System { ca: ca.clone(), name, out: ca.clone(), days: 5 }.run(&mut quiet()).unwrap();
+            system(ca, name).run(&mut quiet()).unwrap();
         }
         for (certificate, why) in [
             (other.join("tax-registry.pem"), "was not issued by this CA"),
