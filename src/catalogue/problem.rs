@@ -146,6 +146,13 @@ faults! {
          copies that it may pass on",
         "name the authoritative agency as source, or agree on onward passing first";
     RevisionInvalid { detail }, "{detail}", "revisions count from 1; consent_since_revision is at most the revision";
+    RevisionChanged { revision, more },
+        "revision {revision} was published before, and what it gives has changed: {more}",
+        "raise the revision, once both agencies have agreed; a new property reaches nobody before, not even below an object \
+         that is named";
+    RevisionOld { revision, newest },
+        "revision {revision} comes before revision {newest}, which was published",
+        "raise the revision, also to go back to what an earlier one gave";
     ConsentRevisionChanged { revision, more },
         "revision {revision} was published before, and what it showed to those who consent has changed: {more}",
         "raise the revision";
@@ -277,7 +284,7 @@ faults! {
         "`{name}` was published with digest {published} and is not the same now",
         "put the published file back, and publish the change as a new version";
     PublicationTooLarge { bytes, max },
-        "the digests of all schemas and what is shown to those who consent take {bytes} bytes, and the entry of a \
+        "the digests of all schemas and agreements and what is shown to those who consent take {bytes} bytes, and the entry of a \
          publication holds {max}",
         "retire versions of schemas that nothing uses any more, raise consent_since_revision, or run a second hub for some \
          of the record types";

@@ -1,5 +1,5 @@
-//! What a publication leaves for the next ones, and what may follow it: a schema that was published is never changed, and
-//! a consent covers no more than what was shown to who gave it.
+//! What a publication leaves for the next ones, and what may follow it: a schema that was published is never changed, what
+//! an agreement gives is changed by a new revision only, and a consent covers no more than what was shown to who gave it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Catalogue, CompiledAgreement, Digest, Fault, Place, Problem, problem::Problems, schema_name};
 use crate::domain::{
     agency::AgencyId,
-    agreement::{AgreementId, Demand, PurposeId},
+    agreement::{Agreement, AgreementId, Demand, PurposeId},
     field::FieldPath,
     record::RecordTypeId,
 };
@@ -23,9 +23,12 @@ pub struct Publication {
     pub schemas: BTreeMap<String, Digest>,
     /// Of each agreement that demands consent, what its revisions showed, from the earliest whose consents still hold.
     pub shown: BTreeMap<AgreementId, BTreeMap<u32, Shown>>,
+    /// Of each other agreement, its newest revision with the digest of what that gives, which would take much more room.
+    /// Publications of older hubs leave nothing here: then the next one begins.
+    pub given: BTreeMap<AgreementId, BTreeMap<u32, Digest>>,
 }
 
-/// What a revision shows to who consents: who gives whom which fields, for what.
+/// What a revision gives, and shows to who consents: who gives whom which fields, for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
     source: AgencyId,
@@ -38,17 +41,23 @@ pub struct Shown {
     fields: BTreeSet<FieldPath>,
 }
 
+/// The fields that an agreement reaches, of those versions of the schema.
+fn fields(catalogue: &Catalogue, agreed: &Agreement, versions: impl Fn(&str) -> bool) -> BTreeSet<FieldPath> {
+    let agreed_on = |path: &&FieldPath| agreed.fields.iter().any(|field| field.covers(path));
+    let mut fields = BTreeSet::new();
+    if let Some(known) = catalogue.record_type(agreed.record_type.as_str()) {
+        let major = known.versions().filter(|version| version.version.major == agreed.schema_major);
+        for version in major.filter(|version| versions(&schema_name(&known.id, version.version))) {
+            let leaves = version.fields.iter().filter(|(_, info)| !info.structured).map(|(path, _)| path);
+            fields.extend(leaves.filter(agreed_on).cloned());
+        }
+    }
+    fields
+}
+
 impl Shown {
     fn of(catalogue: &Catalogue, compiled: &CompiledAgreement) -> Self {
         let agreed = &compiled.agreement;
-        let agreed_on = |path: &&FieldPath| agreed.fields.iter().any(|field| field.covers(path));
-        let mut fields = BTreeSet::new();
-        if let Some(known) = catalogue.record_type(agreed.record_type.as_str()) {
-            for version in known.versions().filter(|version| version.version.major == agreed.schema_major) {
-                let leaves = version.fields.iter().filter(|(_, info)| !info.structured).map(|(path, _)| path);
-                fields.extend(leaves.filter(agreed_on).cloned());
-            }
-        }
         Self {
             source: agreed.source.clone(),
             recipient: agreed.recipient.clone(),
@@ -56,8 +65,12 @@ impl Shown {
             record_type: agreed.record_type.clone(),
             schema_major: agreed.schema_major,
             onward: agreed.onward,
-            fields,
+            fields: fields(catalogue, agreed, |_| true),
         }
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of_json(&serde_json::json!(self))
     }
 
     /// What `later` has beyond this one, if it has.
@@ -80,7 +93,9 @@ impl Publication {
     /// The bytes that it takes in an entry.
     pub(super) fn bytes(&self) -> usize {
         let length = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
-        length(serde_json::to_vec(&self.schemas)).saturating_add(length(serde_json::to_vec(&self.shown)))
+        let Self { schemas, shown, given } = self;
+        let agreements = length(serde_json::to_vec(shown)).saturating_add(length(serde_json::to_vec(given)));
+        length(serde_json::to_vec(schemas)).saturating_add(agreements)
     }
 }
 
@@ -94,11 +109,16 @@ impl Catalogue {
             let agreed = &known.agreement;
             (agreed.id.clone(), BTreeMap::from([(agreed.revision, Shown::of(self, known))]))
         });
-        Publication { schemas: schemas.collect(), shown: shown.collect() }
+        let others = self.agreements().filter(|known| known.agreement.demand != Demand::Consent);
+        let given = others.map(|known| {
+            let agreed = &known.agreement;
+            (agreed.id.clone(), BTreeMap::from([(agreed.revision, Shown::of(self, known).digest())]))
+        });
+        Publication { schemas: schemas.collect(), shown: shown.collect(), given: given.collect() }
     }
 
-    /// What it leaves for the next, after those that came before: schemas that were retired, and what revisions showed whose
-    /// consents still hold.
+    /// What it leaves for the next, after those that came before: schemas and agreements that were retired, and what
+    /// revisions showed whose consents still hold.
     pub fn publication_after(&self, previous: Publication) -> Publication {
         let mut all = self.publication();
         for (name, digest) in previous.schemas {
@@ -112,6 +132,9 @@ impl Catalogue {
                 known.entry(revision).or_insert(shown);
             }
         }
+        for (agreement, revisions) in previous.given {
+            all.given.entry(agreement).or_insert(revisions);
+        }
         all
     }
 
@@ -120,7 +143,7 @@ impl Catalogue {
     }
 
     /// Whether this catalogue may follow those. A schema may be retired, but when it comes back it must be the same; so
-    /// must a revision to which people may have consented. Consents to an earlier one cover a revision that shows no more.
+    /// must what a revision gives. Consents to an earlier one cover a revision that shows no more.
     pub fn may_follow(&self, previous: &Publication) -> Result<(), Vec<Problem>> {
         let problems = Problems::default();
         let now = self.publication();
@@ -129,6 +152,10 @@ impl Catalogue {
                 let fault = Fault::SchemaRepublished { name: name.clone(), published: published.to_string() };
                 problems.add(&self.schema_files[name], Place::File, fault);
             }
+        }
+        for known in self.agreements() {
+            let fault = self.gives_other(known, previous);
+            fault.into_iter().for_each(|fault| problems.at(&self.revision_spots[&known.agreement.id], fault));
         }
         for known in self.by_consent() {
             let agreed = &known.agreement;
@@ -156,5 +183,31 @@ impl Catalogue {
             }
         }
         problems.into_result()
+    }
+
+    /// That an agreement has a revision which was published already, and gave something else; or one before such. What was
+    /// shown to who consents is compared elsewhere.
+    fn gives_other(&self, known: &CompiledAgreement, previous: &Publication) -> Option<Fault> {
+        let (agreed, shown) = (&known.agreement, Shown::of(self, known));
+        let revision = agreed.revision;
+        let given = previous.given.get(&agreed.id);
+        let by_consent = previous.shown.get(&agreed.id).filter(|_| agreed.demand != Demand::Consent);
+        let newest = |last: Option<&u32>| last.copied().unwrap_or(0);
+        let newest = newest(given.and_then(|known| known.keys().next_back()))
+            .max(newest(by_consent.and_then(|known| known.keys().next_back())));
+        if revision < newest {
+            return Some(Fault::RevisionOld { revision: revision.to_string(), newest: newest.to_string() });
+        }
+        let given_so = given.and_then(|known| known.get(&revision)).is_none_or(|before| *before == shown.digest());
+        let shown_so = by_consent.and_then(|known| known.get(&revision)).is_none_or(|before| *before == shown);
+        if given_so && shown_so {
+            return None;
+        }
+        let before = fields(self, agreed, |schema| previous.schemas.contains_key(schema));
+        let more = match shown.fields.difference(&before).next() {
+            Some(field) => format!("a new version of the schema adds `{field}`"),
+            None => "it names other parties, another purpose or other fields".to_owned(),
+        };
+        Some(Fault::RevisionChanged { revision: revision.to_string(), more })
     }
 }

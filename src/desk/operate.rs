@@ -183,6 +183,7 @@ impl Desk {
         let publication = Publication {
             schemas: said(&attributes, Attribute::Schemas)?,
             shown: said(&attributes, Attribute::Shown)?,
+            given: said(&attributes, Attribute::Given)?,
         };
         Ok(Some((digest, publication)))
     }
@@ -203,6 +204,7 @@ impl Desk {
             (Attribute::Environment.number(), json!(self.environment.as_str())),
             (Attribute::Schemas.number(), json!(publication.schemas)),
             (Attribute::Shown.number(), json!(publication.shown)),
+            (Attribute::Given.number(), json!(publication.given)),
         ]);
         // Which system published, and nothing of who sat before it: the entry is in the clear.
         attributes.extend(by.map(|by| (Attribute::System.number(), json!(by.system.as_str()))));

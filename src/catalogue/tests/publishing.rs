@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
-use super::scene::{PULL, PURPOSES, SCHEMA, Scene, schema};
+use super::scene::{PULL, PURPOSES, PUSH, SCHEMA, Scene, schema};
 use crate::{
     catalogue::{Digest, PUBLICATION_BYTES_MAX, Publication},
     ledger::{Attribute, Entry, Kind, PublicAttributes},
@@ -24,7 +24,9 @@ fn versions(count: usize) -> Scene {
 #[test]
 fn a_catalogue_says_no_more_than_the_entry_of_its_publication_can_hold() {
     let digest = Digest::of_json(&"1".into()).to_string();
-    let most = (PUBLICATION_BYTES_MAX - "{}".len()) / (format!("\"d/r/1.1000\":\"{digest}\",").len());
+    let agreements = json!(versions(1).load().unwrap().publication().given).to_string();
+    let room = PUBLICATION_BYTES_MAX - "{}{}".len() - agreements.len();
+    let most = room / (format!("\"d/r/1.1000\":\"{digest}\",").len());
     let publication = versions(most).load().unwrap().publication();
     let problems = versions(most + 1).problems();
     assert!(problems[0].starts_with("record-types.toml: the digests of all schemas"), "{problems:?}");
@@ -34,6 +36,7 @@ fn a_catalogue_says_no_more_than_the_entry_of_its_publication_can_hold() {
         (Attribute::Kind.number(), Kind::CataloguePublished.number().into()),
         (Attribute::Schemas.number(), json!(publication.schemas)),
         (Attribute::Shown.number(), json!(publication.shown)),
+        (Attribute::Given.number(), json!(publication.given)),
         (Attribute::System.number(), "x".repeat(1000).into()),
     ]);
     Entry::Public { time: u64::MAX, attributes }.encode().unwrap();
@@ -148,10 +151,63 @@ fn a_revision_whose_consents_have_ended_covers_nothing_any_more() {
     assert_eq!(kept_from(&third(2), &retired), "");
 }
 
+/// The push, which demands nothing, at this revision and with these fields; and the schema's next version, if it is there.
+fn pushed(revision: u32, fields: &str, next: Option<&str>) -> Scene {
+    let mut scene = Scene::new();
+    scene.remove(PULL).edit(PUSH, "revision = 2", &format!("revision = {revision}"));
+    scene.edit(PUSH, "[\"/subject/number\", \"/names/*/given\"]", fields);
+    if let Some(place) = next {
+        let mut grown = schema();
+        let added = json!({"type": "string", "maxLength": 9, "x-waybill-sensitivity": "sensitive"});
+        let (object, name) = place.rsplit_once('/').unwrap();
+        grown.pointer_mut(object).unwrap()[name] = added;
+        scene.put("d/r/1.1.json", &grown.to_string());
+    }
+    scene
+}
+
+/// What keeps the scene from following: each problem's first line.
+fn told(scene: &Scene, published: &Publication) -> Vec<String> {
+    let problems = scene.load().unwrap().may_follow(published).err().unwrap_or_default();
+    problems.iter().map(|problem| problem.to_string().lines().next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_property_that_comes_below_a_named_object_reaches_nobody_until_the_revision_is_raised() {
+    let (whole, place) = ("[\"/subject\"]", "/$defs/subject/properties/place");
+    let published = pushed(2, whole, None).load().unwrap().publication();
+    let changed = format!("{PUSH}:3: revision 2 was published before, and what it gives has changed: ");
+    assert_eq!(told(&pushed(2, whole, None), &published), [""; 0]);
+    let grown = format!("{changed}a new version of the schema adds `/subject/place`");
+    assert_eq!(told(&pushed(2, whole, Some(place)), &published), [grown]);
+    assert_eq!(told(&pushed(3, whole, Some(place)), &published), [""; 0]);
+    assert_eq!(told(&pushed(2, whole, Some("/properties/place")), &published), [""; 0], "it is not named");
+    let other = format!("{changed}it names other parties, another purpose or other fields");
+    assert_eq!(told(&pushed(2, "[\"/count\"]", None), &published), [other]);
+    assert_eq!(told(&pushed(2, whole, Some(place)), &Publication::default()), [""; 0], "an older hub left nothing");
+}
+
+#[test]
+fn a_revision_number_means_one_thing_also_after_an_agreement_was_retired() {
+    let (some, more) = ("[\"/count\"]", "[\"/count\", \"/names\"]");
+    let first = pushed(2, some, None).load().unwrap().publication();
+    let second = pushed(3, more, None).load().unwrap().publication_after(first);
+    let retired = Scene::new().remove(PULL).remove(PUSH).load().unwrap().publication_after(second.clone());
+    for published in [&second, &retired] {
+        let old = format!("{PUSH}:3: revision 2 comes before revision 3, which was published");
+        assert_eq!(told(&pushed(2, more, None), published), [old]);
+        assert_eq!(told(&pushed(3, some, None), published).len(), 1);
+        assert_eq!(told(&pushed(3, more, None), published), [""; 0]);
+        assert_eq!(told(&pushed(4, some, None), published), [""; 0]);
+    }
+}
+
 #[test]
 fn what_a_publication_leaves_reads_the_same_from_its_entry() {
-    let Publication { schemas, shown } = Scene::new().load().unwrap().publication();
+    let Publication { schemas, shown, given } = Scene::new().load().unwrap().publication();
     assert_eq!(serde_json::from_value::<std::collections::BTreeMap<_, _>>(json!(schemas)).unwrap(), schemas);
     assert_eq!(serde_json::from_value::<std::collections::BTreeMap<_, _>>(json!(shown)).unwrap(), shown);
     assert_eq!(shown.len(), 1, "only what is consented to");
+    assert_eq!(serde_json::from_value::<std::collections::BTreeMap<_, _>>(json!(given)).unwrap(), given);
+    assert_eq!(given.len(), 1, "and the digest of what else is agreed");
 }

@@ -110,7 +110,7 @@ fn numbers_are_unique_and_lead_back_to_their_names() {
         assert_eq!(Kind::from_number(kind.number()), Some(*kind));
         assert_eq!(kind.decimal(), kind.number().to_string());
     }
-    assert_eq!((Attribute::ALL.len(), Kind::ALL.len()), (48, 26));
+    assert_eq!((Attribute::ALL.len(), Kind::ALL.len()), (49, 26));
     for (number, _) in Attribute::RESERVED {
         assert_eq!(Attribute::from_number(*number), None);
     }
