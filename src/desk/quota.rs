@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn refusals_are_a_tenth_of_the_calls_also_where_the_catalogue_says_only_one_of_them() {
-        let limits = QuotaLimits::default();
-        assert_eq!((limits.rate_per_s.get(), limits.refusals_per_s.get()), (20_000, 20));
+        let number = |number| NonZeroU32::new(number).unwrap();
+        let limits = QuotaLimits { rate_per_s: number(20_000), refusals_per_s: number(20), ..limits(100, 1, 1) };
         for (rate_per_s, refusals_per_s, expected) in [
             (None, None, (20_000, 20)),
             (Some(100), None, (100, 10)),

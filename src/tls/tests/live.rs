@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use super::scene::{CLOSED_WITHIN, DAY, START, Scene, at, closed, dial, for_a_day, limits, new_ca, round_trip, shake};
+use super::scene::{CLOSED_WITHIN, START, Scene, at, closed, dial, for_a_day, limits, new_ca, round_trip, shake};
 use crate::domain::agency::SAN_BYTES_MAX;
 use crate::tls::authority::Validity;
 use crate::tls::{LoadError, TlsLimits};
