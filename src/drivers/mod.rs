@@ -7,8 +7,9 @@
 //!   idempotent producer.
 //! - [`Reporter::report`] says, in any order and in batches, what became of them. Reporting twice does no harm.
 //! - Dropping the port says that the link is lost: what it had out without a report is handed over again, here or on
-//!   another link. An error after which a producer can no longer keep order is such a loss: rebuild it, connect again.
-//!   Where no delivery can have been the cause, [`Port::spare`] says so: then that counts as no attempt.
+//!   another link; what `next` had not yielded never left, and that counts as no attempt. An error after which a producer
+//!   can no longer keep order is such a loss: rebuild it, connect again. Where no delivery can have been the cause,
+//!   [`Port::spare`] says so: then none of it counts as an attempt.
 //!
 //! | way out | file |
 //! |---|---|
@@ -106,10 +107,20 @@ pub(crate) struct GateFault;
 pub(crate) enum Notice {
     /// A link is connected.
     Connected(LinkId, LinkTerms, mpsc::Sender<Vec<Outbound>>),
-    /// The driver took a batch; these of it may not leave any more.
-    Taken(Vec<u64>),
+    /// The driver took a batch.
+    Taken(Taken),
     /// The link is gone; whether what it had out is to be spared: nothing was attempted.
     Lost(LinkId, bool),
+}
+
+/// What became of a batch when the driver took it.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub link: LinkId,
+    /// These leave.
+    pub left: Vec<u64>,
+    /// These may not leave any more.
+    pub ended: Vec<u64>,
 }
 
 /// Reports of one link.
@@ -153,20 +164,21 @@ impl Port {
 
     /// The next deliveries, which may leave now, and only now. `None`: the relay has closed the link.
     ///
-    /// Cancel safe up to the moment at which a batch was taken; what is lost then is handed over again when its time is
-    /// up.
+    /// Cancel safe up to the moment at which a batch was taken; what is lost then never left, and is handed over again when
+    /// the link is lost, or its time is up.
     pub async fn next(&mut self) -> Option<Vec<Outbound>> {
         loop {
             let mut batch = self.batches.recv().await?;
             let indices: Vec<u64> = batch.iter().map(|one| one.content.index).collect();
             // A fault closes the link: nothing leaves unchecked, and all of it is handed over again.
             let passes = self.gate.pass(&indices).await.ok()?;
-            let ended: Vec<u64> =
-                indices.iter().zip(&passes).filter(|(_, passes)| !**passes).map(|(index, _)| *index).collect();
+            let mut passes = passes.into_iter();
+            let (left, ended): (Vec<u64>, Vec<u64>) = indices.iter().partition(|_| passes.next().unwrap_or(false));
             if !ended.is_empty() {
                 batch.retain(|one| !ended.contains(&one.content.index));
             }
-            let _ = self.notices.send(Notice::Taken(ended)); // the relay may have stopped
+            let taken = Taken { link: self.reporter.link, left, ended };
+            let _ = self.notices.send(Notice::Taken(taken)); // the relay may have stopped
             if !batch.is_empty() {
                 return Some(batch);
             }

@@ -32,8 +32,8 @@ enum Stage {
     Waiting,
     /// Taken to be opened and handed over.
     Taken,
-    /// Handed over; a report is due.
-    Out { link: LinkId, until: Instant },
+    /// Handed over; a report is due. It has left once the link's driver has taken it.
+    Out { link: LinkId, until: Instant, left: bool },
     /// Failed; it waits for its next attempt.
     Resting { until: Instant },
 }
@@ -170,10 +170,24 @@ impl Book {
     pub(super) fn handed(&mut self, index: u64, link: LinkId, until: Instant) {
         if let Some(held) = self.held.get_mut(&index) {
             held.attempts += 1;
-            held.stage = Stage::Out { link, until };
+            held.stage = Stage::Out { link, until, left: false };
             self.alarms.insert((until, index));
             self.out += 1;
         }
+    }
+
+    /// The driver of `link` has taken it: it leaves the hub.
+    pub(super) fn left(&mut self, index: u64, link: LinkId) {
+        if let Some(Held { stage: Stage::Out { link: on, left, .. }, .. }) = self.held.get_mut(&index)
+            && *on == link
+        {
+            *left = true;
+        }
+    }
+
+    /// Whether it is out and has left the hub.
+    pub(super) fn has_left(&self, index: u64) -> bool {
+        self.held.get(&index).is_some_and(|held| matches!(held.stage, Stage::Out { left: true, .. }))
     }
 
     /// What opening it has shown, kept for the entry of its end.
@@ -304,7 +318,7 @@ impl Book {
                 lane.out -= 1;
                 None
             }
-            Stage::Out { link, until } => {
+            Stage::Out { link, until, .. } => {
                 lane.out -= 1;
                 self.out -= 1;
                 self.alarms.remove(&(until, index));

@@ -14,7 +14,8 @@
 //! - Deliveries of one subject go one after the other (`book.rs`); others pass.
 //! - A delivery ends by the recipient's word, or by the hub's after the bounded number of attempts. Each end is an entry,
 //!   written once. Answers that come together are recorded together.
-//! - What is claimed and has not ended is handed over again after a restart. Attempts are counted since the start.
+//! - What is claimed and has not ended is handed over again after a restart. Attempts are counted since the start. What
+//!   a lost link's driver had not taken was not attempted.
 //!
 //! | question | file |
 //! |---|---|

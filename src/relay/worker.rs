@@ -33,7 +33,7 @@ use crate::{
         agency::{AgencyId, AgencyKey},
         transfer::TransferId,
     },
-    drivers::{Notice, Report, Reported},
+    drivers::{Notice, Report, Reported, Taken},
     store::PendingDelivery,
     vault::Random,
 };
@@ -217,11 +217,15 @@ impl Worker {
                 self.links.add(link, terms, batches);
                 self.book.set_rule(self.links.rule());
             }
-            Notice::Taken(ended) => ended.into_iter().for_each(|index| drop(self.end(index))),
+            Notice::Taken(Taken { link, left, ended }) => {
+                left.into_iter().for_each(|index| self.book.left(index, link));
+                ended.into_iter().for_each(|index| drop(self.end(index)));
+            }
             Notice::Lost(link, spared) => {
                 self.links.remove(link);
                 for index in self.book.out_on(link) {
-                    if spared { self.book.spare(index) } else { self.failed(index) }
+                    // What its driver had not taken was not attempted.
+                    if spared || !self.book.has_left(index) { self.book.spare(index) } else { self.failed(index) }
                 }
                 self.book.set_rule(self.links.rule());
             }

@@ -46,6 +46,7 @@ struct State {
     claims: Vec<u64>,
     gone: Vec<u64>,
     broken: bool,
+    unread: bool,
 }
 
 pub(super) struct Hub {
@@ -94,6 +95,11 @@ impl Hub {
     /// From now on the hub can neither claim nor record, or can again.
     pub(super) fn set_broken(&self, broken: bool) {
         self.state.lock().broken = broken;
+    }
+
+    /// From now on it cannot be read whether a delivery is open, or can again.
+    pub(super) fn set_unread(&self, unread: bool) {
+        self.state.lock().unread = unread;
     }
 
     /// The keys of this delivery are erased.
@@ -182,6 +188,9 @@ impl Outbox for Hub {
     }
 
     async fn is_open(&self, index: u64) -> Result<bool, CallError> {
+        if self.state.lock().unread {
+            return Err(unavailable());
+        }
         Ok(self.state_of(index) == DeliveryState::Claimed)
     }
 

@@ -68,12 +68,50 @@ async fn a_link_that_is_lost_through_no_fault_of_what_it_had_out_costs_no_attemp
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_had_not_left_when_its_link_was_lost_costs_no_attempt() {
+    let scene = Scene::new();
+    scene.hub.commit(&(0..200).collect::<Vec<u64>>());
+    let mut taken = Vec::new();
+    for _ in 0..limits().attempts_max {
+        let mut driver = scene.connect(200);
+        let batch = driver.port.next().await.unwrap();
+        taken.push(batch.iter().map(|one| one.content.index).collect::<Vec<_>>());
+        // The others wait in the port.
+        scene.quiet().await;
+        drop(driver);
+        tokio::time::sleep(limits().backoff.longest).await;
+    }
+    taken.dedup();
+    let [taken] = &taken[..] else { panic!("the lowest batch was taken each time, not {taken:?}") };
+    let ended: Vec<u64> = scene.hub.recorded().iter().map(|end| end.index).collect();
+    assert_eq!(&ended, taken, "what was handed over in vain is given up, and nothing beyond it");
+    let rest: Vec<(u64, u32)> = (taken.len() as u64..200).map(|index| (index, 1)).collect();
+    assert_eq!(scene.connect(200).get().await, rest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_asked_about_does_not_leave_and_costs_no_attempt() {
+    let scene = Scene::new();
+    scene.hub.commit(&[1, 2]);
+    for _ in 0..=limits().attempts_max {
+        let mut driver = scene.connect(2);
+        scene.quiet().await;
+        scene.hub.set_unread(true);
+        assert!(driver.port.next().await.is_none(), "the link is closed");
+        scene.hub.set_unread(false);
+    }
+    assert_eq!(scene.connect(2).get().await, [(0, 1), (1, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_of_an_earlier_attempt_does_not_disturb_the_one_that_is_out() {
     let scene = Scene::new();
     let (mut one, two) = (scene.connect(1), scene.connect(1));
     scene.quiet().await;
     scene.hub.commit(&[7]);
     let (mut first, mut second) = if one.get().await.is_empty() { (two, one) } else { (one, two) };
+    // Whoever has it has taken it.
+    first.get().await;
     let late = first.reporter.clone();
     drop(first.port);
     assert_eq!(second.wait().await.1, 2);
