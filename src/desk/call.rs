@@ -41,6 +41,9 @@ pub enum CallError {
     /// It was read from a log, and the hub can never record it: it has no entry, and the log goes on behind it.
     #[error("the hub can never record it: {0}")]
     Unrecordable(&'static str),
+    /// What is stored is not what was written, so that the hub can never do it. The text names no person.
+    #[error("{0}")]
+    Damaged(String),
     /// The hub failed. The text names no person.
     #[error("{0}")]
     Fault(String),
@@ -83,6 +86,7 @@ impl From<StoreError> for CallError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::OutOfSpace { .. } => Self::Unavailable(error.to_string()),
+            StoreError::Corrupt(_) => Self::Damaged(error.to_string()),
             other => Self::Fault(other.to_string()),
         }
     }

@@ -145,16 +145,13 @@ impl Desk {
     }
 
     /// Records how deliveries of `recipient` ended, in one commit. One that was cancelled in the meantime is not given
-    /// up any more (so that it can never be replayed); it gets no entry. Returns once it is durable.
-    pub async fn record_ends(&self, recipient: AgencyKey, ends: &[End]) -> Result<(), CallError> {
-        let mut ends: Vec<&End> = ends.iter().collect();
-        let mut sealed = Vec::with_capacity(ends.len());
-        for end in &ends {
-            sealed.push(self.seal_end(end).await?);
-        }
+    /// up any more (so that it can never be replayed); it gets no entry. Nor does one that damage keeps from being sealed:
+    /// it is set aside, and holds up no other. Returns once it is durable, with the indices of what was set aside.
+    pub async fn record_ends(&self, recipient: AgencyKey, ends: &[End]) -> Result<Vec<u64>, CallError> {
+        let (mut ends, mut sealed, aside) = self.seal_ends(ends).await?;
         for _ in 0..DECIDE_ATTEMPTS_MAX {
             if ends.is_empty() {
-                return Ok(());
+                return Ok(aside);
             }
             let claimed = |end: &&End| Expect::Delivery { index: end.delivery.index, state: DeliveryState::Claimed };
             let settle = |end: &&End| DeliveryChange::Settle {
@@ -169,12 +166,33 @@ impl Desk {
             let proposal =
                 Proposal { expects, entries, deliveries: ends.iter().map(settle).collect(), ..Proposal::default() };
             match self.sequencer.propose(proposal).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(aside),
                 Err(SequencerError::Stale) if !sealed.is_empty() => self.drop_cancelled(&mut ends, &mut sealed).await?,
                 Err(error) => return Err(error.into()),
             }
         }
         Err(CallError::Unavailable("deliveries that are given up keep changing".into()))
+    }
+
+    /// Seals ends, each by itself; says which cannot be.
+    async fn seal_ends<'a>(&self, ends: &'a [End]) -> Result<(Vec<&'a End>, Vec<SealedEntry>, Vec<u64>), CallError> {
+        let (mut kept, mut sealed, mut aside) =
+            (Vec::with_capacity(ends.len()), Vec::with_capacity(ends.len()), vec![]);
+        for end in ends {
+            match self.seal_end(end).await {
+                Ok(entry) => {
+                    kept.push(end);
+                    sealed.push(entry);
+                }
+                Err(error @ CallError::Damaged(_)) => {
+                    let index = end.delivery.index;
+                    tracing::error!(%error, index, "the end of a delivery cannot be recorded: it is set aside");
+                    aside.push(index);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((kept, sealed, aside))
     }
 
     /// Leaves out what is to be given up but is no longer claimed.

@@ -150,7 +150,7 @@ impl Desk {
             let Some(key) = self.store.slot_key(wrapped.slot).await? else { continue };
             let secret = key
                 .unwrap(&wrapped.wrapped, stored.routing.id.as_bytes())
-                .map_err(|_| CallError::Fault(format!("the secret of entry {} does not open", stored.index)))?;
+                .map_err(|_| CallError::Damaged(format!("the secret of entry {} does not open", stored.index)))?;
             let secret = Secret::new(*secret);
             let trail = open_trail(&secret, &stored.trail)?;
             return Ok(Some((secret, trail)));
@@ -179,8 +179,8 @@ impl Desk {
 
 fn open_trail(secret: &Secret, sealed: &[u8]) -> Result<Trail, CallError> {
     let plain = vault::open(&vault::trail_key(secret.expose()), sealed);
-    let plain = plain.map_err(|error| CallError::Fault(error.to_string()))?;
-    Trail::decode(&plain).map_err(|error| CallError::Fault(error.to_string()))
+    let plain = plain.map_err(|error| CallError::Damaged(format!("a trail: {error}")))?;
+    Trail::decode(&plain).map_err(|error| CallError::Damaged(format!("a trail: {error}")))
 }
 
 /// Opens `receipt` as far as `audience` may see.

@@ -62,8 +62,8 @@ pub(super) struct Stray {
 #[derive(Debug)]
 pub(super) enum Done {
     Claimed(Search, Result<Claimed, CallError>),
-    /// Those that were recorded, or were to be.
-    Recorded(Vec<End>, Result<(), CallError>),
+    /// Those that were recorded, or were to be; of which some were set aside.
+    Recorded(Vec<End>, Result<Vec<u64>, CallError>),
     Found(Vec<(Stray, DeliveryRef)>),
 }
 

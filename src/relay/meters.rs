@@ -14,6 +14,8 @@ pub(super) struct Meters {
     pub retried: Counter,
     /// Deliveries given up.
     pub dead_lettered: Counter,
+    /// Deliveries whose end can never be recorded.
+    pub set_aside: Counter,
     /// Deliveries out without a report.
     pub in_flight: Gauge,
     /// Ledger entries that the recipient's cursor is behind the head.
@@ -29,6 +31,7 @@ impl Meters {
             rejected: counter!("waybill_deliveries_rejected_total", "recipient" => recipient.clone()),
             retried: counter!("waybill_deliveries_retried_total", "recipient" => recipient.clone()),
             dead_lettered: counter!("waybill_deliveries_dead_lettered_total", "recipient" => recipient.clone()),
+            set_aside: counter!("waybill_deliveries_set_aside_total", "recipient" => recipient.clone()),
             in_flight: gauge!("waybill_deliveries_in_flight", "recipient" => recipient.clone()),
             lag_entries: gauge!("waybill_delivery_lag_entries", "recipient" => recipient),
         }

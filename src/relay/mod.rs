@@ -13,7 +13,8 @@
 //!   delivery as it leaves.
 //! - Deliveries of one subject go one after the other (`book.rs`); others pass.
 //! - A delivery ends by the recipient's word, or by the hub's after the bounded number of attempts. Each end is an entry,
-//!   written once. Answers that come together are recorded together.
+//!   written once. Answers that come together are recorded together; one that can never be, since what it is about is
+//!   damaged, is set aside until the next start.
 //! - What is claimed and has not ended is handed over again after a restart. Attempts are counted since the start. What
 //!   a lost link's driver had not taken was not attempted.
 //!
@@ -53,7 +54,7 @@ pub struct RelayLimits {
     pub attempts_max: u32,
     /// The wait between two attempts.
     pub backoff: Backoff,
-    /// Deliveries of one recipient that are claimed and have not ended; beyond it no more are claimed. At least the
-    /// credit of its links, or they are not filled.
+    /// Deliveries of one recipient that are claimed and have not ended, or whose end is not recorded; beyond it no more are
+    /// claimed. At least the credit of its links, or they are not filled.
     pub held_max: usize,
 }

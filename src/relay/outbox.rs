@@ -43,8 +43,8 @@ pub(crate) trait Outbox: Send + Sync + 'static {
     /// Opens deliveries for their recipient.
     async fn open(&self, items: &[PendingDelivery]) -> Vec<Opened>;
 
-    /// Records how deliveries ended, durably.
-    async fn record(&self, recipient: AgencyKey, ends: &[End]) -> Result<(), CallError>;
+    /// Records how deliveries ended, durably; says which it had to set aside, since they can never be recorded.
+    async fn record(&self, recipient: AgencyKey, ends: &[End]) -> Result<Vec<u64>, CallError>;
 
     /// A delivery that is not held in memory, if an answer to it still says something new.
     async fn answerable(&self, recipient: AgencyKey, id: TransferId) -> Result<Option<DeliveryRef>, CallError>;
@@ -88,7 +88,7 @@ impl Outbox for Desk {
         self.open_deliveries(items).await
     }
 
-    async fn record(&self, recipient: AgencyKey, ends: &[End]) -> Result<(), CallError> {
+    async fn record(&self, recipient: AgencyKey, ends: &[End]) -> Result<Vec<u64>, CallError> {
         self.record_ends(recipient, ends).await
     }
 

@@ -70,7 +70,7 @@ pub(super) struct Worker {
     staged: VecDeque<Box<DeliveryContent>>,
     /// To be recorded.
     ends: VecDeque<End>,
-    /// Transfers whose answer is being recorded, or is to be.
+    /// Transfers whose answer is being recorded, or is to be; and those whose end can never be, until the next start.
     ending: HashSet<TransferId>,
     strays: VecDeque<Stray>,
     claiming: bool,

@@ -75,7 +75,7 @@ pub(super) fn of_error(error: CallError) -> Status {
                 CallError::Unavailable(_) => "hub.unavailable",
                 CallError::Past => "call.past",
                 CallError::Unrecordable(_) => "call.unrecordable",
-                CallError::Fault(_) | CallError::Refused(_) => "hub.failed",
+                CallError::Damaged(_) | CallError::Fault(_) | CallError::Refused(_) => "hub.failed",
             };
             let busy = of_undecided(&error);
             let retry = (busy.retry_after_ms > 0).then(|| retry_info(busy.retry_after_ms));
@@ -103,7 +103,7 @@ pub(super) fn of_undecided(error: &CallError) -> v1::Busy {
     let (code, retry_after, message) = match error {
         CallError::Exhausted { retry_after, .. } => (Code::ResourceExhausted, *retry_after, error.to_string()),
         CallError::Unavailable(_) => (Code::Unavailable, UNAVAILABLE_RETRY, error.to_string()),
-        CallError::Fault(_) => {
+        CallError::Damaged(_) | CallError::Fault(_) => {
             log_fault(error);
             (Code::Internal, Duration::ZERO, "the hub failed; its log says why".to_owned())
         }
@@ -118,7 +118,7 @@ pub(super) fn of_undecided(error: &CallError) -> v1::Busy {
 
 /// Logs what went wrong inside the hub; nothing of it names a person.
 pub(super) fn log_fault(error: &CallError) {
-    if let CallError::Fault(fault) = error {
+    if let CallError::Damaged(fault) | CallError::Fault(fault) = error {
         tracing::error!(%fault, "a call failed");
     }
 }

@@ -248,7 +248,7 @@ impl Teller {
             Ok(_) | Err(CallError::Refused(_) | CallError::Past | CallError::Unrecordable(_)) => true,
             // Nobody could read it, and the system has no refusals left: its dead letter is all that is said of it.
             Err(CallError::Exhausted { .. }) => arrived.event.is_err(),
-            Err(CallError::Unavailable(_) | CallError::Fault(_)) => false,
+            Err(CallError::Unavailable(_) | CallError::Damaged(_) | CallError::Fault(_)) => false,
         };
         if !settled {
             let why = result.as_ref().err().map(ToString::to_string).unwrap_or_default();

@@ -114,6 +114,23 @@ async fn a_delivery_whose_keys_are_gone_becomes_a_dead_letter_and_holds_up_nobod
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_that_can_never_be_recorded_holds_up_no_other() {
+    let scene = Scene::new();
+    scene.hub.damage(1);
+    scene.hub.commit(&[1, 2, 3, 2]);
+    let mut driver = scene.connect(10);
+    assert_eq!(driver.get().await, [(0, 1), (1, 1), (2, 1)]);
+    driver.acknowledge(&[0, 1, 2]).await;
+    assert_eq!(driver.get().await, [(3, 1)], "its successor passes");
+    driver.acknowledge(&[1, 3]).await;
+    tokio::time::sleep(WITHIN * 10).await;
+    let recorded: Vec<u64> = scene.hub.recorded().iter().map(|end| end.index).collect();
+    assert_eq!(recorded, [0, 2, 3]);
+    assert_eq!(scene.hub.commits_of_ends(), 2, "it is not tried again");
+    assert_eq!((scene.hub.state_of(1), driver.get().await), (DeliveryState::Claimed, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_come_together_are_recorded_in_few_commits() {
     let scene = Scene::new();
     let mut driver = scene.connect(4096);

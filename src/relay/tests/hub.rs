@@ -45,6 +45,7 @@ struct State {
     commits_of_ends: usize,
     claims: Vec<u64>,
     gone: Vec<u64>,
+    damaged: Vec<u64>,
     broken: bool,
     unread: bool,
 }
@@ -105,6 +106,11 @@ impl Hub {
     /// The keys of this delivery are erased.
     pub(super) fn erase(&self, index: u64) {
         self.state.lock().gone.push(index);
+    }
+
+    /// What is stored of this delivery is damaged: its end can never be recorded.
+    pub(super) fn damage(&self, index: u64) {
+        self.state.lock().damaged.push(index);
     }
 
     pub(super) fn state_of(&self, index: u64) -> DeliveryState {
@@ -203,13 +209,18 @@ impl Outbox for Hub {
         items.iter().map(open).collect()
     }
 
-    async fn record(&self, _: AgencyKey, ends: &[End]) -> Result<(), CallError> {
+    async fn record(&self, _: AgencyKey, ends: &[End]) -> Result<Vec<u64>, CallError> {
         let mut state = self.state.lock();
         if state.broken {
             return Err(unavailable());
         }
         state.commits_of_ends += 1;
+        let mut aside = Vec::new();
         for End { delivery, how, attempts } in ends {
+            if state.damaged.contains(&delivery.index) {
+                aside.push(delivery.index);
+                continue;
+            }
             let entry = &mut state.entries[delivery.index as usize];
             let given_up = matches!(how, Ending::DeadLettered | Ending::Unopenable);
             if given_up && entry.state != DeliveryState::Claimed {
@@ -222,7 +233,7 @@ impl Outbox for Hub {
             };
             state.recorded.push(Recorded { index: delivery.index, how: how.clone(), attempts: *attempts });
         }
-        Ok(())
+        Ok(aside)
     }
 
     async fn answerable(&self, _: AgencyKey, transfer: TransferId) -> Result<Option<DeliveryRef>, CallError> {

@@ -28,12 +28,16 @@ impl Worker {
         }
     }
 
-    pub(super) fn recorded(&mut self, ends: Vec<End>, recorded: Result<(), CallError>) {
+    pub(super) fn recorded(&mut self, ends: Vec<End>, recorded: Result<Vec<u64>, CallError>) {
         self.recording -= 1;
         match recorded {
-            Ok(()) => {
+            Ok(aside) => {
                 let (mut acknowledged, mut rejected, mut dead_lettered) = (0, 0, 0);
                 for end in &ends {
+                    if aside.contains(&end.delivery.index) {
+                        self.ending.insert(end.delivery.id);
+                        continue;
+                    }
                     self.ending.remove(&end.delivery.id);
                     match end.how {
                         Ending::Acknowledged(_) => acknowledged += 1,
@@ -44,6 +48,7 @@ impl Worker {
                 self.meters.acknowledged.increment(acknowledged);
                 self.meters.rejected.increment(rejected);
                 self.meters.dead_lettered.increment(dead_lettered);
+                self.meters.set_aside.increment(aside.len() as u64);
             }
             // Unrecorded answers are given again after the restart, when the deliveries are.
             Err(error) if self.stopping => tracing::warn!(%error, "ends of deliveries were not recorded"),
@@ -55,7 +60,9 @@ impl Worker {
     }
 
     pub(super) fn start_finding(&mut self) {
-        if self.finding || self.strays.is_empty() || self.stopping {
+        // While ends cannot be recorded, no more of them are looked for.
+        let is_full = self.ends.len() >= self.limits.held_max;
+        if self.finding || self.strays.is_empty() || self.stopping || is_full {
             return;
         }
         let (book, ending) = (&self.book, &self.ending);

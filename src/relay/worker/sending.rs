@@ -23,7 +23,8 @@ impl Worker {
     pub(super) fn claim_room(&self) -> usize {
         let coming = self.opening_count + self.staged.len() + self.book.ready();
         let credit = self.links.credit_left().saturating_sub(coming);
-        credit.min(self.limits.held_max.saturating_sub(self.book.len())).min(CLAIM_MAX.saturating_sub(coming))
+        let held = self.book.len() + self.ends.len();
+        credit.min(self.limits.held_max.saturating_sub(held)).min(CLAIM_MAX.saturating_sub(coming))
     }
 
     pub(super) fn wants_news(&self) -> bool {

@@ -147,6 +147,33 @@ async fn what_is_claimed_and_unanswered_is_delivered_again_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_end_whose_key_slot_is_damaged_is_set_aside_and_the_others_are_recorded() {
+    let scene = Scene::new().await;
+    let mut transfers = Vec::new();
+    for citizen in 0..3 {
+        let [_, transfer] = scene.move_citizen(citizen, 1).await;
+        transfers.push(transfer);
+    }
+    scene.damage_last_keeper(transfers[1]).await;
+    let scene = scene.restart().await;
+    let mut tax = scene.connect("tax", 10);
+    let mut got = 0;
+    while got < 3 {
+        got += tax.next().await.len();
+    }
+    for transfer in &transfers {
+        tax.say(*transfer, Outcome::Acknowledged).await;
+    }
+    let entries = scene.entries("delivery_acknowledged", 2).await;
+    let told: Vec<_> = entries.iter().map(|entry| entry.trail.as_ref().unwrap().list(Attribute::RefersTo)).collect();
+    assert_eq!(told, [[transfers[2].to_string()], [transfers[0].to_string()]]);
+    let [_, next] = scene.move_citizen(3, 1).await;
+    assert_eq!(tax.one().await.content.id, next);
+    tax.say(next, Outcome::Acknowledged).await;
+    scene.entries("delivery_acknowledged", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_withdrawal_after_the_claim_stops_every_further_attempt_and_a_late_answer_is_recorded() {
     let scene = Scene::new().await;
     let consent = scene.grant_contact(0).await;

@@ -1,6 +1,6 @@
 //! The scene: a hub with the demo's catalogue and people, its relay, and recipients that connect to it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::FileExt, path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use waybill::{
@@ -22,7 +22,7 @@ use waybill::{
     ledger::{self, Origin, SignerKey, VerifierKey},
     relay::{Backoff, Registry, RelayLimits},
     sequencer::Signing,
-    store::embedded::EmbeddedOptions,
+    store::{Store as _, embedded::EmbeddedOptions},
     vault::{MasterKey, SystemRandom},
 };
 
@@ -101,6 +101,16 @@ impl Scene {
         let relay = relay(&core.desk);
         relay.resume().await.unwrap();
         Self { folder, core, relay, people }
+    }
+
+    /// Damages the key slot of the last of those who keep a transfer's trail; a hub that has read it does not see that
+    /// before it is started again.
+    pub async fn damage_last_keeper(&self, transfer: TransferId) {
+        let entries = self.core.store.entries(0, 1000).await.unwrap();
+        let entry = entries.iter().find(|entry| entry.routing.id == transfer).unwrap();
+        let [_, .., last] = &entry.routing.secrets[..] else { panic!("it has several keepers") };
+        let slots = OpenOptions::new().write(true).open(self.folder.path().join("data/keys/slots")).unwrap();
+        slots.write_all_at(&[0; 8], last.slot.0 * 64 + 1).unwrap();
     }
 
     /// Identity pushes a citizen's new address; says the ids of the transfers to benefit and tax.
