@@ -64,6 +64,8 @@ pub(super) struct Worker {
     cursor: u64,
     /// Dead letters that are due again and not yet claimed.
     replayed: Vec<u64>,
+    /// Whether some of those were missed, so that the outbox is to be read again from the beginning.
+    missed: bool,
     /// What was read when it was claimed and can be handed over at once.
     fresh: HashMap<u64, Box<PendingDelivery>>,
     /// Opened, for the next link that takes something.
@@ -142,6 +144,7 @@ impl Worker {
             links: Links::default(),
             cursor: 0,
             replayed: Vec::new(),
+            missed: false,
             fresh: HashMap::default(),
             staged: VecDeque::new(),
             ends: VecDeque::new(),
@@ -189,8 +192,8 @@ impl Worker {
         match *replayed {
             Ok(Replayed { recipient, index }) if recipient == self.recipient => self.replayed.push(index),
             Ok(_) => {}
-            // Some were missed: look through everything that is open.
-            Err(_) => self.cursor = 0,
+            // Some were missed: look through everything that is open, once what is being claimed is there.
+            Err(_) => self.missed = true,
         }
     }
 

@@ -1,13 +1,16 @@
 //! Each delivery ends once, by an entry: acknowledged, rejected or given up.
 
+use std::sync::Arc;
+
 use super::{
     hub::Recorded,
-    scene::{Scene, WITHIN, system},
+    scene::{Driver, Scene, WITHIN, limits, system},
 };
 use crate::{
     desk::Ending,
     domain::transfer::DeliveryState,
     drivers::{LinkTerms, OrderRule, Outcome},
+    relay::RelayLimits,
 };
 
 pub(super) fn terms() -> LinkTerms {
@@ -46,6 +49,47 @@ async fn a_replayed_dead_letter_carries_its_old_index_and_counts_from_one() {
     driver.acknowledge(&[0, 1]).await;
     scene.quiet().await;
     assert_eq!(scene.hub.state_of(0), DeliveryState::Acknowledged);
+}
+
+/// More dead letters than the channel of replays holds.
+const LETTERS: u64 = 20;
+
+async fn dead_letters() -> (Scene, Driver) {
+    let scene = Scene::with(RelayLimits { attempts_max: 1, ..limits() });
+    let letters: Vec<u64> = (0..LETTERS).collect();
+    scene.hub.commit(&letters);
+    let mut driver = scene.connect(100);
+    assert_eq!(driver.get().await.len(), letters.len());
+    driver.say(&letters, Outcome::Failed).await;
+    scene.quiet().await;
+    scene.hub.hold_claims_up(true);
+    scene.hub.commit(&[99]);
+    (scene, driver)
+}
+
+async fn assert_replayed_while_claiming(scene: &Scene, driver: &mut Driver) {
+    scene.quiet().await;
+    (0..LETTERS).for_each(|index| scene.hub.replay(index));
+    scene.quiet().await;
+    scene.hub.hold_claims_up(false);
+    let mut got = driver.get().await;
+    got.sort_unstable();
+    assert_eq!(got, (0..=LETTERS).map(|index| (index, 1)).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn replays_that_were_missed_while_something_was_claimed_are_found_all_the_same() {
+    let (scene, mut driver) = dead_letters().await;
+    assert_replayed_while_claiming(&scene, &mut driver).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn replays_that_were_missed_during_the_first_claim_are_found_all_the_same() {
+    let (scene, driver) = dead_letters().await;
+    drop(driver);
+    let scene = Scene::over(Arc::clone(&scene.hub), limits());
+    let mut driver = scene.connect(100);
+    assert_replayed_while_claiming(&scene, &mut driver).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,6 +54,7 @@ pub(super) struct Hub {
     state: Mutex<State>,
     size: watch::Sender<u64>,
     replays: broadcast::Sender<Replayed>,
+    claims_held_up: watch::Sender<bool>,
 }
 
 pub(super) fn recipient() -> AgencyId {
@@ -66,7 +67,12 @@ pub(super) fn id(index: u64) -> TransferId {
 
 impl Hub {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), size: watch::Sender::new(0), replays: broadcast::Sender::new(16) }
+        Self {
+            state: Mutex::default(),
+            size: watch::Sender::new(0),
+            replays: broadcast::Sender::new(16),
+            claims_held_up: watch::Sender::new(false),
+        }
     }
 
     /// Commits a delivery of each order; says where the first lies.
@@ -96,6 +102,11 @@ impl Hub {
     /// From now on the hub can neither claim nor record, or can again.
     pub(super) fn set_broken(&self, broken: bool) {
         self.state.lock().broken = broken;
+    }
+
+    /// From now on claims wait, or go on.
+    pub(super) fn hold_claims_up(&self, held_up: bool) {
+        self.claims_held_up.send_replace(held_up);
     }
 
     /// From now on it cannot be read whether a delivery is open, or can again.
@@ -179,6 +190,7 @@ impl Outbox for Hub {
     }
 
     async fn claim(&self, _: AgencyKey, horizon: u64) -> Result<(), CallError> {
+        let _ = self.claims_held_up.subscribe().wait_for(|held_up| !held_up).await;
         let mut state = self.state.lock();
         if state.broken {
             return Err(unavailable());

@@ -35,6 +35,9 @@ impl Worker {
         if !self.wants_news() {
             return;
         }
+        if std::mem::take(&mut self.missed) {
+            self.cursor = 0;
+        }
         let room = self.claim_room();
         let search = if !self.replayed.is_empty() {
             Search::Replayed(self.replayed.split_off(self.replayed.len().saturating_sub(room)))
