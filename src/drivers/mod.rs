@@ -2,7 +2,8 @@
 //!
 //! A driver connects a [`Port`] for one recipient (`relay::Registry::connect`) and pulls batches from it:
 //! - [`Port::next`] yields only what may leave at that moment: withdrawal and restriction are checked as it yields, so
-//!   the driver releases a batch at once (writes it, calls `produce`) and never keeps it for later.
+//!   the driver releases a batch at once (writes it, calls `produce`) and never keeps it for later. What it could not
+//!   release at once it asks for again ([`Port::ask`]).
 //! - At most [`LinkTerms::credit`] deliveries are out without a report. A small window suits a stream, thousands an
 //!   idempotent producer.
 //! - [`Reporter::report`] says, in any order and in batches, what became of them. Reporting twice does no harm.
@@ -168,21 +169,28 @@ impl Port {
     /// the link is lost, or its time is up.
     pub async fn next(&mut self) -> Option<Vec<Outbound>> {
         loop {
-            let mut batch = self.batches.recv().await?;
-            let indices: Vec<u64> = batch.iter().map(|one| one.content.index).collect();
-            // A fault closes the link: nothing leaves unchecked, and all of it is handed over again.
-            let passes = self.gate.pass(&indices).await.ok()?;
-            let mut passes = passes.into_iter();
-            let (left, ended): (Vec<u64>, Vec<u64>) = indices.iter().partition(|_| passes.next().unwrap_or(false));
-            if !ended.is_empty() {
-                batch.retain(|one| !ended.contains(&one.content.index));
-            }
-            let taken = Taken { link: self.reporter.link, left, ended };
-            let _ = self.notices.send(Notice::Taken(taken)); // the relay may have stopped
+            let batch = self.batches.recv().await?;
+            let batch = self.ask(batch).await?;
             if !batch.is_empty() {
                 return Some(batch);
             }
         }
+    }
+
+    /// What of a batch may leave at this moment: for a driver that could not release all of it at once. `None`: that cannot
+    /// be read, so nothing does, and the link is to be dropped.
+    pub async fn ask(&self, mut batch: Vec<Outbound>) -> Option<Vec<Outbound>> {
+        let indices: Vec<u64> = batch.iter().map(|one| one.content.index).collect();
+        // A fault closes the link: nothing leaves unchecked.
+        let passes = self.gate.pass(&indices).await.ok()?;
+        let mut passes = passes.into_iter();
+        let (left, ended): (Vec<u64>, Vec<u64>) = indices.into_iter().partition(|_| passes.next().unwrap_or(false));
+        if !ended.is_empty() {
+            batch.retain(|one| !ended.contains(&one.content.index));
+        }
+        let taken = Taken { link: self.reporter.link, left, ended };
+        let _ = self.notices.send(Notice::Taken(taken)); // the relay may have stopped
+        Some(batch)
     }
 
     /// Loses the link through no fault of any delivery: what it had out without a report is handed over again, and that it

@@ -59,6 +59,17 @@ impl Connection {
         Self { base, hook: Arc::new(NoKafkaHook) }
     }
 
+    /// A connection without encryption, for tests; its clients have these settings, too.
+    #[cfg(test)]
+    pub(crate) fn plaintext(bootstrap: &str, settings: &[(&str, &str)]) -> Self {
+        let mut base = ClientConfig::new();
+        base.set("bootstrap.servers", bootstrap);
+        for (name, value) in settings {
+            base.set(*name, *value);
+        }
+        Self { base, hook: Arc::new(NoKafkaHook) }
+    }
+
     /// The same with the steps of its clients hooked.
     pub fn hooked(self, hook: Arc<dyn KafkaHook>) -> Self {
         Self { hook, ..self }

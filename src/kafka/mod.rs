@@ -31,7 +31,7 @@ pub use self::{
         ACK_TYPE, DEAD_TYPE, DELIVERY_TYPE, EventHeaders, Message, OUTCOME_TYPE, PREFIX, SUBMISSION_TYPE, hub_source,
     },
     hook::{KafkaHook, NoKafkaHook},
-    producer::{Lost, Producer, Report, SendFault},
+    producer::{Lost, Offered, Producer, Report, SendFault},
     stranger::Group,
     told::Told,
     topics::{Topic, TopicKind, group},

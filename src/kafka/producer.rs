@@ -16,6 +16,9 @@ use super::{connection::Connection, hook::KafkaHook, told::Told};
 /// How long to wait while the library's queue is full.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
 
+/// A message as the library takes it.
+type Record<'a, T> = BaseRecord<'a, str, [u8], Box<T>>;
+
 /// A message of no more than this part of what one may have cannot be too large for a topic that is as it must be.
 const SMALL_PART: usize = 2;
 
@@ -64,6 +67,15 @@ fn size(message: &BorrowedMessage<'_>) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the producer was lost ({0})")]
 pub struct Lost(pub RDKafkaErrorCode);
+
+/// Whether the library took a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It has it.
+    Taken,
+    /// Its queue is full: it is as if the message had not been offered.
+    Full,
+}
 
 /// A producer of messages that stand for a `T`.
 pub struct Producer<T: Report> {
@@ -122,27 +134,42 @@ impl<T: Report> Producer<T> {
     ) -> Result<(), Lost> {
         self.hook.before_produce(topic);
         let mut record = BaseRecord::with_opaque_to(topic, Box::new(token)).key(key).payload(payload).headers(headers);
-        loop {
-            match self.library.send(record) {
-                Ok(()) => {
-                    self.hook.after_produce(topic);
-                    return Ok(());
-                }
-                Err((error, back)) => match error.rdkafka_error_code() {
-                    Some(RDKafkaErrorCode::QueueFull) => {
-                        record = back;
-                        tokio::time::sleep(FULL_PAUSE).await;
-                    }
-                    code => {
-                        let fault = SendFault::of(&error);
-                        back.delivery_opaque.reported(Err(fault));
-                        if let SendFault::Producer(_) = fault {
-                            return Err(Lost(code.unwrap_or(RDKafkaErrorCode::Fail)));
-                        }
-                        return Ok(());
-                    }
-                },
-            }
+        while let Some(back) = self.hand(topic, record)? {
+            record = back;
+            tokio::time::sleep(FULL_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// The same for a message that must not wait: the library takes it now, or not at all.
+    pub fn offer(
+        &self,
+        topic: &str,
+        key: &str,
+        payload: &[u8],
+        headers: OwnedHeaders,
+        token: T,
+    ) -> Result<Offered, Lost> {
+        self.hook.before_produce(topic);
+        let record = BaseRecord::with_opaque_to(topic, Box::new(token)).key(key).payload(payload).headers(headers);
+        Ok(self.hand(topic, record)?.map_or(Offered::Taken, |_| Offered::Full))
+    }
+
+    /// Hands a message to the library; it comes back when the queue is full.
+    fn hand<'a>(&self, topic: &str, record: Record<'a, T>) -> Result<Option<Record<'a, T>>, Lost> {
+        let Err((error, back)) = self.library.send(record) else {
+            self.hook.after_produce(topic);
+            return Ok(None);
+        };
+        let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::QueueFull) {
+            return Ok(Some(back));
+        }
+        let fault = SendFault::of(&error);
+        back.delivery_opaque.reported(Err(fault));
+        match fault {
+            SendFault::Producer(_) => Err(Lost(code.unwrap_or(RDKafkaErrorCode::Fail))),
+            SendFault::Message => Ok(None),
         }
     }
 

@@ -6,6 +6,11 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{super::record_of, DeliveryRef, Parties};
+#[cfg(test)]
+use crate::domain::{
+    environment::Environment,
+    record::{Change, RecordAuthority},
+};
 use crate::{
     catalogue::Catalogue,
     desk::{Audience, CallError, Desk, Proof, Receipt, decide::payload_parts, receipts::open_for},
@@ -58,6 +63,46 @@ pub struct DeliveryContent {
 impl std::fmt::Debug for DeliveryContent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "DeliveryContent({})", self.index)
+    }
+}
+
+#[cfg(test)]
+impl DeliveryContent {
+    /// One that says nothing, for tests of what carries it.
+    pub(crate) fn example(id: TransferId, index: u64) -> Self {
+        let receipt = Receipt {
+            index,
+            entry: Bytes::new(),
+            proof: None,
+            commitments: None,
+            openings: Vec::new(),
+            environment: Environment::Test,
+        };
+        Self {
+            id,
+            index,
+            source: "identity".into(),
+            agreement: "a".into(),
+            purpose: "p".into(),
+            basis: "{}".into(),
+            record_type: "identity/address".into(),
+            schema_version: "1.0".into(),
+            payload: Bytes::from_static(b"{}"),
+            record: RecordIdentity {
+                record_id: "r".into(),
+                revision: None,
+                as_of: None,
+                change: Change::New,
+                corrects_revision: None,
+                authority: RecordAuthority::Authoritative,
+            },
+            pseudonym: "s".into(),
+            keep_for: None,
+            traceparent: String::new(),
+            receipt: Unopened::new(receipt, Secret::new([0; 32]), Trail::default()),
+            replayed: false,
+            answer_required: false,
+        }
     }
 }
 

@@ -1,21 +1,23 @@
 //! Kafka as a way out: deliveries go to `waybill.out.<agency>`, and count when the brokers have them or, where that is
 //! agreed, when the recipient has answered on `waybill.acks.<agency>`. What is delivered is not decided here.
 //!
-//! Handing a delivery to the library is its release: the relay is asked just before. The library keeps the order of each
-//! key (an idempotent producer, at most five requests in flight) and never gives up by itself, so brokers that are away cost
-//! an attempt only as often as `kafka_answer_s_max` passes (a day by default). When it can no longer keep the order, or the
-//! topic cannot be written to, the link is dropped, the producer made anew, and what was not reported is handed over again.
-//! That is no delivery's fault, and costs none an attempt.
+//! Handing a delivery to the library is its release: the relay is asked just before, and again before each try while the
+//! library takes no more. The library keeps the order of each key (an idempotent producer, at most five requests in
+//! flight) and never gives up by itself, so brokers that are away cost an attempt only as often as `kafka_answer_s_max`
+//! passes (a day by default). When it can no longer keep the order, or the topic cannot be written to, the link is dropped,
+//! the producer made anew, and what was not reported is handed over again. That is no delivery's fault, and costs none an
+//! attempt.
 //!
 //! | question | file |
 //! |---|---|
-//! | how is a delivery written? | `message.rs` |
+//! | how is a delivery handed over and reported? | `send.rs`, how is it written `message.rs` |
 //! | how does a recipient answer? | `acks.rs` |
 //! | and if nobody can read it? | `dead.rs` |
 
 mod acks;
 mod dead;
 mod message;
+mod send;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -29,15 +31,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{LinkTerms, OrderRule, Outcome, Port, Report, Reporter};
+use self::send::{Sending, Sent, Written, tell};
+use super::{LinkTerms, OrderRule};
 use crate::{
-    domain::{
-        agency::{AgencyId, SystemId},
-        transfer::TransferId,
-    },
-    kafka::{
-        self, AROUND_RECORD_BYTES_MAX, Conflicts, Connection, Producer, SendFault, Told, Topic, TopicKind, hub_source,
-    },
+    domain::agency::{AgencyId, SystemId},
+    kafka::{AROUND_RECORD_BYTES_MAX, Conflicts, Connection, Producer, Told, Topic, TopicKind, hub_source},
     relay::{Registry, Stopping},
 };
 
@@ -48,8 +46,6 @@ const REST: Duration = Duration::from_millis(500);
 const REST_MAX: Duration = Duration::from_secs(30);
 /// How long the brokers may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// Reports that are told together.
-const REPORTS_MAX: usize = 1024;
 
 /// A recipient on Kafka.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -153,27 +149,6 @@ async fn supervise(parts: Arc<KafkaOutParts>, stop: CancellationToken) {
     while tasks.join_next().await.is_some() {}
 }
 
-/// What a delivery on its way stands for.
-struct Sent {
-    transfer: TransferId,
-    /// Whether the recipient's answer is waited for.
-    answered: bool,
-    back: mpsc::UnboundedSender<(TransferId, bool, Result<(), SendFault>)>,
-}
-
-impl kafka::Report for Sent {
-    fn reported(self, written: Result<(), SendFault>) {
-        let _ = self.back.send((self.transfer, self.answered, written)); // the link may have gone
-    }
-}
-
-/// Whether the brokers took anything while a link was there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Written {
-    Nothing,
-    Some,
-}
-
 /// One recipient's link, made again whenever it is lost.
 struct Link {
     parts: Arc<KafkaOutParts>,
@@ -225,7 +200,8 @@ impl Link {
             };
             tokio::spawn(collecting.run())
         });
-        send(&mut port, &producer, topic, &hub_source(&parts.hub), back, lost.clone()).await;
+        let source = hub_source(&parts.hub);
+        Sending { producer: &producer, topic, source: &source, back, lost: &lost }.run(&mut port).await;
         // What is out is waited for as long as the hub waits for us; a lost producer says at once what it lost.
         let is_lost = producer.is_lost();
         let flushed = tokio::task::spawn_blocking(move || {
@@ -258,69 +234,4 @@ impl Link {
         });
         probed.await.unwrap_or(Err(KafkaError::Canceled))
     }
-}
-
-/// Hands over what the relay lets leave, until the link is lost.
-async fn send(
-    port: &mut Port,
-    producer: &Producer<Sent>,
-    topic: &str,
-    source: &str,
-    back: mpsc::UnboundedSender<(TransferId, bool, Result<(), SendFault>)>,
-    lost: CancellationToken,
-) {
-    loop {
-        let batch = tokio::select! {
-            biased;
-            () = lost.cancelled() => return,
-            batch = port.next() => match batch {
-                Some(batch) => batch,
-                None => return,
-            },
-        };
-        for outbound in batch {
-            let content = &outbound.content;
-            let (transfer, answered) = (content.id, content.answer_required);
-            let sent = Sent { transfer, answered, back: back.clone() };
-            let headers = message::headers(&outbound, source);
-            if producer.send(topic, &content.pseudonym, &content.payload, headers, sent).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Tells the relay what was written. Ends when nothing more can be reported; whether anything was written.
-async fn tell(
-    mut reports: mpsc::UnboundedReceiver<(TransferId, bool, Result<(), SendFault>)>,
-    reporter: Reporter,
-    lost: CancellationToken,
-    topic: String,
-) -> Written {
-    let (mut some, mut anything) = (Vec::new(), Written::Nothing);
-    while reports.recv_many(&mut some, REPORTS_MAX).await > 0 {
-        let mut told = Vec::with_capacity(some.len());
-        for (transfer, answered, written) in some.drain(..) {
-            if written.is_ok() {
-                anything = Written::Some;
-            }
-            let outcome = match written {
-                Ok(()) if answered => continue,
-                Ok(()) => Outcome::Acknowledged,
-                Err(SendFault::Message) => Outcome::Failed,
-                Err(SendFault::Producer(code)) => {
-                    if !lost.is_cancelled() {
-                        tracing::warn!(%code, topic, "the producer is made anew");
-                        lost.cancel();
-                    }
-                    continue;
-                }
-            };
-            told.push(Report { transfer, outcome });
-        }
-        if !told.is_empty() {
-            reporter.report(told).await;
-        }
-    }
-    anything
 }

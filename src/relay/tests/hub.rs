@@ -7,15 +7,12 @@ use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 use crate::{
-    desk::{CallError, Content, DeliveryContent, DeliveryRef, End, Ending, Opened, Receipt, Replayed, Unopened},
+    desk::{CallError, Content, DeliveryContent, DeliveryRef, End, Ending, Opened, Replayed},
     domain::{
         agency::{AgencyId, AgencyKey},
-        environment::Environment,
-        record::{Change, RecordAuthority, RecordIdentity},
         transfer::{DeliveryState, TransferId},
     },
-    exchange::trail::Trail,
-    ledger::{Kind, Secret},
+    ledger::Kind,
     relay::outbox::Outbox,
     store::{Outgoing, Pending, PendingDelivery, Routing, StoredEntry},
 };
@@ -257,42 +254,7 @@ impl Outbox for Hub {
     }
 }
 
-fn receipt(index: u64) -> Receipt {
-    Receipt {
-        index,
-        entry: Bytes::new(),
-        proof: None,
-        commitments: None,
-        openings: Vec::new(),
-        environment: Environment::Test,
-    }
-}
-
 fn content(item: &PendingDelivery) -> Box<DeliveryContent> {
     let index = item.entry.index;
-    Box::new(DeliveryContent {
-        id: id(index),
-        index,
-        source: "identity".into(),
-        agreement: "a".into(),
-        purpose: "p".into(),
-        basis: "{}".into(),
-        record_type: "identity/address".into(),
-        schema_version: "1.0".into(),
-        payload: Bytes::from_static(b"{}"),
-        record: RecordIdentity {
-            record_id: "r".into(),
-            revision: None,
-            as_of: None,
-            change: Change::New,
-            corrects_revision: None,
-            authority: RecordAuthority::Authoritative,
-        },
-        pseudonym: "s".into(),
-        keep_for: None,
-        traceparent: String::new(),
-        receipt: Unopened::new(receipt(index), Secret::new([0; 32]), Trail::default()),
-        replayed: item.replayed,
-        answer_required: false,
-    })
+    Box::new(DeliveryContent { replayed: item.replayed, ..DeliveryContent::example(id(index), index) })
 }
