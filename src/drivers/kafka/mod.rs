@@ -19,7 +19,11 @@ mod dead;
 mod message;
 mod send;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
@@ -27,7 +31,7 @@ use rdkafka::{
 };
 use tokio::{
     sync::mpsc,
-    task::{JoinHandle, JoinSet},
+    task::{self, JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +110,11 @@ impl KafkaOut {
     /// Starts it. Links connect as soon as there are brokers.
     pub fn start(parts: KafkaOutParts) -> Self {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(supervise(Arc::new(parts), stop.clone()));
+        let parts = Arc::new(parts);
+        let known = Arc::clone(&parts);
+        let wanted = move || (known.recipients)();
+        let link = move |recipient, stop| Link { parts: Arc::clone(&parts), recipient, stop }.run();
+        let task = tokio::spawn(supervise(wanted, link, stop.clone()));
         Self { stop, task }
     }
 
@@ -120,8 +128,12 @@ impl KafkaOut {
 }
 
 /// Keeps a link for each recipient that the catalogue in force names.
-async fn supervise(parts: Arc<KafkaOutParts>, stop: CancellationToken) {
-    let mut links: HashMap<Recipient, CancellationToken> = HashMap::new();
+async fn supervise<F: Future<Output = ()> + Send + 'static>(
+    wanted: impl Fn() -> Vec<Recipient>,
+    link: impl Fn(Recipient, CancellationToken) -> F,
+    stop: CancellationToken,
+) {
+    let mut links: HashMap<Recipient, (task::Id, CancellationToken)> = HashMap::new();
     let mut tasks = JoinSet::new();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
@@ -129,22 +141,26 @@ async fn supervise(parts: Arc<KafkaOutParts>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             _ = ticks.tick() => {}
         }
-        let wanted = (parts.recipients)();
-        links.retain(|recipient, link| {
+        while let Some(ended) = tasks.try_join_next_with_id() {
+            // One that has panicked has said so, and is started again.
+            let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+            links.retain(|_, (link, _)| *link != id);
+        }
+        let wanted = wanted();
+        links.retain(|recipient, (_, stop)| {
             let stays = wanted.contains(recipient);
             if !stays {
-                link.cancel();
+                stop.cancel();
             }
             stays
         });
         for recipient in wanted {
-            if !links.contains_key(&recipient) {
-                let link = stop.child_token();
-                links.insert(recipient.clone(), link.clone());
-                tasks.spawn(Link { parts: Arc::clone(&parts), recipient, stop: link }.run());
+            if let Entry::Vacant(none) = links.entry(recipient) {
+                let stop = stop.child_token();
+                let task = tasks.spawn(link(none.key().clone(), stop.clone()));
+                none.insert((task.id(), stop));
             }
         }
-        while tasks.try_join_next().is_some() {}
     }
     while tasks.join_next().await.is_some() {}
 }
@@ -186,6 +202,8 @@ impl Link {
         };
         let reporter = port.reporter();
         let lost = self.stop.child_token();
+        // However this ends, what was started for it does.
+        let _ended = lost.clone().drop_guard();
         let (back, reports) = mpsc::unbounded_channel();
         let telling = tokio::spawn(tell(reports, reporter.clone(), lost.clone(), topic.to_owned()));
         let answers = self.recipient.answers.then(|| {
@@ -233,5 +251,40 @@ impl Link {
             }
         });
         probed.await.unwrap_or(Err(KafkaError::Canceled))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_panics_is_started_again_and_one_that_runs_is_not() {
+        let recipient = |name: &str| Recipient {
+            agency: AgencyId::new(name).unwrap(),
+            system: SystemId::new(&format!("{name}/registry")).unwrap(),
+            answers: false,
+        };
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let (first, stop) = (std::sync::Once::new(), CancellationToken::new());
+        let link = move |recipient: Recipient, stop: CancellationToken| {
+            started.send(recipient.agency.to_string()).unwrap();
+            let mut panics = false;
+            if recipient.agency.as_str() == "tax" {
+                first.call_once(|| panics = true);
+            }
+            async move {
+                assert!(!panics, "a link that panics, on purpose");
+                stop.cancelled().await;
+            }
+        };
+        let wanted = move || vec![recipient("archive"), recipient("tax")];
+        let supervising = tokio::spawn(supervise(wanted, link, stop.clone()));
+        tokio::time::sleep(LOOK_EVERY * 10).await;
+        stop.cancel();
+        supervising.await.unwrap();
+        let mut all = Vec::new();
+        starts.recv_many(&mut all, 10).await;
+        assert_eq!(all, ["archive", "tax", "tax"]);
     }
 }
