@@ -8,11 +8,13 @@
 //! | how is an event written? | `event.rs` |
 //! | what is said of a message that cannot be taken? | `dead.rs` |
 //! | how is it written and reported? | `producer.rs` |
+//! | how does a client end? | `client.rs` |
 //! | what does the library log, and how often? | `told.rs` |
 //! | does another hub read in our groups? | `stranger.rs` |
 //! | must the hub stop because of what was found? | `conflict.rs` |
 //! | where do tests cut a hub off? | `hook.rs` |
 
+mod client;
 mod conflict;
 mod connection;
 mod dead;
@@ -24,6 +26,7 @@ mod told;
 mod topics;
 
 pub use self::{
+    client::Client,
     conflict::{Conflict, Conflicts},
     connection::{AROUND_RECORD_BYTES_MAX, BATCH_BYTES_MAX, Connection},
     dead::{Coordinates, DeadLetter, Reason},

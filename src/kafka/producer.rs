@@ -11,7 +11,7 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 
-use super::{connection::Connection, hook::KafkaHook, told::Told};
+use super::{client::Client, connection::Connection, hook::KafkaHook, told::Told};
 
 /// How long to wait while the library's queue is full.
 const FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -79,7 +79,7 @@ pub enum Offered {
 
 /// A producer of messages that stand for a `T`.
 pub struct Producer<T: Report> {
-    library: ThreadedProducer<Context<T>>,
+    library: Client<ThreadedProducer<Context<T>>>,
     hook: Arc<dyn KafkaHook>,
 }
 
@@ -119,7 +119,7 @@ impl<T: Report> Producer<T> {
         let config = connection.producer(id, message_bytes_max);
         let context =
             Context { told: Told::of(&config), hook: Arc::clone(&hook), message_bytes_max, reports: PhantomData };
-        Ok(Self { library: ThreadedProducer::from_config_and_context(&config, context)?, hook })
+        Ok(Self { library: Client::new(ThreadedProducer::from_config_and_context(&config, context)?), hook })
     }
 
     /// Hands one message to the library, which copies it. Waits while the library's queue is full. A message that can't be
@@ -178,10 +178,17 @@ impl<T: Report> Producer<T> {
         self.library.client().fatal_error().is_some()
     }
 
-    /// Waits until everything that was sent is reported, at most for `timeout`. Blocks.
-    pub fn flush(&self, timeout: Duration) {
-        // What is not reported by then is sent again by whoever comes next.
-        let _ = self.library.flush(timeout);
+    /// Waits until everything that was sent is reported, at most for `within`, and ends. A lost one says at once what it
+    /// lost.
+    pub async fn end(self, within: Duration) {
+        let is_lost = self.is_lost();
+        let flush = move |library: &ThreadedProducer<_>| {
+            if !is_lost {
+                // What is not reported by then is sent again by whoever comes next.
+                let _ = library.flush(within);
+            }
+        };
+        self.library.end(flush).await;
     }
 }
 

@@ -19,13 +19,16 @@ use super::{
 };
 use crate::{
     domain::{agency::AgencyId, time::Moment},
-    kafka::{Conflicts, Connection, Coordinates, DeadLetter, Group, Reason, Told, Topic, TopicKind, group, hub_source},
+    kafka::{
+        Client, Conflicts, Connection, Coordinates, DeadLetter, Group, Reason, Told, Topic, TopicKind, group,
+        hub_source,
+    },
 };
 
 /// When it is asked again who reads answers, until the brokers have said it.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
-type Consumer = StreamConsumer<Told>;
+type Consumer = Client<StreamConsumer<Told>>;
 
 /// The longest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 4096;
@@ -59,8 +62,10 @@ impl Collecting {
             () = self.collect(&topic, &consumer, &mut dead) => {}
             () = self.displaced(&consumer) => {}
         }
-        // The library leaves the group, and waits for its threads, when it is let go.
-        let _ = tokio::task::spawn_blocking(move || drop((consumer, dead))).await; // it cannot be broken off
+        // It leaves the group then. Who may still ask in its name lets it go otherwise.
+        if let Some(consumer) = Arc::into_inner(consumer) {
+            consumer.end(|_| ()).await;
+        }
     }
 
     /// Waits until it is known that a hub with another ledger reads the answers, too.
@@ -121,16 +126,12 @@ impl Collecting {
         let group = self.group();
         let mut config = self.connection.consumer(&group.client_id(0));
         config.set("group.id", group.name).set("auto.offset.reset", "earliest").set("enable.auto.commit", "false");
-        let consumer: Arc<Consumer> = Arc::new(config.create_with_context(Told::of(&config))?);
+        let consumer = Arc::new(Consumer::new(config.create_with_context(Told::of(&config))?));
         let joined = match self.is_ours(&consumer).await {
             Some(false) => Ok(false),
             Some(true) | None => consumer.subscribe(&[topic]).map(|()| true),
         };
-        if let Ok(true) = joined {
-            return Ok(Some(consumer));
-        }
-        tokio::task::spawn_blocking(move || drop(consumer));
-        joined.map(|_| None)
+        joined.map(|joined| joined.then_some(consumer))
     }
 }
 

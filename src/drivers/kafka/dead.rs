@@ -49,9 +49,7 @@ impl DeadLetters {
             };
             let Err(error) = written else { return true };
             tracing::warn!(error, topic = self.topic, "a dead letter was not written; trying again");
-            let gone = self.producer.take();
-            // The library waits for its threads when it is let go.
-            tokio::task::spawn_blocking(move || drop(gone));
+            self.producer = None;
             tokio::select! {
                 () = stop.cancelled() => return false,
                 () = tokio::time::sleep(REST) => {}

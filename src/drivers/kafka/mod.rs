@@ -197,7 +197,6 @@ impl Link {
         let terms = parts.limits.terms(self.recipient.system.clone());
         let Ok(mut port) = parts.relay.connect(&self.recipient.agency, &terms) else {
             let Stopping = Stopping;
-            tokio::task::spawn_blocking(move || drop(producer));
             return Ok(Written::Nothing);
         };
         let reporter = port.reporter();
@@ -220,15 +219,8 @@ impl Link {
         });
         let source = hub_source(&parts.hub);
         Sending { producer: &producer, topic, source: &source, back, lost: &lost }.run(&mut port).await;
-        // What is out is waited for as long as the hub waits for us; a lost producer says at once what it lost.
-        let is_lost = producer.is_lost();
-        let flushed = tokio::task::spawn_blocking(move || {
-            if !is_lost {
-                producer.flush(ANSWER_MAX);
-            }
-            drop(producer);
-        });
-        let _ = flushed.await; // it cannot be broken off
+        // What is out is waited for as long as the hub waits for us.
+        producer.end(ANSWER_MAX).await;
         let written = telling.await; // ends with the last report
         port.spare();
         lost.cancel();

@@ -38,9 +38,6 @@ use crate::{
     kafka::{AROUND_RECORD_BYTES_MAX, Conflicts, Connection, Group, Producer, TopicKind, group, hub_source},
 };
 
-/// How often it is looked whether a producer is still used.
-const LET_GO_EVERY: Duration = Duration::from_millis(50);
-
 /// What the way in is made of.
 #[derive(Debug)]
 pub struct KafkaParts {
@@ -131,10 +128,7 @@ impl Shared {
         }
         let bytes_max = self.record_bytes_max + AROUND_RECORD_BYTES_MAX;
         let made = Arc::new(Producer::new(&self.connection, "waybill-outcomes", bytes_max)?);
-        if let Some(gone) = current.replace(Arc::clone(&made)) {
-            tokio::spawn(let_go(gone));
-        }
-        Ok(made)
+        Ok(Arc::clone(current.insert(made)))
     }
 
     /// What lay in a partition from `next` to below `lowest` was deleted before the hub read it. It is said and counted once
@@ -155,17 +149,5 @@ impl Shared {
             metrics::counter!("waybill_kafka_deleted_unread_total", &labels).increment(lowest - said);
             missed.insert(place.clone(), lowest);
         }
-    }
-}
-
-/// Lets a producer go that is no more, when nobody sends with it any longer: the library waits for its threads then, and no
-/// worker of the runtime must.
-async fn let_go(mut producer: Arc<Producer<Telling>>) {
-    loop {
-        match Arc::try_unwrap(producer) {
-            Ok(gone) => return drop(tokio::task::spawn_blocking(move || drop(gone))),
-            Err(used) => producer = used,
-        }
-        tokio::time::sleep(LET_GO_EVERY).await;
     }
 }

@@ -83,7 +83,6 @@ impl Scene {
         let running = tokio::spawn(async move {
             let producer = Producer::new(&connection, "test", 1000).unwrap();
             Sending { producer: &producer, topic: TOPIC, source: "urn:test", back, lost: &until }.run(&mut port).await;
-            tokio::task::spawn_blocking(move || drop(producer));
         });
         let scene = Self { hub, cluster, lost, said, running, _relay: (batches, noticed, reported) };
         // When the batch leaves, and then only since it could not.
