@@ -24,7 +24,7 @@ pub(super) struct KafkaEnds {
 }
 
 impl KafkaEnds {
-    /// Starts both.
+    /// Starts both; neither, if it fails.
     pub(super) fn start(
         config: &Config,
         ledger: &str,
@@ -40,20 +40,10 @@ impl KafkaEnds {
         }
         let (limits, hub) = (&config.limits, config.hub.to_string());
         let connection = Connection::new(kafka).hooked(hook);
-        let desk = Arc::clone(&core.desk);
-        let way_out = KafkaOut::start(KafkaOutParts {
-            relay: Arc::clone(relay),
-            connection: connection.clone(),
-            hub: hub.clone(),
-            ledger: ledger.to_owned(),
-            conflicts: Arc::clone(&conflicts),
-            recipients: Box::new(move || recipients(&desk.catalogue())),
-            limits: kafka_out_limits(limits),
-        });
         let way_in = KafkaIngress::start(KafkaParts {
             desk: Arc::clone(&core.desk),
-            connection,
-            hub,
+            connection: connection.clone(),
+            hub: hub.clone(),
             ledger: ledger.to_owned(),
             conflicts: Arc::clone(&conflicts),
             members: kafka.members,
@@ -61,7 +51,18 @@ impl KafkaEnds {
             untold_bytes_max: limits.kafka_window_bytes_max,
             record_bytes_max: limits.record_bytes_max,
         });
-        Ok(Self { ends: Some((way_in.context("Kafka's members cannot be started")?, way_out)), conflicts })
+        let way_in = way_in.context("Kafka's members cannot be started")?;
+        let desk = Arc::clone(&core.desk);
+        let way_out = KafkaOut::start(KafkaOutParts {
+            relay: Arc::clone(relay),
+            connection,
+            hub,
+            ledger: ledger.to_owned(),
+            conflicts: Arc::clone(&conflicts),
+            recipients: Box::new(move || recipients(&desk.catalogue())),
+            limits: kafka_out_limits(limits),
+        });
+        Ok(Self { ends: Some((way_in, way_out)), conflicts })
     }
 
     /// Waits until the hub must not go on because of what it found in Kafka.

@@ -63,7 +63,8 @@ fn loader(config: &Config) -> LoadCatalogue {
 }
 
 impl Hub {
-    /// Starts a hub: nothing listens before everything that it needs has been read and checked.
+    /// Starts a hub: no call is taken before everything that it needs has been read and checked, and all that can fail to
+    /// start has started.
     pub async fn start(config: Config, surroundings: Surroundings) -> anyhow::Result<Self> {
         let identity = LedgerIdentity::read(&config.keys.ledger)?;
         let origin = identity.origin()?;
@@ -102,6 +103,7 @@ impl Hub {
             load: Arc::clone(&load),
             limits: grpc_limits(&config.limits),
         };
+        let kafka = kafka::KafkaEnds::start(&config, &ledger, &core, &relay, hook)?;
         let incoming = Incoming::start(listener, Arc::clone(&tls));
         let stop = stopping.clone();
         let serving = tokio::spawn(GrpcServer::new(parts).serve(incoming, stop));
@@ -122,7 +124,6 @@ impl Hub {
                 stopping.clone(),
             )),
         ];
-        let kafka = kafka::KafkaEnds::start(&config, &ledger, &core, &relay, hook)?;
         let drain_max = config.limits.drain_s_max;
         tracing::info!(environment = %config.environment, %address, "serving");
         Ok(Self { core, relay, tls, load, address, stopping, serving, chores, kafka, drain_max })

@@ -100,12 +100,14 @@ impl KafkaIngress {
             missed: Mutex::default(),
         });
         let runtime = tokio::runtime::Handle::current();
+        // Where one cannot be started, those that were end.
+        let begun = stop.clone().drop_guard();
         let mut members = Vec::with_capacity(parts.members);
         for number in 0..parts.members {
             let member = Member::new(Arc::clone(&shared), number, runtime.clone(), stop.clone());
             members.push(std::thread::Builder::new().name(format!("kafka-in-{number}")).spawn(move || member.run())?);
         }
-        Ok(Self { members, stop })
+        Ok(Self { members, stop: begun.disarm() })
     }
 
     /// Takes up nothing more, tells what has been decided, and leaves the group.
