@@ -90,21 +90,17 @@ impl HubOptions {
     }
 
     fn again_in(&self, environment: impl Fn(&str) -> Option<String>) -> String {
-        let files =
-            [("ca", "WAYBILL_CA", &self.ca), ("cert", "WAYBILL_CERT", &self.cert), ("key", "WAYBILL_KEY", &self.key)];
-        let mut options = String::new();
-        if environment("WAYBILL_HUB").as_ref() != Some(&self.hub) {
-            options += &format!(" --hub {}", word(&self.hub));
-        }
-        for (name, variable, path) in files {
-            if environment(variable).map(PathBuf::from).as_ref() != Some(path) {
-                options += &format!(" --{name} {}", path_word(path));
-            }
-        }
-        if let Some(agency) = &self.on_behalf_of {
-            options += &format!(" --on-behalf-of {agency}");
-        }
-        options
+        let [ca, cert, key] = [&self.ca, &self.cert, &self.key].map(|path| path.display().to_string());
+        let said = [
+            ("hub", "WAYBILL_HUB", self.hub.clone(), word(&self.hub)),
+            ("ca", "WAYBILL_CA", ca, path_word(&self.ca)),
+            ("cert", "WAYBILL_CERT", cert, path_word(&self.cert)),
+            ("key", "WAYBILL_KEY", key, path_word(&self.key)),
+        ];
+        let unsaid = said.into_iter().filter(|(_, variable, value, _)| environment(variable).as_ref() != Some(value));
+        let options = unsaid.map(|(name, _, _, word)| format!(" --{name} {word}"));
+        let agency = self.on_behalf_of.iter().map(|agency| format!(" --on-behalf-of {agency}"));
+        options.chain(agency).collect()
     }
 
     /// The name of the responsible agency, or nothing.

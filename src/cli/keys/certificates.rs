@@ -239,10 +239,11 @@ mod tests {
     /// A catalogue of one agency, whose systems have these names and SANs.
     fn catalogue(folder: &Path, agency: &str, systems: &[(&str, &str)]) -> Catalogue {
         std::fs::create_dir_all(folder.join("agencies")).unwrap();
-        let mut text = "title = \"X\"\npublic_authority = true\nrefusal_trail = \"2y\"\n".to_owned();
-        for (name, san) in systems {
-            text += &format!("[[system]]\nname = \"{name}\"\nsan = \"{san}\"\nroles = [\"receive\"]\n");
-        }
+        let system = |(name, san): &(&str, &str)| {
+            format!("[[system]]\nname = \"{name}\"\nsan = \"{san}\"\nroles = [\"receive\"]\n")
+        };
+        let systems: String = systems.iter().map(system).collect();
+        let text = format!("title = \"X\"\npublic_authority = true\nrefusal_trail = \"2y\"\n{systems}");
         for (file, text) in [
             (format!("agencies/{agency}.toml"), text.as_str()),
             ("purposes.toml".to_owned(), ""),
