@@ -79,10 +79,9 @@ pub(super) async fn retire(
 pub fn retire_payloads(store: &EmbeddedStore, desk: &Desk, now: Moment, term: Duration) -> Result<usize, StoreError> {
     let dead_since = now.before(term);
     store.forget_dead_letters(dead_since)?;
-    let recipients: Vec<_> = desk.catalogue().agencies().map(|agency| agency.id.key()).collect();
     let over = store.epochs_before(hour(now.before(EPOCH_GRACE)))?;
     for ended in &over {
-        let late = store.retire_epoch(*ended, hour(now), &recipients, dead_since)?;
+        let late = store.retire_epoch(*ended, hour(now), dead_since)?;
         tracing::info!(late, "an hour's payloads are destroyed; those that are late were sealed again");
     }
     desk.forget_epoch();

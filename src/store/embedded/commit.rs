@@ -134,7 +134,9 @@ impl Inner {
     fn prepare(&self, before: &Head, commit: &Commit) -> Result<Prepared, StoreError> {
         let head = self.next_head(before, commit)?;
         let view = CommitView { inner: self, first: before.size, entries: &commit.entries, time: commit.time };
-        let deliveries = self.deliveries.prepare(&commit.deliveries, &view)?;
+        let mut deliveries = self.deliveries.prepare(&commit.deliveries, &view)?;
+        let outgoing = commit.entries.iter().filter_map(|new| new.routing.outgoing);
+        self.deliveries.begin(&mut deliveries, outgoing.map(|outgoing| outgoing.recipient));
         let people = self.people.prepare(&commit.subjects)?;
 
         let expected = 8 + commit.tiles.len() + 3 * commit.subjects.len() + commit.deliveries.len();

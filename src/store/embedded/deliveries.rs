@@ -1,7 +1,8 @@
 //! Deliveries of all recipients: their positions in memory and as rows, how a commit changes them, and what is pending.
 //!
 //! ```text
-//! rows of `outbox`   0x00 · recipient u64               position: horizon and open deliveries (`outbox.rs`)
+//! rows of `outbox`   0x00 · recipient u64               position: horizon and open deliveries (`outbox.rs`); everybody to
+//!                                                       whom anything was ever addressed has one
 //!                    0x01 · recipient u64 · index u64   how a delivery ended, unless it was simply acknowledged
 //!                    0x02 · recipient u64 · index u64   a dead letter that is not replayed: nothing more in it
 //! ```
@@ -17,6 +18,7 @@ use parking_lot::RwLock;
 use super::{
     StoreError,
     codec::{Malformed, corrupt},
+    index::Index,
     keyspaces::{Keyspaces, fatal, read},
     outbox::{Ended, Outbox},
 };
@@ -25,6 +27,9 @@ use crate::{
     store::{Delivery, DeliveryChange},
 };
 
+/// The row of `meta` that says that everybody has a position to whom anything is addressed. In a store of before, only who
+/// had claimed something has.
+pub(super) const ALL_BEGAN: &str = "outbox-all";
 const POSITION: u8 = 0;
 const ENDED: u8 = 1;
 const DEAD: u8 = 2;
@@ -70,7 +75,10 @@ pub(super) struct DeliveryChanges {
 
 impl Deliveries {
     /// Reads the positions of all recipients.
-    pub(super) fn open(keyspaces: Keyspaces) -> Result<Self, StoreError> {
+    pub(super) fn open(keyspaces: Keyspaces, index: &Index) -> Result<Self, StoreError> {
+        if keyspaces.meta.get(ALL_BEGAN).map_err(read)?.is_none() {
+            begin_all(&keyspaces, index)?;
+        }
         let mut outboxes = HashMap::new();
         for row in keyspaces.outbox.prefix([POSITION]) {
             let (key, row) = row.into_inner().map_err(read)?;
@@ -114,9 +122,18 @@ impl Deliveries {
         row.map(|row| Ended::decode(&row).map_err(corrupt("outbox"))).transpose()
     }
 
-    /// Everybody who has a position.
+    /// Everybody to whom anything was ever addressed, as of the head that is shown.
     pub(super) fn recipients(&self) -> Vec<AgencyKey> {
         self.outboxes.read().keys().copied().collect()
+    }
+
+    /// Gives those of `recipients` who have no position one at the ledger's front, so that nobody is forgotten who has not
+    /// claimed anything yet.
+    pub(super) fn begin(&self, changes: &mut DeliveryChanges, recipients: impl Iterator<Item = AgencyKey>) {
+        let outboxes = self.outboxes.read();
+        for recipient in recipients.filter(|recipient| !outboxes.contains_key(recipient)) {
+            changes.outboxes.entry(recipient).or_default();
+        }
     }
 
     /// Of a page of dead letters from the row `from` on, those that were given up before `moment`.
@@ -325,6 +342,19 @@ impl DeliveryChanges {
     fn outbox(&mut self, deliveries: &Deliveries, recipient: AgencyKey) -> &mut Outbox {
         self.outboxes.entry(recipient).or_insert_with(|| Arc::unwrap_or_clone(deliveries.outbox(recipient)))
     }
+}
+
+/// Writes positions for those to whom something is addressed and who have none, as in a store of before.
+fn begin_all(keyspaces: &Keyspaces, index: &Index) -> Result<(), StoreError> {
+    let mut batch = keyspaces.synced_batch(1);
+    for recipient in index.recipients()? {
+        let key = position_key(recipient);
+        if !keyspaces.outbox.contains_key(key).map_err(read)? {
+            batch.insert(&keyspaces.outbox, key, Outbox::default().encode());
+        }
+    }
+    batch.insert(&keyspaces.meta, ALL_BEGAN, []);
+    batch.commit().map_err(fatal)
 }
 
 fn position_key(recipient: AgencyKey) -> [u8; 9] {

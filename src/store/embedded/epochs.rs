@@ -5,8 +5,6 @@
 //! overwritten; the rows that speak of the old epoch go last. A crash at any point leaves a state from which the same can be
 //! done again.
 
-use std::collections::BTreeSet;
-
 use super::{
     EmbeddedStore, Inner, StoreError,
     deliveries::{DeadPage, Deliveries},
@@ -39,19 +37,13 @@ impl EmbeddedStore {
     }
 
     /// Destroys the epoch key of `hour`. Payloads of deliveries that have not ended, and of dead letters given up at
-    /// `dead_since` or later, are sealed again under the epoch of the hour `into` first; says how many. Deliveries are
-    /// looked for at `recipients` and at whoever has received before. What is proposed under the old epoch afterwards
-    /// does not find its key ([`Expect::Key`](crate::store::Expect::Key)). Blocks: not to be called from async code.
-    pub fn retire_epoch(
-        &self,
-        hour: u32,
-        into: u32,
-        recipients: &[AgencyKey],
-        dead_since: Moment,
-    ) -> Result<usize, StoreError> {
+    /// `dead_since` or later, are sealed again under the epoch of the hour `into` first; says how many. What is
+    /// proposed under the old epoch afterwards does not find its key ([`Expect::Key`](crate::store::Expect::Key)). Blocks:
+    /// not to be called from async code.
+    pub fn retire_epoch(&self, hour: u32, into: u32, dead_since: Moment) -> Result<usize, StoreError> {
         let inner = self.healthy()?;
         inner.space.check()?;
-        inner.retire(hour, into, recipients, dead_since).map_err(|error| inner.health.poison_if_fatal(error))
+        inner.retire(hour, into, dead_since).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
     /// Forgets the dead letters that were given up before `moment`: they are not listed any more, and their payloads go
@@ -75,26 +67,25 @@ impl EmbeddedStore {
 }
 
 impl Inner {
-    fn retire(&self, hour: u32, into: u32, recipients: &[AgencyKey], dead_since: Moment) -> Result<usize, StoreError> {
+    fn retire(&self, hour: u32, into: u32, dead_since: Moment) -> Result<usize, StoreError> {
         let owner = Owner::Epoch(hour);
         let epochs = self.slots.numbers(owner)?;
-        let recipients: BTreeSet<AgencyKey> = recipients.iter().copied().chain(self.deliveries.recipients()).collect();
         let new = self.slots.of(Owner::Epoch(into), &[(HUB, Class::Epoch)])?;
         let new = new.first().ok_or(StoreError::Invalid("the epoch has no slot"))?;
         // First beside the commits, page by page; then, while nobody commits, what came meanwhile.
         let seen = self.head.read().size;
         let mut count = 0;
-        for recipient in &recipients {
+        for recipient in self.deliveries.recipients() {
             let late = Late { epochs: &epochs, dead_since, from: 0 };
-            count += self.reseal_all(*recipient, &late, |inner, page| {
+            count += self.reseal_all(recipient, &late, |inner, page| {
                 let _lock = inner.head_lock.blocking_lock();
                 inner.reseal(page, new)
             })?;
         }
         let _lock = self.head_lock.blocking_lock();
-        for recipient in &recipients {
+        for recipient in self.deliveries.recipients() {
             let late = Late { epochs: &epochs, dead_since, from: seen };
-            count += self.reseal_all(*recipient, &late, |inner, page| inner.reseal(page, new))?;
+            count += self.reseal_all(recipient, &late, |inner, page| inner.reseal(page, new))?;
         }
         // If we crash before this, what was sealed again has two keys, and the next run finds nothing left to seal.
         for number in epochs.iter().filter(|number| **number != new.number) {

@@ -12,7 +12,7 @@ use super::{
     block::End,
     codec::{Malformed, Reader, corrupt},
     commit::HEAD,
-    deliveries::Deliveries,
+    deliveries::{ALL_BEGAN, Deliveries},
     health::Health,
     history::{History, commit_places},
     index::{Flusher, Index},
@@ -78,6 +78,7 @@ impl EmbeddedStore {
         // Last: if we crash before this, opening says that creation was interrupted, and nothing was stored.
         let mut batch = keyspaces.db.batch().durability(Some(PersistMode::SyncAll));
         batch.insert(&keyspaces.meta, IDENTITY, encode_identity(options));
+        batch.insert(&keyspaces.meta, ALL_BEGAN, []);
         batch.commit().map_err(fatal)
     }
 
@@ -109,6 +110,7 @@ impl EmbeddedStore {
         let recent_bytes = options.memory.recent_bytes;
         let history = History::new(keyspaces.clone(), volumes.reader().clone(), Arc::clone(&rows_key), recent_bytes);
         let index = Arc::new(Index::build(&keyspaces, &options.path.join(INDEX), &history, &head)?);
+        let deliveries = Deliveries::open(keyspaces.clone(), &index)?;
         let health = Arc::new(Health::default());
         let flusher = Flusher::start(Arc::clone(&index), Arc::clone(&health))?;
         Ok(Self {
@@ -122,7 +124,7 @@ impl EmbeddedStore {
                 health,
                 known: KnownCalls::new(keyspaces.clone(), options.memory.known_keys),
                 people: People::new(keyspaces.clone(), Arc::clone(&rows_key), options.memory.subjects),
-                deliveries: Deliveries::open(keyspaces.clone())?,
+                deliveries,
                 space: Space::new(options.path, options.reserve_bytes, options.free_space, options.space_interval),
                 hook: options.hook,
                 origin: options.origin,

@@ -55,6 +55,13 @@ pub(super) fn deliveries_key(chunk: u64, recipient: AgencyKey) -> [u8; 17] {
     key
 }
 
+/// Whose deliveries a row with such a key lists.
+pub(super) fn recipient_of(key: &[u8]) -> Result<AgencyKey, Malformed> {
+    let mut reader = Reader::new(key);
+    reader.bytes(9)?;
+    reader.u64().map(AgencyKey)
+}
+
 /// The keys of all rows of a chunk, in their order, and the block of their parts.
 pub(super) fn parts(chunk: u64, segments: &[Arc<Segment>]) -> (Vec<Vec<u8>>, Block) {
     let base = chunk * CHUNK_ENTRIES;

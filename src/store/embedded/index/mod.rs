@@ -13,7 +13,11 @@ mod chunk;
 mod flush;
 mod segment;
 
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -23,7 +27,7 @@ pub(super) use self::{
     flush::{FLUSHED, Flusher},
 };
 use self::{
-    chunk::{CHUNK_SEGMENTS, deliveries_key, delivery_postings, page_key, term_postings},
+    chunk::{CHUNK_SEGMENTS, deliveries_key, delivery_postings, page_key, recipient_of, term_postings},
     segment::Segment,
 };
 use super::{
@@ -216,6 +220,23 @@ impl Index {
         newest.truncate(limit - found.len());
         found.append(&mut newest);
         Ok(found)
+    }
+
+    /// Everybody to whom anything is addressed. Looks at every chunk.
+    pub(super) fn recipients(&self) -> Result<BTreeSet<AgencyKey>, StoreError> {
+        let (mut recipients, flushed): (BTreeSet<AgencyKey>, u64) = {
+            let tail = self.tail.read();
+            let deliveries = tail.segments().flat_map(Segment::all_deliveries);
+            (deliveries.map(|(recipient, _)| *recipient).collect(), tail.flushed)
+        };
+        for chunk in 0..flushed {
+            let [first, last] = [0, u64::MAX].map(|recipient| deliveries_key(chunk, AgencyKey(recipient)));
+            for row in self.keyspaces.index.range(first..=last) {
+                let key = row.key().map_err(read)?;
+                recipients.insert(recipient_of(&key).map_err(malformed(self.folder()))?);
+            }
+        }
+        Ok(recipients)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         Class, Expect, NewEntry, Owner, PayloadSlots, PendingDelivery, SlotNumber, Store, StoreError,
         embedded::{
             CommitHook, EmbeddedStore,
-            deliveries::{DeadPage, Deliveries},
+            deliveries::{ALL_BEGAN, DeadPage, Deliveries},
         },
     },
     vault,
@@ -98,7 +98,7 @@ async fn waiting(store: &EmbeddedStore, recipient: AgencyKey) -> Vec<Option<Stri
 
 async fn retire(store: &EmbeddedStore, dead_since: Moment) -> Result<usize, StoreError> {
     let store = store.clone();
-    tokio::task::spawn_blocking(move || store.retire_epoch(10, 11, &[TAX, BENEFIT], dead_since)).await.unwrap()
+    tokio::task::spawn_blocking(move || store.retire_epoch(10, 11, dead_since)).await.unwrap()
 }
 
 /// Tax has its record, benefit not yet; one of benefit's was given up at the time of the last commit. Where the key of
@@ -156,6 +156,34 @@ async fn wherever_it_is_interrupted_what_is_late_opens_and_in_the_end_nothing_el
             assert!(dead.epoch != epoch && store.slot_key(dead.epoch).await.unwrap().is_some(), "{step:?}");
             scene.reopen();
         }
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_somebody_who_has_never_claimed_still_opens() {
+    let newcomer = AgencyKey(99);
+    for is_of_before in [false, true] {
+        let (mut scene, epoch) = scene(Arc::default()).await;
+        let new = sealed(scene.store(), 3, newcomer).await;
+        let add = |mut commit: Builder| {
+            commit.commit.entries.push(new);
+            commit
+        };
+        scene.commit(add).await.unwrap();
+        if is_of_before {
+            let keyspaces = &scene.store().inner.keyspaces;
+            let position = [&[0][..], &newcomer.0.to_be_bytes()].concat();
+            assert!(keyspaces.outbox.contains_key(&position).unwrap());
+            keyspaces.outbox.remove(position).unwrap();
+            keyspaces.meta.remove(ALL_BEGAN).unwrap();
+            // So far that a part of the index is flushed, which must be looked at, too.
+            scene.commit_terms(&[1; 200]).await;
+            scene.flush_index();
+            scene.reopen();
+        }
+        assert_eq!(retire(scene.store(), NOON).await.unwrap(), 3);
+        assert!(scene.store().slot_key(epoch).await.unwrap().is_none());
+        assert_eq!(waiting(scene.store(), newcomer).await, [Some("record 3".to_owned())], "{is_of_before}");
     }
 }
 
