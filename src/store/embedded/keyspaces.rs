@@ -17,7 +17,7 @@ use super::{StoreError, journal, options::JOURNAL_BYTES_MAX};
 #[derive(Clone)]
 pub(super) struct Keyspaces {
     pub(super) db: Database,
-    /// Who the store belongs to, the head, the index's position. `open.rs`
+    /// Who the store belongs to, the head, the index's position, how many key slots there are. `open.rs`
     pub(super) meta: Keyspace,
     /// First index -> where the commit's rows lie. `rows.rs`, `volumes.rs`
     pub(super) commits: Keyspace,

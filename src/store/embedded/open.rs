@@ -98,8 +98,7 @@ impl EmbeddedStore {
 
         let slot_file = options.path.join(KEYS).join(SLOTS);
         let wrapping = options.master_key.slot_wrapping();
-        let slots = Slots::open(keyspaces.clone(), &slot_file, wrapping, options.memory.slots)
-            .map_err(|e| StoreError::Corrupt(format!("the key slots cannot be opened: {e}")))?;
+        let slots = Slots::open(keyspaces.clone(), &slot_file, wrapping, options.memory.slots)?;
         let head = read_head(&keyspaces)?;
         // Only what follows on is cut off behind its end: a store that is not whole stays as it is.
         let commits = options.path.join(COMMITS);

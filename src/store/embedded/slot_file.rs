@@ -26,6 +26,9 @@ const STATE_KEY: u8 = 1;
 const STATE_ERASED: u8 = 2;
 /// New records wait in memory for the next commit, up to this many bytes; beyond it they are written, not yet synced.
 const TAIL_BYTES_MAX: usize = 1 << 20;
+/// Its numbers would be given out again, and two people could get one key.
+const SHORTER: &str = "the file keys/slots ends before slots that the database speaks of: it is older than the database, or was \
+                       cut off. Nothing was changed; bring db, commits, index and keys of one moment back";
 
 /// The slot file and its end that is not yet written.
 pub(super) struct SlotFile {
@@ -45,11 +48,22 @@ impl SlotFile {
         OpenOptions::new().write(true).create_new(true).open(path)?.sync_all()
     }
 
-    /// Opens the file. A record that a crash cut short was never referred to, and is left behind.
-    pub(super) fn open(path: &Path, wrapping: SlotKey) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let written = file.metadata()?.len().div_ceil(RECORD_BYTES as u64);
+    /// Opens the file, of which `spoken_of` records were durable before anything said so. A record that a crash cut short was
+    /// never referred to, and is left behind.
+    pub(super) fn open(path: &Path, wrapping: SlotKey, spoken_of: u64) -> Result<Self, StoreError> {
+        let failed = |e: io::Error| StoreError::Corrupt(format!("the key slots cannot be opened: {e}"));
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        if bytes / (RECORD_BYTES as u64) < spoken_of {
+            return Err(StoreError::Corrupt(SHORTER.to_owned()));
+        }
+        let written = bytes.div_ceil(RECORD_BYTES as u64);
         Ok(Self { file: Arc::new(file), wrapping, written, tail: Vec::new(), unsynced: false })
+    }
+
+    /// How many slots were handed out.
+    pub(super) fn count(&self) -> u64 {
+        self.written + (self.tail.len() / RECORD_BYTES) as u64
     }
 
     /// Makes a new slot. It is durable when the next [`Self::flush`] is synced.
@@ -57,7 +71,7 @@ impl SlotFile {
         if self.tail.len() >= TAIL_BYTES_MAX {
             self.write_tail().map_err(fatal)?;
         }
-        let number = SlotNumber(self.written + (self.tail.len() / RECORD_BYTES) as u64);
+        let number = SlotNumber(self.count());
         let secret = zeroize::Zeroizing::new(random::<32>());
         self.tail.push(STATE_KEY);
         self.tail.extend_from_slice(&self.wrapping.wrap(&secret, random(), &aad(number)));

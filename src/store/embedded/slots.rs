@@ -29,6 +29,8 @@ type Owned = Vec<(AgencyKey, Class, Slot)>;
 /// The same as stored, without the keys.
 type Numbers = Vec<(AgencyKey, Class, SlotNumber)>;
 
+/// The row of `meta` that says how many slots there are at least: a file with fewer is not this database's.
+pub(super) const COUNT: &str = "slots";
 /// What most owners have: a person's own, payloads, and trails of a source and of two recipients.
 const SLOTS_EXPECTED: usize = 5;
 
@@ -63,10 +65,13 @@ struct Pending {
 }
 
 impl Slots {
-    pub(super) fn open(keyspaces: Keyspaces, file: &Path, wrapping: SlotKey, max: usize) -> std::io::Result<Self> {
+    pub(super) fn open(keyspaces: Keyspaces, file: &Path, wrapping: SlotKey, max: usize) -> Result<Self, StoreError> {
+        // A store of before says nothing: what is there is taken.
+        let count = keyspaces.meta.get(COUNT).map_err(read)?;
+        let count = count.map_or(Ok(0), |row| Reader::new(&row).u64()).map_err(corrupt("meta"))?;
         Ok(Self {
             keyspaces,
-            file: RwLock::new(SlotFile::open(file, wrapping)?),
+            file: RwLock::new(SlotFile::open(file, wrapping, count)?),
             keys: Cache::new(max),
             owners: Cache::with_weighter(max / SLOTS_EXPECTED, max as u64, ByKeys),
             pending: Mutex::default(),
@@ -189,10 +194,13 @@ impl Slots {
         unsynced.map_or(Ok(()), |file| file.sync_data().map_err(fatal))
     }
 
-    /// Adds the rows of owners with new slots to a commit's batch. To be called before [`Self::sync`], so that no row
-    /// is written whose slot came after the sync. Returns the round to publish.
+    /// Adds the rows of owners with new slots to a commit's batch, and how many slots there are. To be called before
+    /// [`Self::sync`], so that nothing is written of a slot that came after the sync. Returns the round to publish.
     pub(super) fn write(&self, batch: &mut OwnedWriteBatch) -> u64 {
         let mut pending = self.pending.lock();
+        if !pending.rows.is_empty() {
+            batch.insert(&self.keyspaces.meta, COUNT, self.file.read().count().to_be_bytes());
+        }
         for (owner, (owned, _)) in &pending.rows {
             batch.insert(&self.keyspaces.slots, row_key(*owner), encode(owned));
         }

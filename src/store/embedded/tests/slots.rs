@@ -5,7 +5,10 @@ use std::{fs, os::unix::fs::FileExt};
 use super::scene::{BENEFIT, Scene, TAX, identifier, subject};
 use crate::{
     domain::agency::{AgencyId, AgencyKey},
-    store::{Class, Owner, Slot, Store, StoreError},
+    store::{
+        Class, Owner, Slot, Store, StoreError,
+        embedded::{EmbeddedStore, slots::COUNT},
+    },
 };
 
 const OWNER: Owner = Owner::Subject(crate::domain::subject::SubjectId([1; 16]));
@@ -126,6 +129,36 @@ async fn a_slot_that_is_damaged_moved_or_not_there_is_an_error() {
         let result = scene.store().slot_key(number).await;
         assert!(matches!(result, Err(StoreError::Corrupt(_) | StoreError::Read(_))), "{number:?}");
     }
+}
+
+#[tokio::test]
+async fn a_slot_file_that_is_older_or_cut_off_does_not_open_and_stays_as_it_is() {
+    let mut scene = Scene::new();
+    slot(&scene, OWNER, TAX, Class::Trail).await;
+    scene.commit_terms(&[1]).await;
+    let path = scene.folder.path().join("keys/slots");
+    let older = fs::read(&path).unwrap();
+    slot(&scene, OWNER, BENEFIT, Class::Trail).await;
+    scene.commit_terms(&[1]).await;
+    scene.close();
+    let whole = fs::read(&path).unwrap();
+    for left in [&older[..], &whole[..whole.len() - 1], &[]] {
+        fs::write(&path, left).unwrap();
+        let opened = EmbeddedStore::open(scene.options.clone()).map(|_| ());
+        let is_told = matches!(&opened, Err(StoreError::Corrupt(why)) if why.contains("of one moment back"));
+        assert!(is_told, "{} bytes: {opened:?}", left.len());
+        assert_eq!(fs::read(&path).unwrap(), left);
+    }
+    // What a crash leaves behind its end is no fault.
+    fs::write(&path, [&whole[..], &[1; 100]].concat()).unwrap();
+    scene.reopen();
+    let new = slot(&scene, OWNER, TAX, Class::Payload).await;
+    assert_eq!(new.number.0, 4);
+    // A store of before did not say how many there are.
+    scene.store().inner.keyspaces.meta.remove(COUNT).unwrap();
+    scene.close();
+    fs::write(&path, older).unwrap();
+    scene.reopen();
 }
 
 #[tokio::test]
