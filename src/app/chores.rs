@@ -16,6 +16,9 @@ use crate::{
 
 /// Rows forgotten in one step: some milliseconds of work.
 const ROWS: usize = 256;
+/// How much longer than the window calls are known: so that none is forgotten between the look at its key's time and the
+/// look-up.
+const WINDOW_GRACE: Duration = Duration::from_mins(1);
 /// How often something is looked for that has had its time.
 const EVERY: Duration = Duration::from_mins(1);
 /// How often it is told what the store holds in memory.
@@ -49,7 +52,7 @@ pub(super) async fn forget_calls(
 ) {
     let forget = move || {
         let Ok(now) = sequencer.time() else { return Ok(()) };
-        let since = now.before(window);
+        let since = now.before(window + WINDOW_GRACE);
         while store.forget_before(since, ROWS)? == ROWS {
             std::thread::yield_now();
         }

@@ -85,7 +85,7 @@ impl From<StoreError> for Stop {
 impl From<StoreError> for CallError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::OutOfSpace { .. } => Self::Unavailable(error.to_string()),
+            StoreError::OutOfSpace { .. } | StoreError::Busy(_) => Self::Unavailable(error.to_string()),
             StoreError::Corrupt(_) => Self::Damaged(error.to_string()),
             other => Self::Fault(other.to_string()),
         }

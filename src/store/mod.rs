@@ -42,6 +42,9 @@ pub enum StoreError {
         /// What is kept free.
         reserve_bytes: u64,
     },
+    /// So much waits for the next commit that nothing more may: as long as nothing can be committed, nothing more is begun.
+    #[error("too many {0} wait for a commit")]
+    Busy(&'static str),
     /// What is stored is not what was written.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
@@ -74,8 +77,9 @@ pub trait Store: Send + Sync + 'static {
     /// The subject that these identifiers point to, with its facts, as one snapshot.
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError>;
 
-    /// The key slots of `owner`, made where there are none yet. A slot handed out is durable no later than the first
-    /// commit that follows; until then nothing that it seals may be shown.
+    /// The key slots of `owner`, made where there are none yet: [`StoreError::OutOfSpace`] or [`StoreError::Busy`] where none
+    /// may be made now. A slot handed out is durable no later than the first commit that follows; until then nothing that
+    /// it seals may be shown.
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError>;
 
     /// The key in a slot; `None` once it is erased.

@@ -5,11 +5,7 @@
 //! overwritten; the rows that speak of the old epoch go last. A crash at any point leaves a state from which the same can be
 //! done again.
 
-use super::{
-    EmbeddedStore, Inner, StoreError,
-    deliveries::{DeadPage, Deliveries},
-    keyspaces::fatal,
-};
+use super::{EmbeddedStore, Inner, StoreError, keyspaces::fatal};
 use crate::{
     domain::{agency::AgencyKey, time::Moment},
     store::{Class, Owner, PendingDelivery, Slot, SlotNumber},
@@ -45,32 +41,13 @@ impl EmbeddedStore {
         inner.space.check()?;
         inner.retire(hour, into, dead_since).map_err(|error| inner.health.poison_if_fatal(error))
     }
-
-    /// Forgets the dead letters that were given up before `moment`: they are not listed any more, and their payloads go
-    /// with the next epoch that is retired. Says how many. Looks for them beside the commits, which wait only while a page
-    /// of them is removed. Blocks: not to be called from async code.
-    pub fn forget_dead_letters(&self, moment: Moment) -> Result<usize, StoreError> {
-        let inner = self.healthy()?;
-        let mut next = Some(Deliveries::first_dead());
-        let mut count = 0;
-        while let Some(from) = next {
-            let DeadPage { old, next: then } = inner.deliveries.dead_before(&from, moment, PAGE)?;
-            next = then;
-            if !old.is_empty() {
-                let _lock = inner.head_lock.blocking_lock();
-                count +=
-                    inner.deliveries.forget_dead(&old, moment).map_err(|error| inner.health.poison_if_fatal(error))?;
-            }
-        }
-        Ok(count)
-    }
 }
 
 impl Inner {
     fn retire(&self, hour: u32, into: u32, dead_since: Moment) -> Result<usize, StoreError> {
         let owner = Owner::Epoch(hour);
         let epochs = self.slots.numbers(owner)?;
-        let new = self.slots.of(Owner::Epoch(into), &[(HUB, Class::Epoch)])?;
+        let new = self.slots.of(Owner::Epoch(into), &[(HUB, Class::Epoch)], &self.space)?;
         let new = new.first().ok_or(StoreError::Invalid("the epoch has no slot"))?;
         // First beside the commits, page by page; then, while nobody commits, what came meanwhile.
         let seen = self.head.read().size;
@@ -78,11 +55,11 @@ impl Inner {
         for recipient in self.deliveries.recipients() {
             let late = Late { epochs: &epochs, dead_since, from: 0 };
             count += self.reseal_all(recipient, &late, |inner, page| {
-                let _lock = inner.head_lock.blocking_lock();
+                let _lock = inner.lock()?;
                 inner.reseal(page, new)
             })?;
         }
-        let _lock = self.head_lock.blocking_lock();
+        let _lock = self.lock()?;
         for recipient in self.deliveries.recipients() {
             let late = Late { epochs: &epochs, dead_since, from: seen };
             count += self.reseal_all(recipient, &late, |inner, page| inner.reseal(page, new))?;

@@ -18,7 +18,7 @@ pub struct Held {
     pub known_keys: u64,
     /// People and their identifiers, without what is recorded of them.
     pub people: u64,
-    /// Opened key slots, and whose they are.
+    /// Opened key slots, whose they are, and those that wait for a commit.
     pub slots: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The moments of a commit, and of an epoch's end, at which a disk can fail, for the fault tests. In production nothing
-//! is hooked.
+//! The moments of a commit, and of what is done beside the commits, at which a disk can fail or something can come in between,
+//! for the tests. In production nothing is hooked.
 
 use super::StoreError;
 
@@ -27,6 +27,9 @@ pub trait CommitHook: Send + Sync + 'static {
     fn after_batch(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// When calls are forgotten, between looking for their events and removing these; others commit meanwhile.
+    fn before_events_go(&self) {}
 
     /// When an epoch ends, between looking for what is pending and for dead letters; others commit meanwhile.
     fn before_dead_letters(&self) -> Result<(), StoreError> {

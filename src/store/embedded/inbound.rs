@@ -72,18 +72,7 @@ impl Keyspaces {
         }
     }
 
-    /// Removes an event's row, unless the event has come again since under another key.
-    pub(super) fn forget_event(
-        &self,
-        batch: &mut OwnedWriteBatch,
-        system: SystemKey,
-        key: IdempotencyKey,
-    ) -> Result<(), StoreError> {
-        if let Some(event) = key.event()
-            && self.event(system, event)? == Some(key)
-        {
-            batch.remove(&self.inbound, event_row(system, event));
-        }
-        Ok(())
+    pub(super) fn remove_event(&self, batch: &mut OwnedWriteBatch, system: SystemKey, event: EventTail) {
+        batch.remove(&self.inbound, event_row(system, event));
     }
 }

@@ -27,6 +27,17 @@ use crate::{
 /// A key and whose it is.
 pub(super) type Call = (SystemKey, IdempotencyKey);
 
+/// Calls that left the window, before they are forgotten.
+pub(super) struct OldCalls {
+    /// The keys of their runs.
+    runs: Vec<Vec<u8>>,
+    pub(super) calls: Vec<Call>,
+    /// They are from before this second.
+    end: u64,
+    /// Whether there are no others.
+    is_all: bool,
+}
+
 /// What a second without calls costs in memory, counted in calls.
 const BUCKET_KEYS: usize = 2;
 const CALL_BYTES: usize = 8 + 16 + 16 + 8 + 4;
@@ -137,31 +148,37 @@ impl KnownCalls {
         }
     }
 
-    /// Removes up to `limit` runs of keys from before `moment`, which must have left the window; says how many there
-    /// were.
-    pub(super) fn forget_before(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
+    /// Up to `limit` runs of keys from before `moment`; `None` if they have been looked for before.
+    pub(super) fn before(&self, moment: Moment, limit: usize) -> Result<Option<OldCalls>, StoreError> {
         let end = moment.as_secs();
         let start = self.cache.lock().forgotten;
         if start >= end {
-            return Ok(0);
+            return Ok(None);
         }
-        let mut batch = self.keyspaces.synced_batch(limit.min(256));
-        let mut removed = 0;
+        let mut old = OldCalls { runs: Vec::new(), calls: Vec::new(), end, is_all: false };
         for row in self.keyspaces.known.range(start.to_be_bytes()..end.to_be_bytes()).take(limit) {
             let (key, run) = row.into_inner().map_err(read)?;
-            batch.remove(&self.keyspaces.known, key);
-            removed += 1;
             let mut calls = HashMap::new();
             decode(&run, &mut calls).map_err(corrupt("known"))?;
-            for (system, key) in calls.into_keys() {
-                self.keyspaces.forget_event(&mut batch, system, key)?;
-            }
+            old.calls.extend(calls.into_keys());
+            old.runs.push(key.to_vec());
+        }
+        old.is_all = old.runs.len() < limit;
+        Ok(Some(old))
+    }
+
+    /// Removes these runs; says how many there were.
+    pub(super) fn forget(&self, old: OldCalls) -> Result<usize, StoreError> {
+        let removed = old.runs.len();
+        let mut batch = self.keyspaces.synced_batch(removed);
+        for run in old.runs {
+            batch.remove(&self.keyspaces.known, run);
         }
         batch.commit().map_err(fatal)?;
         let mut cache = self.cache.lock();
-        if removed < limit {
+        if old.is_all {
             // So that the next call need not step over what this one and those before it have removed.
-            cache.forgotten = end;
+            cache.forgotten = old.end;
         }
         let gone: Vec<u64> = cache.seconds.keys().copied().filter(|when| *when < cache.forgotten).collect();
         for when in gone {

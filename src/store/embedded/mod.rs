@@ -11,6 +11,7 @@
 //! | where are the keys, and how are they erased? | `slots.rs`, `slot_file.rs` |
 //! | when does a payload go, and what of a late one? | `epochs.rs`, `resealed.rs` |
 //! | what is due to whom? | `pending.rs`, `deliveries.rs`, `outbox.rs` |
+//! | when are calls, events and dead letters forgotten? | `forget.rs` |
 //! | how is a search answered? | `search.rs`, `index/` |
 //! | when does it stop taking writes? | `space.rs`, `health.rs` |
 //! | how much memory does it hold? | `held.rs` |
@@ -24,6 +25,7 @@ mod copy;
 mod deliveries;
 mod epochs;
 mod facts_row;
+mod forget;
 mod health;
 mod held;
 mod history;
@@ -69,7 +71,6 @@ use crate::{
         agency::AgencyKey,
         idempotency::{EventTail, IdempotencyKey},
         subject::IdentifierHash,
-        time::Moment,
     },
     ledger::{FullTile, TileId},
     vault::SlotKey,
@@ -113,14 +114,6 @@ impl EmbeddedStore {
         inner.slots.erase(number).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
-    /// Forgets calls whose keys are older than `moment`, the window's start: at most `limit` rows, since this competes
-    /// with commits. Says how many rows went; fewer than `limit` means that none is left.
-    pub fn forget_before(&self, moment: Moment, limit: usize) -> Result<usize, StoreError> {
-        let inner = &self.inner;
-        inner.health.check()?;
-        inner.known.forget_before(moment, limit).map_err(|error| inner.health.poison_if_fatal(error))
-    }
-
     /// The subject with this id.
     #[cfg(test)]
     pub(crate) fn subject(
@@ -148,6 +141,15 @@ impl EmbeddedStore {
     }
 }
 
+impl Inner {
+    /// Takes the lock of the head for what is written beside the commits. Blocks: not to be called from async code.
+    fn lock(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, StoreError> {
+        let lock = self.head_lock.blocking_lock();
+        self.health.check()?;
+        Ok(lock)
+    }
+}
+
 #[async_trait]
 impl Store for EmbeddedStore {
     async fn lock_head<'a>(
@@ -169,7 +171,7 @@ impl Store for EmbeddedStore {
 
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
         let inner = self.healthy()?;
-        inner.slots.of(owner, wants).map_err(|error| inner.health.poison_if_fatal(error))
+        inner.slots.of(owner, wants, &inner.space).map_err(|error| inner.health.poison_if_fatal(error))
     }
 
     async fn slot_key(&self, number: SlotNumber) -> Result<Option<Arc<SlotKey>>, StoreError> {

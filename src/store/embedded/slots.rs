@@ -14,9 +14,10 @@ use quick_cache::{Weighter, sync::Cache};
 use super::{
     StoreError,
     codec::{Malformed, Reader, corrupt},
-    held::{cache_bytes, shared_bytes},
+    held::{cache_bytes, shared_bytes, table_bytes},
     keyspaces::{Keyspaces, read},
     slot_file::{SlotFile, fatal},
+    space::Space,
 };
 use crate::{
     domain::agency::AgencyKey,
@@ -31,6 +32,11 @@ type Numbers = Vec<(AgencyKey, Class, SlotNumber)>;
 
 /// The row of `meta` that says how many slots there are at least: a file with fewer is not this database's.
 pub(super) const COUNT: &str = "slots";
+/// Slots of owners with new ones that wait for a commit at most: some megabytes, in memory and behind the file's end. While
+/// nothing may be committed, calls go on asking for them.
+pub(super) const PENDING_MAX: usize = if cfg!(test) { 30_000 } else { 100_000 };
+/// Owners for whom there is room while few wait.
+const SHRUNK_ROWS: usize = 4_096;
 /// What most owners have: a person's own, payloads, and trails of a source and of two recipients.
 const SLOTS_EXPECTED: usize = 5;
 
@@ -60,8 +66,37 @@ pub(super) struct Slots {
 #[derive(Default)]
 struct Pending {
     rows: HashMap<Owner, (Numbers, u64)>,
+    /// How many slots they have.
+    slots: usize,
     /// Rises with each commit, so that it clears only the rows that it has written.
     round: u64,
+}
+
+impl Pending {
+    /// Whether more may wait for a commit.
+    fn check(&self) -> Result<(), StoreError> {
+        if self.slots < PENDING_MAX { Ok(()) } else { Err(StoreError::Busy("new key slots")) }
+    }
+
+    fn insert(&mut self, owner: Owner, list: Numbers) {
+        self.slots += list.len();
+        if let Some((before, _)) = self.rows.insert(owner, (list, self.round)) {
+            self.slots -= before.len();
+        }
+    }
+
+    /// Forgets what the commit of `round` has written, and gives back the memory of many.
+    fn remove(&mut self, round: u64) {
+        self.rows.retain(|_, (_, made)| *made > round);
+        self.slots = self.rows.values().map(|(list, _)| list.len()).sum();
+        if self.rows.capacity() > SHRUNK_ROWS {
+            self.rows.shrink_to(SHRUNK_ROWS);
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        table_bytes::<(Owner, (Numbers, u64))>(self.rows.capacity()) + self.slots * size_of::<(AgencyKey, Class, SlotNumber)>()
+    }
 }
 
 impl Slots {
@@ -79,7 +114,13 @@ impl Slots {
     }
 
     /// The slots of `owner` in the order of `wants`, made where there are none, or where the key has been erased.
-    pub(super) fn of(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError> {
+    /// None is made below the reserve, nor while [`PENDING_MAX`] wait for a commit.
+    pub(super) fn of(
+        &self,
+        owner: Owner,
+        wants: &[(AgencyKey, Class)],
+        space: &Space,
+    ) -> Result<Vec<Slot>, StoreError> {
         if let Some(owned) = self.owners.get(&owner)
             && let Some(slots) = all_of(&owned, wants)
         {
@@ -101,6 +142,10 @@ impl Slots {
                 slots.push(Slot { number, key });
                 continue;
             }
+            if !made {
+                space.check()?;
+                pending.check()?;
+            }
             let (number, key) = self.file.write().allocate()?;
             self.keys.insert(number, Arc::clone(&key));
             list.retain(|(a, c, _)| (a, c) != (agency, class));
@@ -115,17 +160,17 @@ impl Slots {
         }
         self.owners.insert(owner, Arc::new(owned));
         if made {
-            let round = pending.round;
-            pending.rows.insert(owner, (list, round));
+            pending.insert(owner, list);
         }
         Ok(slots)
     }
 
-    /// What the caches take. A key that both have is counted once.
+    /// What the caches take, and what waits for a commit. A key that both caches have is counted once.
     pub(super) fn held_bytes(&self) -> usize {
         let owned = shared_bytes::<Owned>(self.owners.len())
             + usize::try_from(self.owners.weight()).unwrap_or(usize::MAX) * size_of::<(AgencyKey, Class, Slot)>();
         cache_bytes(&self.keys) + shared_bytes::<SlotKey>(self.keys.len()) + cache_bytes(&self.owners) + owned
+            + self.pending.lock().held_bytes()
     }
 
     fn load(&self, owner: Owner) -> Result<Numbers, StoreError> {
@@ -211,7 +256,7 @@ impl Slots {
 
     /// Forgets the rows that the commit of `round` has made durable.
     pub(super) fn publish(&self, round: u64) {
-        self.pending.lock().rows.retain(|_, (_, made)| *made > round);
+        self.pending.lock().remove(round);
     }
 }
 

@@ -1,9 +1,13 @@
 //! Idempotency keys, identifiers, facts, and the expectations that a decision rests on.
 
-use super::scene::{NOON, SYSTEM, Scene, TAX, facts, identifier, key, subject};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::scene::{Builder, NOON, SYSTEM, Scene, TAX, facts, identifier, key, subject};
 use crate::{
-    domain::{facts::Facts, time::Moment, transfer::DeliveryState},
-    store::{Expect, Found, Known, Store, StoreError, SystemKey},
+    domain::{facts::Facts, idempotency::IdempotencyKey, time::Moment, transfer::DeliveryState},
+    store::{Expect, Found, Known, Store, StoreError, SystemKey, embedded::CommitHook},
     vault::{ContentHash, Term},
 };
 
@@ -53,6 +57,46 @@ async fn old_calls_are_forgotten_a_few_rows_at_a_time() {
             assert_eq!(scene.store().known(SYSTEM, *call).await.unwrap().is_some(), second >= 5);
         }
         scene.reopen();
+    }
+}
+
+/// Commits an event under another key while calls are forgotten.
+#[derive(Default)]
+struct Again(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl CommitHook for Again {
+    fn before_events_go(&self) {
+        let happens = self.0.lock().take();
+        if let Some(happens) = happens {
+            happens();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_comes_again_while_its_first_key_is_forgotten_stays_known() {
+    let [first, second] = [NOON, Moment(NOON.0 + 60_000)].map(|at| IdempotencyKey::of_event(&[9; 16], at));
+    let other = IdempotencyKey::of_event(&[8; 16], NOON);
+    for comes_again in [false, true] {
+        let hook = Arc::new(Again::default());
+        let scene = Scene::with(|options| options.hook = Arc::clone(&hook) as _);
+        scene.commit(|c| c.entry(&[1], None).call(first).entry(&[1], None).call(other)).await.unwrap();
+        let (store, runtime) = (scene.store().clone(), tokio::runtime::Handle::current());
+        let again = async move {
+            let guard = store.lock_head(&[], &[]).await.unwrap();
+            let commit = Builder::after(guard.head()).entry(&[1], None).call(second).done();
+            guard.commit(commit).await.unwrap();
+        };
+        if comes_again {
+            *hook.0.lock() = Some(Box::new(move || runtime.block_on(again)));
+        }
+        let store = scene.store().clone();
+        let forget = move || store.forget_before(Moment(NOON.0 + 30_000), 10).unwrap();
+        assert_eq!(tokio::task::spawn_blocking(forget).await.unwrap(), 1);
+        assert_eq!(scene.store().known(SYSTEM, first).await.unwrap(), None);
+        let known = |key: IdempotencyKey| scene.store().event(SYSTEM, key.event().unwrap());
+        assert_eq!(known(first).await.unwrap(), comes_again.then_some(second));
+        assert_eq!(known(other).await.unwrap(), None);
     }
 }
 

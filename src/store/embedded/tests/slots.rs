@@ -7,7 +7,7 @@ use crate::{
     domain::agency::{AgencyId, AgencyKey},
     store::{
         Class, Owner, Slot, Store, StoreError,
-        embedded::{EmbeddedStore, slots::COUNT},
+        embedded::{EmbeddedStore, slots::{COUNT, PENDING_MAX}},
     },
 };
 
@@ -78,7 +78,7 @@ async fn a_slot_that_no_commit_followed_is_not_taken_for_another() {
 async fn an_erased_key_opens_no_more_and_its_neighbours_do() {
     let mut scene = Scene::new();
     let [left, erased, right] = [Class::Trail, Class::Payload, Class::Evidence]
-        .map(|class| scene.store().inner.slots.of(OWNER, &[(TAX, class)]).unwrap().remove(0));
+        .map(|class| scene.store().inner.slots.of(OWNER, &[(TAX, class)], &scene.store().inner.space).unwrap().remove(0));
     scene.commit_terms(&[1]).await;
     let file = scene.folder.path().join("keys/slots");
     let record = |bytes: &[u8]| bytes[64 * erased.number.0 as usize..][..64].to_vec();
@@ -159,6 +159,26 @@ async fn a_slot_file_that_is_older_or_cut_off_does_not_open_and_stays_as_it_is()
     scene.close();
     fs::write(&path, older).unwrap();
     scene.reopen();
+}
+
+#[tokio::test]
+async fn only_so_many_slots_wait_for_a_commit() {
+    let scene = Scene::with(|options| options.memory.slots = 10);
+    let agencies: Vec<_> = (0..PENDING_MAX as u64 / 10).map(|n| (AgencyKey(n), Class::Trail)).collect();
+    for n in 0..10 {
+        scene.store().slots(Owner::Subject(subject(n)), &agencies).await.unwrap();
+    }
+    let held = scene.store().held().slots;
+    let (known, new) = (Owner::Subject(subject(0)), Owner::Subject(subject(10)));
+    for _ in 0..2 {
+        let refused = scene.store().slots(new, &agencies[..1]).await;
+        assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
+        assert_eq!(slot(&scene, known, agencies[0].0, Class::Trail).await.number.0, 0, "that is there");
+    }
+    scene.commit_terms(&[1]).await;
+    let left = scene.store().held().slots;
+    assert!(held >= left + 16 * PENDING_MAX as u64, "they are counted while they wait: {held} {left}");
+    slot(&scene, new, TAX, Class::Trail).await;
 }
 
 #[tokio::test]

@@ -10,11 +10,11 @@ use std::{
 
 use fjall::PersistMode;
 
-use super::scene::{Scene, options};
+use super::scene::{NOON, SYSTEM, Scene, TAX, key, options, subject};
 use crate::{
-    domain::environment::Environment,
+    domain::{environment::Environment, time::Moment, transfer::DeliveryState},
     store::{
-        Store, StoreError,
+        Class, Owner, Store, StoreError,
         embedded::{EmbeddedOptions, EmbeddedStore, keyspaces::Keyspaces},
     },
     vault::MasterKey,
@@ -154,16 +154,33 @@ async fn below_the_reserve_nothing_is_written_until_there_is_space_again() {
         options.reserve_bytes = 1000;
         options.free_space = Arc::new(move |_| Ok(free.load(Ordering::SeqCst)));
     });
-    scene.commit_terms(&[1]).await;
+    let wants = |class| [(TAX, class)];
+    let known = scene.store().slots(Owner::Hub, &wants(Class::Trail)).await.unwrap()[0].number;
+    scene.commit(|c| c.entry(&[1], None).call(key(NOON, 1))).await.unwrap();
+    scene.commit(|c| c.entry(&[1], Some(TAX)).settle(TAX, 1, DeliveryState::DeadLettered)).await.unwrap();
+    let sizes = || fs::read(scene.folder.path().join("keys/slots")).unwrap().len();
+    let (before, held) = (sizes(), scene.store().held().slots);
     free.store(999, Ordering::SeqCst);
     let full = |result| matches!(result, Err(StoreError::OutOfSpace { reserve_bytes: 1000 }));
     assert!(full(scene.store().writable()));
     assert!(full(scene.commit(|c| c.entry(&[2], None)).await));
-    assert_eq!(scene.head().await.size, 1, "and reading goes on");
+    assert_eq!(scene.head().await.size, 2, "and reading goes on");
+    for n in 0..100 {
+        assert!(full(scene.store().slots(Owner::Subject(subject(n)), &wants(Class::Trail)).await.map(drop)));
+    }
+    assert!(full(scene.store().slots(Owner::Hub, &wants(Class::Payload)).await.map(drop)));
+    assert_eq!(scene.store().slots(Owner::Hub, &wants(Class::Trail)).await.unwrap()[0].number, known);
+    assert_eq!((sizes(), scene.store().held().slots), (before, held), "nothing waits for a commit");
+    let later = Moment(NOON.0 + 1_000_000);
+    assert!(full(scene.store().forget_before(later, 10).map(drop)));
+    assert!(full(scene.store().forget_dead_letters(later).map(drop)));
+    assert!(scene.store().known(SYSTEM, key(NOON, 1)).await.unwrap().is_some());
     free.store(1000, Ordering::SeqCst);
     scene.store().writable().unwrap();
     scene.commit_terms(&[2]).await;
-    assert_eq!(scene.head().await.size, 2);
+    assert_eq!(scene.head().await.size, 3);
+    let slots = scene.store().slots(Owner::Subject(subject(1)), &wants(Class::Trail)).await.unwrap();
+    assert_eq!(slots[0].number.0, known.0 + 1, "none was made in between");
 }
 
 #[test]
