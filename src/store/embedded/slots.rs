@@ -95,7 +95,8 @@ impl Pending {
     }
 
     fn held_bytes(&self) -> usize {
-        table_bytes::<(Owner, (Numbers, u64))>(self.rows.capacity()) + self.slots * size_of::<(AgencyKey, Class, SlotNumber)>()
+        table_bytes::<(Owner, (Numbers, u64))>(self.rows.capacity())
+            + self.slots * size_of::<(AgencyKey, Class, SlotNumber)>()
     }
 }
 
@@ -169,7 +170,10 @@ impl Slots {
     pub(super) fn held_bytes(&self) -> usize {
         let owned = shared_bytes::<Owned>(self.owners.len())
             + usize::try_from(self.owners.weight()).unwrap_or(usize::MAX) * size_of::<(AgencyKey, Class, Slot)>();
-        cache_bytes(&self.keys) + shared_bytes::<SlotKey>(self.keys.len()) + cache_bytes(&self.owners) + owned
+        cache_bytes(&self.keys)
+            + shared_bytes::<SlotKey>(self.keys.len())
+            + cache_bytes(&self.owners)
+            + owned
             + self.pending.lock().held_bytes()
     }
 

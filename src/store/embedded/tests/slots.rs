@@ -7,7 +7,10 @@ use crate::{
     domain::agency::{AgencyId, AgencyKey},
     store::{
         Class, Owner, Slot, Store, StoreError,
-        embedded::{EmbeddedStore, slots::{COUNT, PENDING_MAX}},
+        embedded::{
+            EmbeddedStore,
+            slots::{COUNT, PENDING_MAX},
+        },
     },
 };
 
@@ -77,8 +80,9 @@ async fn a_slot_that_no_commit_followed_is_not_taken_for_another() {
 #[tokio::test]
 async fn an_erased_key_opens_no_more_and_its_neighbours_do() {
     let mut scene = Scene::new();
-    let [left, erased, right] = [Class::Trail, Class::Payload, Class::Evidence]
-        .map(|class| scene.store().inner.slots.of(OWNER, &[(TAX, class)], &scene.store().inner.space).unwrap().remove(0));
+    let [left, erased, right] = [Class::Trail, Class::Payload, Class::Evidence].map(|class| {
+        scene.store().inner.slots.of(OWNER, &[(TAX, class)], &scene.store().inner.space).unwrap().remove(0)
+    });
     scene.commit_terms(&[1]).await;
     let file = scene.folder.path().join("keys/slots");
     let record = |bytes: &[u8]| bytes[64 * erased.number.0 as usize..][..64].to_vec();
