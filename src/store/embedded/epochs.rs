@@ -5,7 +5,12 @@
 //! overwritten; the rows that speak of the old epoch go last. A crash at any point leaves a state from which the same can be
 //! done again.
 
-use super::{EmbeddedStore, Inner, StoreError, keyspaces::fatal};
+use super::{
+    EmbeddedStore, Inner, StoreError,
+    damage::{self, unless_damaged},
+    keyspaces::fatal,
+    outbox::Outbox,
+};
 use crate::{
     domain::{agency::AgencyKey, time::Moment},
     store::{Class, Owner, PendingDelivery, Slot, SlotNumber},
@@ -79,29 +84,28 @@ impl Inner {
         Ok(count)
     }
 
-    /// Hands every page of the recipient's late payloads to `reseal`.
+    /// Hands every page of the recipient's late payloads to `reseal`; says how many were sealed again. What is damaged is
+    /// lost with or without its epoch's key, and does not hold up the others.
     fn reseal_all(
         &self,
         recipient: AgencyKey,
         late: &Late<'_>,
-        reseal: impl Fn(&Self, &[PendingDelivery]) -> Result<(), StoreError>,
+        reseal: impl Fn(&Self, &[PendingDelivery]) -> Result<usize, StoreError>,
     ) -> Result<usize, StoreError> {
-        let is_late =
-            |item: &PendingDelivery| item.entry.routing.payload.is_some_and(|slots| late.epochs.contains(&slots.epoch));
         let mut count = 0;
-        let mut take = |mut page: Vec<PendingDelivery>| {
-            page.retain(is_late);
-            count += page.len();
-            if page.is_empty() { Ok(()) } else { reseal(self, &page) }
+        let mut take = |outbox: &Outbox, indices: &[u64]| {
+            let page = self.load(outbox, indices, Some(late.epochs))?;
+            count += if page.is_empty() { 0 } else { reseal(self, &page)? };
+            Ok::<(), StoreError>(())
         };
         let mut from = late.from;
         loop {
-            let page = self.pending(recipient, from, PAGE)?;
-            if page.items.is_empty() {
+            let page = self.pending_page(recipient, from, PAGE)?;
+            if page.indices.is_empty() {
                 break;
             }
             from = page.next;
-            take(page.items)?;
+            take(&page.outbox, &page.indices)?;
         }
         self.hook.before_dead_letters()?;
         let mut from = late.from;
@@ -111,31 +115,30 @@ impl Inner {
             from = last + 1;
             let kept = dead.iter().filter(|(.., since)| *since >= late.dead_since);
             let indices: Vec<u64> = kept.map(|(index, ..)| *index).collect();
-            take(self.load(&self.deliveries.outbox(recipient), &indices)?)?;
+            take(&self.deliveries.outbox(recipient), &indices)?;
         }
         // Wherever they are: one that was replayed in between was not pending yet, and then no dead letter any more.
         let outbox = self.deliveries.outbox(recipient);
         let replayed: Vec<u64> =
             outbox.open_from(0).iter().filter(|open| open.replayed).map(|open| open.index).collect();
         for page in replayed.chunks(PAGE) {
-            take(self.load(&outbox, page)?)?;
+            take(&outbox, page)?;
         }
         Ok(count)
     }
 
-    /// Seals payloads again under `epoch`, durably. Under the lock of the head.
-    fn reseal(&self, page: &[PendingDelivery], epoch: &Slot) -> Result<(), StoreError> {
+    /// Seals payloads again under `epoch`, durably; says how many. Under the lock of the head.
+    fn reseal(&self, page: &[PendingDelivery], epoch: &Slot) -> Result<usize, StoreError> {
         let mut batch = self.keyspaces.synced_batch(page.len() + 1);
         let mut indices = Vec::with_capacity(page.len());
         for item in page {
             let (index, routing) = (item.entry.index, &item.entry.routing);
             let Some(slots) = routing.payload else { continue };
             // Whose key was erased meanwhile is not to be brought back.
-            let (Some(subject), Some(old)) = (self.slots.key(slots.subject)?, self.slots.key(slots.epoch)?) else {
-                continue;
-            };
+            let key = |slot| unless_damaged(index, "key", self.slots.key(slot)).map(Option::flatten);
+            let (Some(subject), Some(old)) = (key(slots.subject)?, key(slots.epoch)?) else { continue };
             let Ok(plain) = vault::open(&vault::payload_key(&subject, &old, routing.id), &item.payload) else {
-                tracing::error!(index, "the payload of a delivery does not open: it is damaged");
+                damage::tell(index, "payload", "it does not open");
                 continue;
             };
             let sealed = vault::seal(&vault::payload_key(&subject, &epoch.key, routing.id), plain.to_vec());
@@ -150,6 +153,6 @@ impl Inner {
         self.hook.after_batch()?;
         self.slots.publish(round);
         self.resealed.publish(&indices, epoch.number);
-        Ok(())
+        Ok(indices.len())
     }
 }

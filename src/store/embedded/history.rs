@@ -133,6 +133,12 @@ impl History {
         commit_places(newest.ok_or_else(|| missing(index))?)
     }
 
+    /// The first index after those of the commit with the entry at `index`.
+    pub(super) fn next_commit(&self, index: u64) -> Result<u64, StoreError> {
+        let next = self.keyspaces.commits.range(index.saturating_add(1).to_be_bytes()..).next();
+        next.map_or(Ok(u64::MAX), |row| index_key(&row.key().map_err(read)?))
+    }
+
     fn row(&self, index: u64) -> Result<(u64, Bytes), StoreError> {
         let (first, places) = self.places(index)?;
         Ok((first, self.volumes.read(&places.commit)?))

@@ -13,6 +13,7 @@
 //! | what is due to whom? | `pending.rs`, `deliveries.rs`, `outbox.rs` |
 //! | when are calls, events and dead letters forgotten? | `forget.rs` |
 //! | how is a search answered? | `search.rs`, `index/` |
+//! | what if a place cannot be read? | `damage.rs` |
 //! | when does it stop taking writes? | `space.rs`, `health.rs` |
 //! | how much memory does it hold? | `held.rs` |
 //!
@@ -22,6 +23,7 @@ mod block;
 mod codec;
 mod commit;
 mod copy;
+mod damage;
 mod deliveries;
 mod epochs;
 mod facts_row;

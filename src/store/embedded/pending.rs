@@ -1,14 +1,38 @@
 //! What a recipient is to be handed: its open deliveries and those that are due, with their payloads. Only reads.
 
-use super::{Inner, StoreError, history::payload_in, outbox::Outbox};
+use std::sync::Arc;
+
+use super::{Inner, StoreError, damage::unless_damaged, history::payload_in, outbox::Outbox, rows::Committed};
 use crate::{
     domain::agency::AgencyKey,
-    store::{DeadLetter, Delivery, Pending, PendingDelivery, StoredEntry},
+    store::{DeadLetter, Delivery, Pending, PendingDelivery, SlotNumber, StoredEntry},
 };
+
+/// Some of a recipient's deliveries that have not ended.
+pub(super) struct Page {
+    pub(super) indices: Vec<u64>,
+    /// Where the next page begins.
+    pub(super) next: u64,
+    /// What said so.
+    pub(super) outbox: Arc<Outbox>,
+}
 
 impl Inner {
     /// See [`Store::pending`](crate::store::Store::pending).
-    pub(super) fn pending(&self, recipient: AgencyKey, from: u64, limit: usize) -> Result<Pending, StoreError> {
+    pub(super) fn pending(&self, recipient: AgencyKey, mut from: u64, limit: usize) -> Result<Pending, StoreError> {
+        loop {
+            let page = self.pending_page(recipient, from, limit)?;
+            let items = self.load(&page.outbox, &page.indices, None)?;
+            // Without an item it would look as if nothing were left, when it is only that none of these can be read.
+            if !items.is_empty() || page.indices.is_empty() {
+                return Ok(Pending { items, next: page.next, horizon: page.outbox.horizon });
+            }
+            from = page.next;
+        }
+    }
+
+    /// Which are pending, up to `limit` of them.
+    pub(super) fn pending_page(&self, recipient: AgencyKey, from: u64, limit: usize) -> Result<Page, StoreError> {
         let (size, outbox) = {
             let head = self.head.read();
             (head.size, self.deliveries.outbox(recipient))
@@ -19,8 +43,7 @@ impl Inner {
         indices.dedup();
         indices.truncate(limit);
         let next = if indices.len() < limit { size.max(from) } else { indices.last().map_or(from, |last| last + 1) };
-        let items = self.load(&outbox, &indices)?;
-        Ok(Pending { items, next, horizon: outbox.horizon })
+        Ok(Page { indices, next, outbox })
     }
 
     /// Up to `limit` deliveries above the horizon that are due.
@@ -51,32 +74,62 @@ impl Inner {
         Ok(entries)
     }
 
-    /// Deliveries with their payloads, as they are sealed now.
-    pub(super) fn load(&self, outbox: &Outbox, indices: &[u64]) -> Result<Vec<PendingDelivery>, StoreError> {
+    /// Deliveries with their payloads, as they are sealed now; of `epochs` alone, if these are given. One whose entry is
+    /// damaged is left out; one whose payload is, has none that opens.
+    pub(super) fn load(
+        &self,
+        outbox: &Outbox,
+        indices: &[u64],
+        epochs: Option<&[SlotNumber]>,
+    ) -> Result<Vec<PendingDelivery>, StoreError> {
         let mut items = Vec::with_capacity(indices.len());
         let mut rest = indices;
         while let Some(first) = rest.first() {
-            let commit = self.history.containing(*first)?;
-            let (here, later) = rest.split_at(rest.partition_point(|index| *index < commit.end()));
-            let row = self.history.payload_row(&commit)?;
-            for index in here {
-                let payload = match &row {
-                    Some(row) => payload_in(row, &commit, *index)?,
-                    None => None,
-                };
-                let Some(mut entry) = commit.stored(*index) else { continue };
-                let mut payload = payload.unwrap_or_default();
-                if let Some((epoch, resealed)) = self.resealed.get(*index)?
-                    && let Some(slots) = &mut entry.routing.payload
-                {
-                    (slots.epoch, payload) = (epoch, resealed);
-                }
-                let replayed = outbox.open_at(*index).is_some_and(|open| open.replayed);
-                items.push(PendingDelivery { entry, payload, replayed });
+            let commit = unless_damaged(*first, "entry", self.history.containing(*first))?;
+            let end = match &commit {
+                Some(commit) => commit.end(),
+                None => self.history.next_commit(*first)?,
+            };
+            let (here, later) = rest.split_at(rest.partition_point(|index| *index < end));
+            if let Some(commit) = commit {
+                self.load_of(&commit, outbox, here, epochs, &mut items)?;
             }
             rest = later;
         }
         Ok(items)
+    }
+
+    /// Adds the deliveries at `indices`, all of one commit.
+    fn load_of(
+        &self,
+        commit: &Committed,
+        outbox: &Outbox,
+        indices: &[u64],
+        epochs: Option<&[SlotNumber]>,
+        items: &mut Vec<PendingDelivery>,
+    ) -> Result<(), StoreError> {
+        let is_wanted = |index: &u64| {
+            let slots = commit.get(*index).and_then(|entry| entry.routing.payload);
+            let epoch = slots.map(|slots| self.resealed.epoch(*index).unwrap_or(slots.epoch));
+            epochs.is_none_or(|epochs| epoch.is_some_and(|epoch| epochs.contains(&epoch)))
+        };
+        let wanted: Vec<u64> = indices.iter().copied().filter(is_wanted).collect();
+        let Some(first) = wanted.first() else { return Ok(()) };
+        let row = unless_damaged(*first, "payload", self.history.payload_row(commit))?.flatten();
+        for index in wanted {
+            let Some(mut entry) = commit.stored(index) else { continue };
+            self.resealed.patch(&mut entry);
+            let own = row.as_ref().map_or(Ok(None), |row| payload_in(row, commit, index));
+            let mut payload = unless_damaged(index, "payload", own)?.flatten().unwrap_or_default();
+            if let Some((epoch, resealed)) = unless_damaged(index, "payload", self.resealed.get(index))?.flatten()
+                && let Some(slots) = &mut entry.routing.payload
+            {
+                (slots.epoch, payload) = (epoch, resealed);
+            }
+            let replayed = outbox.open_at(index).is_some_and(|open| open.replayed);
+            items.push(PendingDelivery { entry, payload, replayed });
+        }
+        Ok(())
     }
 
     /// Whether [`Self::pending`] would be answered from memory.
@@ -112,7 +165,7 @@ impl Inner {
     ) -> Result<Vec<DeadLetter>, StoreError> {
         let mut letters = Vec::new();
         for (index, attempts, since) in self.deliveries.dead(recipient, from, limit)? {
-            let commit = self.history.containing(index)?;
+            let Some(commit) = unless_damaged(index, "entry", self.history.containing(index))? else { continue };
             let id = commit.get(index).map(|entry| entry.routing.id);
             letters.extend(id.map(|id| DeadLetter { index, id, attempts, since }));
         }

@@ -49,6 +49,11 @@ impl Resealed {
         Ok(Some((epoch, row.slice(HEAD_BYTES..))))
     }
 
+    /// Under which epoch the entry's payload is now, if it was sealed again.
+    pub(super) fn epoch(&self, index: u64) -> Option<SlotNumber> {
+        self.epochs.read().get(&index).copied()
+    }
+
     /// Says of an entry where the key of its payload lies now.
     pub(super) fn patch(&self, stored: &mut StoredEntry) {
         if let Some(slots) = &mut stored.routing.payload

@@ -143,7 +143,11 @@ impl VolumeReader {
 
     /// The part at `extent`.
     pub(super) fn read(&self, extent: &Extent) -> Result<Bytes, StoreError> {
-        let file = self.file(extent.volume)?;
+        // That the volume is not there says nothing of what is in it: it may come back.
+        let file = self.file(extent.volume).map_err(|error| match error {
+            StoreError::Corrupt(why) => StoreError::Read(why),
+            other => other,
+        })?;
         let failed = |e: io::Error| StoreError::Read(format!("volume {} cannot be read: {e}", extent.volume));
         // Before memory is taken for what a damaged row may say.
         if file.metadata().map_err(failed)?.len() < extent.offset + u64::from(extent.bytes) {

@@ -1,7 +1,7 @@
 //! The end of an hour's epoch, also where the disk fails at one of its steps: what was handed over opens no more, what is
 //! late still does.
 
-use std::sync::Arc;
+use std::{fs, os::unix::fs::FileExt, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -13,6 +13,7 @@ use crate::{
         embedded::{
             CommitHook, EmbeddedStore,
             deliveries::{ALL_BEGAN, DeadPage, Deliveries},
+            rows::Places,
         },
     },
     vault,
@@ -185,6 +186,48 @@ async fn what_waits_for_somebody_who_has_never_claimed_still_opens() {
         assert!(scene.store().slot_key(epoch).await.unwrap().is_none());
         assert_eq!(waiting(scene.store(), newcomer).await, [Some("record 3".to_owned())], "{is_of_before}");
     }
+}
+
+/// Flips a bit of a commit's entries or payloads on the disk.
+fn damage(scene: &Scene, first: u64, is_payload: bool) {
+    let row = scene.store().inner.keyspaces.commits.get(first.to_be_bytes()).unwrap().unwrap();
+    let places = Places::decode(&row).ok().unwrap();
+    let extent = if is_payload { places.payloads.unwrap() } else { places.commit };
+    let volume = scene.folder.path().join("commits/00000000.vol");
+    let file = fs::OpenOptions::new().read(true).write(true).open(volume).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, extent.offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], extent.offset).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_place_holds_up_neither_the_end_of_the_hour_nor_what_lies_elsewhere() {
+    // The newest commit alone is held in memory.
+    let scene = Scene::with(|options| options.memory.recent_bytes = 1);
+    let store = scene.store();
+    for (index, recipient) in (0..).zip([TAX, BENEFIT, TAX, TAX, BENEFIT]) {
+        let new = sealed(store, index, recipient).await;
+        let add = |mut commit: Builder| {
+            commit.commit.entries.push(new);
+            commit
+        };
+        scene.commit(add).await.unwrap();
+    }
+    scene.commit_terms(&[1]).await;
+    let epoch = store.entries(1, 1).await.unwrap()[0].routing.payload.unwrap().epoch;
+    damage(&scene, 0, false);
+    damage(&scene, 3, true);
+    assert!(matches!(store.entries(0, 1).await, Err(StoreError::Corrupt(_))), "by itself it is an error");
+    for (from, found) in [(0, 2), (3, 3)] {
+        let pending = store.pending(TAX, from, 1).await.unwrap();
+        assert_eq!((pending.items[0].entry.index, pending.next), (found, found + 1));
+        assert_eq!(pending.items[0].payload.is_empty(), found == 3, "its payload cannot be read");
+    }
+    assert_eq!(retire(store, NOON).await.unwrap(), 3);
+    assert!(store.slot_key(epoch).await.unwrap().is_none(), "the key is gone all the same");
+    let record = |index: u64| Some(format!("record {index}"));
+    assert_eq!(waiting(store, TAX).await, [record(2), None]);
+    assert_eq!(waiting(store, BENEFIT).await, [record(1), record(4)]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::super::{
     block::{Block, End, Extent},
-    volumes::{VOLUME_BYTES_MAX, Volumes},
+    volumes::{VOLUME_BYTES_MAX, VolumeReader, Volumes},
 };
 use crate::store::StoreError;
 
@@ -172,4 +172,6 @@ fn damage_is_seen() {
     assert_eq!(fs::metadata(&file).unwrap().len(), whole.len() as u64 - 1, "it is left as it is");
     fs::remove_file(&file).unwrap();
     assert!(matches!(opened(), Err(StoreError::Corrupt(_))), "missing");
+    let read = VolumeReader::new(&folder(&parent)).read(&extent);
+    assert!(matches!(read, Err(StoreError::Read(_))), "nothing is said of what is in it: {read:?}");
 }
