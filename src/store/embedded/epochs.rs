@@ -2,7 +2,7 @@
 //! then is sealed again under a later hour.
 //!
 //! The order that loses nothing: what is late is durable under the later epoch, while nobody commits, before the old key is
-//! overwritten; the rows that speak of the old epoch go last. A crash at any point leaves a state from which the same can be
+//! overwritten; the rows that speak of the old epoch go last, beside the commits. A crash at any point leaves a state from which the same can be
 //! done again.
 
 use super::{
@@ -17,8 +17,12 @@ use crate::{
     vault,
 };
 
-/// Deliveries looked at in one step: some milliseconds of work.
+/// Deliveries looked at, or rows removed, in one step: some milliseconds of work.
 const PAGE: usize = 256;
+/// Entries that are looked through while nobody commits, at most: some milliseconds of work, too.
+pub(super) const LITTLE: u64 = 1_024;
+/// How often what came meanwhile is looked through before that, even if it does not become little.
+const PASSES_MAX: usize = 16;
 /// The hub itself, as a keeper of keys.
 const HUB: AgencyKey = AgencyKey(0);
 
@@ -54,48 +58,81 @@ impl Inner {
         let epochs = self.slots.numbers(owner)?;
         let new = self.slots.of(Owner::Epoch(into), &[(HUB, Class::Epoch)], &self.space)?;
         let new = new.first().ok_or(StoreError::Invalid("the epoch has no slot"))?;
-        // First beside the commits, page by page; then, while nobody commits, what came meanwhile.
-        let seen = self.head.read().size;
+        let mut late = Late { epochs: &epochs, dead_since, from: 0 };
         let mut count = 0;
-        for recipient in self.deliveries.recipients() {
-            let late = Late { epochs: &epochs, dead_since, from: 0 };
-            count += self.reseal_all(recipient, &late, |inner, page| {
-                let _lock = inner.lock()?;
-                inner.reseal(page, new)
+        // First beside the commits, page by page, until only little has come meanwhile; that then, while nobody commits.
+        for _ in 0..PASSES_MAX {
+            let seen = self.head.read().size;
+            count += self.reseal_all(&late, |page| {
+                let _lock = self.lock()?;
+                self.reseal(page, new)
             })?;
+            late.from = seen;
+            if self.head.read().size - seen <= LITTLE {
+                break;
+            }
         }
-        let _lock = self.lock()?;
-        for recipient in self.deliveries.recipients() {
-            let late = Late { epochs: &epochs, dead_since, from: seen };
-            count += self.reseal_all(recipient, &late, |inner, page| inner.reseal(page, new))?;
-        }
+        let lock = self.lock()?;
+        count += self.reseal_all(&late, |page| self.reseal(page, new))?;
         // If we crash before this, what was sealed again has two keys, and the next run finds nothing left to seal.
         for number in epochs.iter().filter(|number| **number != new.number) {
             self.slots.erase(*number)?;
         }
+        drop(lock);
         self.hook.after_erase()?;
-        // If we crash before this, the next run finds the hour again, with keys that are erased already.
-        let gone = self.resealed.under(&epochs);
-        let mut batch = self.keyspaces.synced_batch(gone.len() + 1);
-        gone.iter().for_each(|index| self.resealed.remove(&mut batch, *index));
-        self.slots.remove(&mut batch, owner);
-        batch.commit().map_err(fatal)?;
-        self.resealed.forget(&gone);
+        self.forget_epochs(owner, &epochs)?;
         Ok(count)
     }
 
-    /// Hands every page of the recipient's late payloads to `reseal`; says how many were sealed again. What is damaged is
-    /// lost with or without its epoch's key, and does not hold up the others.
+    /// Removes what speaks of an hour's epochs, whose keys are erased: a page at a time beside the commits, and last the row of
+    /// the hour. If we crash before that, the next run finds the hour again, with keys that are erased already.
+    fn forget_epochs(&self, owner: Owner, epochs: &[SlotNumber]) -> Result<(), StoreError> {
+        for page in self.resealed.under(epochs).chunks(PAGE) {
+            self.health.check()?;
+            self.hook.before_resealed_go(page.len())?;
+            let mut batch = self.keyspaces.synced_batch(page.len());
+            page.iter().for_each(|index| self.resealed.remove(&mut batch, *index));
+            batch.commit().map_err(fatal)?;
+            self.resealed.forget(page);
+        }
+        let _lock = self.lock()?;
+        // An hour that was given another key since stays, and ends again.
+        if self.slots.numbers(owner)?.iter().all(|number| epochs.contains(number)) {
+            let mut batch = self.keyspaces.synced_batch(1);
+            self.slots.remove(&mut batch, owner);
+            batch.commit().map_err(fatal)?;
+        }
+        Ok(())
+    }
+
+    /// Hands every page of late payloads to `reseal`; says how many were sealed again.
     fn reseal_all(
+        &self,
+        late: &Late<'_>,
+        reseal: impl Fn(&[PendingDelivery]) -> Result<usize, StoreError>,
+    ) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for recipient in self.deliveries.recipients() {
+            count += self.reseal_of(recipient, late, &reseal)?;
+        }
+        Ok(count)
+    }
+
+    /// The same of one recipient. What is damaged is lost with or without its epoch's key, and does not hold up the others.
+    fn reseal_of(
         &self,
         recipient: AgencyKey,
         late: &Late<'_>,
-        reseal: impl Fn(&Self, &[PendingDelivery]) -> Result<usize, StoreError>,
+        reseal: impl Fn(&[PendingDelivery]) -> Result<usize, StoreError>,
     ) -> Result<usize, StoreError> {
         let mut count = 0;
         let mut take = |outbox: &Outbox, indices: &[u64]| {
-            let page = self.load(outbox, indices, Some(late.epochs))?;
-            count += if page.is_empty() { 0 } else { reseal(self, &page)? };
+            // Most of a long backlog was sealed again before, which is told without a look at it.
+            let may_be_late =
+                |index: &u64| self.resealed.epoch(*index).is_none_or(|epoch| late.epochs.contains(&epoch));
+            let indices: Vec<u64> = indices.iter().copied().filter(may_be_late).collect();
+            let page = self.load(outbox, &indices, Some(late.epochs))?;
+            count += if page.is_empty() { 0 } else { reseal(&page)? };
             Ok::<(), StoreError>(())
         };
         let mut from = late.from;

@@ -40,6 +40,11 @@ pub trait CommitHook: Send + Sync + 'static {
     fn after_erase(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Before so many rows of payloads go in one batch, whose epoch's key was overwritten.
+    fn before_resealed_go(&self, _rows: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Nothing is hooked.

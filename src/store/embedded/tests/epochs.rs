@@ -13,6 +13,7 @@ use crate::{
         embedded::{
             CommitHook, EmbeddedStore,
             deliveries::{ALL_BEGAN, DeadPage, Deliveries},
+            epochs::LITTLE,
             rows::Places,
         },
     },
@@ -289,4 +290,85 @@ async fn a_dead_letter_that_is_replayed_while_its_hour_ends_still_opens() {
         let both = [Some("record 1".to_owned()), Some("record 2".to_owned())];
         assert_eq!(waiting(scene.store(), BENEFIT).await, both, "after {looks} looks");
     }
+}
+
+/// Notes how many rows go at once, and at each look for dead letters whether the head is free; at the first, many entries
+/// come.
+#[derive(Default)]
+struct Watching {
+    rows: Mutex<Vec<usize>>,
+    free: Mutex<Vec<bool>>,
+    store: Mutex<Option<EmbeddedStore>>,
+    many: Mutex<Option<Happens>>,
+}
+
+impl CommitHook for Watching {
+    fn before_dead_letters(&self) -> Result<(), StoreError> {
+        let many = self.many.lock().take();
+        if let Some(many) = many {
+            many();
+        }
+        if let Some(store) = &*self.store.lock() {
+            self.free.lock().push(store.inner.head_lock.try_lock().is_ok());
+        }
+        Ok(())
+    }
+    fn before_resealed_go(&self, rows: usize) -> Result<(), StoreError> {
+        self.rows.lock().push(rows);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn however_many_have_ended_their_rows_go_a_page_at_a_time() {
+    const MANY: u64 = 600;
+    let hook = Arc::new(Watching::default());
+    let scene = Scene::with(|options| options.hook = Arc::clone(&hook) as _);
+    let store = scene.store();
+    let mut entries = Vec::new();
+    for index in 0..MANY {
+        entries.push(sealed(store, index, TAX).await);
+    }
+    let add = |mut commit: Builder| {
+        commit.commit.entries.extend(entries);
+        commit
+    };
+    scene.commit(add).await.unwrap();
+    assert_eq!(retire(store, NOON).await.unwrap() as u64, MANY);
+    assert!(hook.rows.lock().is_empty());
+    let end = |commit: Builder, index| commit.settle(TAX, index, DeliveryState::Acknowledged);
+    scene.commit(|commit| (0..MANY).fold(commit.claim(TAX, MANY), end)).await.unwrap();
+    let again = store.clone();
+    let retired = tokio::task::spawn_blocking(move || again.retire_epoch(11, 12, NOON)).await.unwrap();
+    assert_eq!(retired.unwrap(), 0);
+    let rows = hook.rows.lock().clone();
+    assert!(rows.iter().sum::<usize>() as u64 == MANY && rows.iter().all(|rows| *rows <= 256), "{rows:?}");
+    assert_eq!(store.inner.keyspaces.resealed.iter().count(), 0);
+    assert_eq!(store.epochs_before(13).unwrap(), [12]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_little_is_looked_through_while_nobody_commits() {
+    let hook = Arc::new(Watching::default());
+    let scene = Scene::with(|options| options.hook = Arc::clone(&hook) as _);
+    for (index, recipient) in (0..).zip([TAX, BENEFIT]) {
+        let new = sealed(scene.store(), index, recipient).await;
+        let add = |mut commit: Builder| {
+            commit.commit.entries.push(new);
+            commit
+        };
+        scene.commit(add).await.unwrap();
+    }
+    let (store, runtime) = (scene.store().clone(), tokio::runtime::Handle::current());
+    let many = async move {
+        let guard = store.lock_head(&[], &[]).await.unwrap();
+        let commit = (0..=LITTLE).fold(Builder::after(guard.head()), |commit, _| commit.entry(&[1], None));
+        guard.commit(commit.done()).await.unwrap();
+    };
+    *hook.many.lock() = Some(Box::new(move || runtime.block_on(many)));
+    *hook.store.lock() = Some(scene.store().clone());
+    assert_eq!(retire(scene.store(), NOON).await.unwrap(), 2);
+    *hook.store.lock() = None;
+    // Two recipients each time: at first, then what came meanwhile, and what came after that.
+    assert_eq!(*hook.free.lock(), [true, true, true, true, false, false]);
 }
