@@ -28,6 +28,11 @@ pub trait CommitHook: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Before a chunk of the index is written, on the thread that does so.
+    fn before_flush(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// When calls are forgotten, between looking for their events and removing these; others commit meanwhile.
     fn before_events_go(&self) {}
 

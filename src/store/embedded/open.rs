@@ -111,7 +111,7 @@ impl EmbeddedStore {
         let index = Arc::new(Index::build(&keyspaces, &options.path.join(INDEX), &history, &head)?);
         let deliveries = Deliveries::open(keyspaces.clone(), &index)?;
         let health = Arc::new(Health::default());
-        let flusher = Flusher::start(Arc::clone(&index), Arc::clone(&health))?;
+        let flusher = Flusher::start(Arc::clone(&index), Arc::clone(&health), Arc::clone(&options.hook))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 flusher,

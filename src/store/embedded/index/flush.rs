@@ -11,6 +11,7 @@ use super::{
 use crate::store::embedded::{
     block::Extent,
     health::Health,
+    hook::CommitHook,
     keyspaces::{fatal, stand_back},
 };
 
@@ -28,21 +29,27 @@ pub(in crate::store::embedded) struct Flusher {
 struct Shared {
     index: Arc<Index>,
     health: Arc<Health>,
+    hook: Arc<dyn CommitHook>,
     stop: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Flusher {
     /// Starts the thread.
-    pub(in crate::store::embedded) fn start(index: Arc<Index>, health: Arc<Health>) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared { index, health, stop: Mutex::new(false), changed: Condvar::new() });
+    pub(in crate::store::embedded) fn start(
+        index: Arc<Index>,
+        health: Arc<Health>,
+        hook: Arc<dyn CommitHook>,
+    ) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared { index, health, hook, stop: Mutex::new(false), changed: Condvar::new() });
         let thread = std::thread::Builder::new()
             .name("waybill-index".to_owned())
             .spawn({
                 let shared = Arc::clone(&shared);
                 move || {
+                    let shared = PoisonedByPanic(shared);
                     stand_back();
-                    shared.run();
+                    shared.0.run();
                 }
             })
             .map_err(|e| StoreError::Read(format!("the index's thread does not start: {e}")))?;
@@ -64,7 +71,7 @@ impl Drop for Flusher {
         *self.shared.stop.lock() = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was reported when it happened; the index is derived and is built again.
+            // A panic of the thread has poisoned the store; the index is derived and is built again.
             let _ = thread.join();
         }
     }
@@ -82,15 +89,32 @@ impl Shared {
                     return;
                 }
             }
-            let flushed = self.index.flush_chunk();
+            let flushed = self.hook.before_flush().and_then(|()| self.index.flush_chunk());
             if let Err(error) = flushed {
                 self.health.poison(&error);
             }
-            let _stop = self.stop.lock();
-            self.changed.notify_all();
+            self.tell();
             if self.health.check().is_err() {
                 return;
             }
+        }
+    }
+
+    /// Wakes whoever waits for the thread.
+    fn tell(&self) {
+        let _stop = self.stop.lock();
+        self.changed.notify_all();
+    }
+}
+
+/// What the thread works with. If it panics nobody waits for it in vain: the store is poisoned, as by a failed write.
+struct PoisonedByPanic(Arc<Shared>);
+
+impl Drop for PoisonedByPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.health.poison(&StoreError::Fatal("the thread that writes the index has panicked".to_owned()));
+            self.0.tell();
         }
     }
 }

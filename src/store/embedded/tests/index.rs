@@ -1,13 +1,18 @@
 //! The search index is built again from the commits where it is gone; where it is damaged, that says what to do.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use super::scene::{BENEFIT, Scene};
 use crate::{
     store::{
         Query, Store, StoreError,
         embedded::{
-            EmbeddedStore,
+            CommitHook, EmbeddedStore,
             index::{CHUNK_ENTRIES, FLUSHED},
         },
     },
@@ -184,4 +189,30 @@ async fn a_damaged_position_says_what_to_do() {
         says_what_to_do(opens(&scene));
         is_built_again(scene).await;
     }
+}
+
+/// Panics where the first chunk is written.
+struct Panics;
+
+impl CommitHook for Panics {
+    fn before_flush(&self) -> Result<(), StoreError> {
+        panic!("a test wants to see what follows");
+    }
+}
+
+#[test]
+fn a_panic_of_its_thread_stops_the_store_and_nobody_waits_for_it() {
+    let (done, ended) = mpsc::channel();
+    // On a thread of its own, which is left where it is if it waits for ever.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let scene = Scene::with(|options| options.hook = Arc::new(Panics));
+        let terms = [1; CHUNK_ENTRIES as usize];
+        let commit = || scene.commit(|c| terms.iter().fold(c, |c, term| c.entry(&[*term], None)));
+        // More than may wait: the last of them has waited, until the thread was gone.
+        while scene.store().inner.index.waiting() <= CHUNKS as usize && runtime.block_on(commit()).is_ok() {}
+        done.send(runtime.block_on(commit())).unwrap();
+    });
+    let last = ended.recv_timeout(Duration::from_secs(60)).expect("a commit waits for a thread that is gone");
+    assert!(matches!(last, Err(StoreError::Fatal(_))), "{last:?}");
 }
