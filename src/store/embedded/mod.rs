@@ -109,10 +109,11 @@ struct Inner {
 
 impl EmbeddedStore {
     /// Erases the key in a slot for good: what it sealed stays where it is and opens no more. When this returns, the
-    /// erasure is durable.
+    /// erasure is durable. Waits for whoever has the head, who may have seen that the key is there. Blocks: not to be called
+    /// from async code.
     pub fn erase(&self, number: SlotNumber) -> Result<(), StoreError> {
-        let inner = &self.inner;
-        inner.health.check()?;
+        let inner = self.healthy()?;
+        let _lock = inner.lock()?;
         inner.slots.erase(number).map_err(|error| inner.health.poison_if_fatal(error))
     }
 

@@ -1,12 +1,12 @@
 //! Key slots: the same slot for the same want, durable with the next commit, gone once erased.
 
-use std::{fs, os::unix::fs::FileExt};
+use std::{fs, os::unix::fs::FileExt, time::Duration};
 
 use super::scene::{BENEFIT, Scene, TAX, identifier, subject};
 use crate::{
     domain::agency::{AgencyId, AgencyKey},
     store::{
-        Class, Owner, Slot, Store, StoreError,
+        Class, Expect, Owner, Slot, SlotNumber, Store, StoreError,
         embedded::{
             EmbeddedStore,
             slots::{COUNT, PENDING_MAX},
@@ -18,6 +18,11 @@ const OWNER: Owner = Owner::Subject(crate::domain::subject::SubjectId([1; 16]));
 
 async fn slot(scene: &Scene, owner: Owner, agency: AgencyKey, class: Class) -> Slot {
     scene.store().slots(owner, &[(agency, class)]).await.unwrap().remove(0)
+}
+
+async fn erase(scene: &Scene, number: SlotNumber) {
+    let store = scene.store().clone();
+    tokio::task::spawn_blocking(move || store.erase(number)).await.unwrap().unwrap();
 }
 
 /// What a key is, told by what it names.
@@ -87,7 +92,7 @@ async fn an_erased_key_opens_no_more_and_its_neighbours_do() {
     let file = scene.folder.path().join("keys/slots");
     let record = |bytes: &[u8]| bytes[64 * erased.number.0 as usize..][..64].to_vec();
     let before = record(&fs::read(&file).unwrap());
-    scene.store().erase(erased.number).unwrap();
+    erase(&scene, erased.number).await;
     let after = record(&fs::read(&file).unwrap());
     assert!(before.iter().filter(|byte| **byte != 0).count() > 50);
     assert!(after[1..].iter().all(|byte| *byte == 0), "nothing of the key is left where it was");
@@ -107,10 +112,25 @@ async fn an_erased_key_opens_no_more_and_its_neighbours_do() {
 }
 
 #[tokio::test]
+async fn no_key_is_erased_while_the_head_is_locked() {
+    let scene = Scene::new();
+    let made = slot(&scene, OWNER, TAX, Class::Trail).await;
+    let expect = Expect::Key(made.number);
+    let guard = scene.store().lock_head(&[&expect], &[]).await.unwrap();
+    assert!(guard.holds(&expect));
+    let mut erased = std::pin::pin!(erase(&scene, made.number));
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut erased).await.is_err(), "it waits");
+    assert!(scene.store().slot_key(made.number).await.unwrap().is_some());
+    drop(guard);
+    erased.await;
+    assert!(scene.store().slot_key(made.number).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_slot_can_be_erased_before_any_commit() {
     let scene = Scene::new();
     let made = slot(&scene, OWNER, TAX, Class::Trail).await;
-    scene.store().erase(made.number).unwrap();
+    erase(&scene, made.number).await;
     assert!(scene.store().slot_key(made.number).await.unwrap().is_none());
     assert_ne!(slot(&scene, OWNER, TAX, Class::Trail).await.number, made.number);
 }
