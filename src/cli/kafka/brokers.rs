@@ -13,6 +13,7 @@ use rdkafka::{
 use super::{
     super::{
         exit::Failure,
+        output::count,
         printed::{path_word, word},
     },
     expected::{Expected, UNCOMPRESSED},
@@ -109,11 +110,13 @@ impl Brokers {
             return Ok(vec![finding(format!("it cannot be used: {code}"), help)]);
         }
         let mut findings = Vec::new();
-        check_partitions(topic, known, &mut |problem, help| findings.push(finding(problem, help)));
+        let replicas = fewest_replicas(known);
+        let mut tell = |problem, help| findings.push(finding(problem, help));
+        check_partitions(topic, known.partitions().len(), replicas, &mut tell);
         let asked = [ResourceSpecifier::Topic(&topic.name)];
         match self.admin.describe_configs(&asked, &options()).await.map_err(away)?.into_iter().next() {
             Some(Ok(settings)) => {
-                check_settings(topic, &settings, advice, &mut |problem, help| findings.push(finding(problem, help)));
+                check_settings(topic, replicas, &settings, advice, &mut tell);
             }
             Some(Err(code)) => findings.push(finding(format!("its settings cannot be read: {code}"), allow(topic))),
             None => {}
@@ -145,25 +148,44 @@ fn allow(topic: &Expected) -> String {
     format!("allow the hub to {operation}, Describe and DescribeConfigs {}", topic.name)
 }
 
-fn check_partitions(topic: &Expected, known: &MetadataTopic, tell: &mut impl FnMut(String, String)) {
-    let partitions = known.partitions();
-    if partitions.len() < usize::from(topic.partitions) {
-        let (has, wanted) = (partitions.len(), topic.partitions);
+/// The brokers that have the partition that fewest have.
+fn fewest_replicas(known: &MetadataTopic) -> usize {
+    known.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or_default()
+}
+
+/// How long a message may lie in a topic, if not for ever: what has expired goes with its segment.
+fn kept(retention_ms: i64, segment_ms: i64) -> Option<Duration> {
+    let retention = u64::try_from(retention_ms).ok()?;
+    Some(Duration::from_millis(retention.saturating_add(u64::try_from(segment_ms).ok()?)))
+}
+
+/// What is not whole seconds is not less than it is.
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_millis().div_ceil(1000))
+}
+
+fn check_partitions(topic: &Expected, partitions: usize, replicas: usize, tell: &mut impl FnMut(String, String)) {
+    if partitions < usize::from(topic.partitions) {
         tell(
-            format!("it has {has} partitions, not {wanted}"),
+            format!("it has {partitions} partitions, not {}", topic.partitions),
             "add partitions while no key's order matters, or lower kafka.topics.partitions".into(),
         );
     }
-    let fewest = partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or_default();
-    if fewest < usize::from(topic.replication) {
+    if replicas < usize::from(topic.replication) {
         tell(
-            format!("a partition of it is on {fewest} brokers, not on {}", topic.replication),
+            format!("a partition of it is on {}, not on {}", count(replicas, "broker"), topic.replication),
             "reassign its replicas (kafka-reassign-partitions), or lower kafka.topics.replication".into(),
         );
     }
 }
 
-fn check_settings(topic: &Expected, found: &ConfigResource, advice: Advice<'_>, tell: &mut impl FnMut(String, String)) {
+fn check_settings(
+    topic: &Expected,
+    replicas: usize,
+    found: &ConfigResource,
+    advice: Advice<'_>,
+    tell: &mut impl FnMut(String, String),
+) {
     let text = |name: &str| found.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default();
     let number = |name: &str| text(name).parse::<i64>().unwrap_or(-1);
     let set = |name: &str, value: &str| advice.set(&topic.name, &format!("{name}={value}"));
@@ -174,22 +196,23 @@ fn check_settings(topic: &Expected, found: &ConfigResource, advice: Advice<'_>, 
             let problem = format!("cleanup.policy is {}: what must go would stay", text("cleanup.policy"));
             tell(problem, set("cleanup.policy", "delete"));
         }
-        let (kept, segment) = (number("retention.ms"), number("segment.ms"));
-        let most = i64::try_from(topic.kept_at_most.as_millis()).unwrap_or(i64::MAX);
-        // What has expired goes with its segment.
-        if kept < 0 || kept.saturating_add(segment) > most {
-            let problem = format!(
-                "a message may lie in it for {} s, but the agreements' payloads only for {} s",
-                if kept < 0 { "ever".to_owned() } else { (kept.saturating_add(segment) / 1000).to_string() },
-                topic.kept_at_most.as_secs()
-            );
+        let kept = kept(number("retention.ms"), number("segment.ms"));
+        if kept.is_none_or(|kept| kept > topic.kept_at_most) {
+            let kept = kept.map_or_else(|| "for ever".to_owned(), |kept| format!("for {}", seconds(kept)));
+            let most = seconds(topic.kept_at_most);
             let both = format!("{},segment.ms={}", value("retention.ms"), value("segment.ms"));
+            let problem = format!("a message may lie in it {kept}, but the agreements' payloads only for {most}");
             tell(problem, set("retention.ms", &both));
         }
     }
-    if number("min.insync.replicas") < i64::from(topic.min_insync) {
-        let problem = format!("min.insync.replicas is {}, not {}", text("min.insync.replicas"), topic.min_insync);
-        tell(problem, set("min.insync.replicas", value("min.insync.replicas")));
+    let insync = number("min.insync.replicas");
+    let set_insync = || set("min.insync.replicas", value("min.insync.replicas"));
+    if insync < i64::from(topic.min_insync) {
+        tell(format!("min.insync.replicas is {}, not {}", text("min.insync.replicas"), topic.min_insync), set_insync());
+    } else if insync > i64::from(topic.min_insync) && usize::try_from(insync).is_ok_and(|insync| insync >= replicas) {
+        let on = count(replicas, "broker");
+        let problem = format!("min.insync.replicas is {insync}, and a partition of it is on {on}: none may be away");
+        tell(problem, set_insync());
     }
     if number("max.message.bytes") < i64::try_from(topic.batch_bytes).unwrap_or(i64::MAX) {
         let problem = format!("max.message.bytes is {}: a batch may be larger", text("max.message.bytes"));
@@ -210,7 +233,7 @@ fn check_settings(topic: &Expected, found: &ConfigResource, advice: Advice<'_>, 
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::admin::OwnedResourceSpecifier;
+    use rdkafka::admin::{ConfigEntry, ConfigSource, OwnedResourceSpecifier};
 
     use super::*;
     use crate::{cli::tests::assert_commands, kafka::Topic};
@@ -238,12 +261,69 @@ mod tests {
             let kafka = kafka(more);
             let advice = Advice { config: Path::new("waybill.toml"), kafka: &kafka };
             let mut helps = Vec::new();
-            check_settings(&expected, &nothing, advice, &mut |_, help| helps.push(help));
+            check_settings(&expected, 3, &nothing, advice, &mut |_, help| helps.push(help));
             let begin = format!(
                 "kafka-configs --bootstrap-server broker:9092{config} --alter --topic waybill.in.tax --add-config "
             );
             assert!(helps.len() == 6 && helps.iter().all(|help| help.starts_with(&begin)), "{helps:?}");
             assert!(helps.iter().any(|help| help.ends_with("'retention.ms=3600000,segment.ms=3600000'")), "{helps:?}");
         }
+    }
+
+    /// Identity's inbound topic, on three brokers, of which two must have a record.
+    fn topic() -> Expected {
+        let topic = Topic::new(TopicKind::In, "identity".parse().unwrap());
+        let kept_at_most = Duration::from_hours(2);
+        let name = topic.to_string();
+        Expected { topic, name, partitions: 6, replication: 3, min_insync: 2, kept_at_most, batch_bytes: 1000 }
+    }
+
+    /// What is found when the topic has its settings, but for this one.
+    fn found(replicas: usize, other: &str, value: &str) -> Vec<(String, String)> {
+        let entry = |(name, own): (&'static str, String)| ConfigEntry {
+            name: name.to_owned(),
+            value: Some(if name == other { value.to_owned() } else { own }),
+            source: ConfigSource::DynamicTopic,
+            is_read_only: false,
+            is_default: false,
+            is_sensitive: false,
+        };
+        let topic = topic();
+        let entries = topic.settings().into_iter().map(entry).collect();
+        let settings = ConfigResource { specifier: OwnedResourceSpecifier::Topic(topic.name.clone()), entries };
+        let mut found = Vec::new();
+        let kafka = kafka("plaintext = true");
+        let advice = Advice { config: Path::new("waybill.toml"), kafka: &kafka };
+        check_settings(&topic, replicas, &settings, advice, &mut |problem, help| found.push((problem, help)));
+        found
+    }
+
+    #[test]
+    fn so_many_brokers_must_have_a_record_as_is_demanded_and_not_all_that_have_it() {
+        let help = "kafka-configs --bootstrap-server broker:9092 --alter --topic waybill.in.identity --add-config min.insync.replicas=2";
+        for (replicas, value, problem) in [
+            (3, "2", ""),
+            (3, "1", "min.insync.replicas is 1, not 2"),
+            (3, "3", "min.insync.replicas is 3, and a partition of it is on 3 brokers: none may be away"),
+            (4, "3", ""),
+            (4, "5", "min.insync.replicas is 5, and a partition of it is on 4 brokers: none may be away"),
+            // That there are too few is found by itself.
+            (2, "2", ""),
+        ] {
+            let wanted = (!problem.is_empty()).then(|| (problem.to_owned(), help.to_owned()));
+            assert_eq!(found(replicas, "min.insync.replicas", value), Vec::from_iter(wanted), "{value} of {replicas}");
+        }
+    }
+
+    #[test]
+    fn as_many_partitions_and_replicas_as_are_demanded_are_enough() {
+        let found = |partitions, replicas| {
+            let mut found = Vec::new();
+            check_partitions(&topic(), partitions, replicas, &mut |problem, _| found.push(problem));
+            found
+        };
+        assert_eq!(found(6, 3), [""; 0]);
+        assert_eq!(found(5, 3), ["it has 5 partitions, not 6"]);
+        assert_eq!(found(6, 2), ["a partition of it is on 2 brokers, not on 3"]);
     }
 }

@@ -62,7 +62,16 @@ impl Brokers {
 
     /// Kafka's own `kafka-acls` with these options.
     pub fn acls(&self, options: &[&str]) {
-        let mut command = script(self.folder.path(), "acls", self.nodes, self.port, self.tls.as_deref());
+        self.tool("acls", options);
+    }
+
+    /// Kafka's own `kafka-configs` with these options.
+    pub fn configs(&self, options: &[&str]) {
+        self.tool("configs", options);
+    }
+
+    fn tool(&self, what: &str, options: &[&str]) {
+        let mut command = script(self.folder.path(), what, self.nodes, self.port, self.tls.as_deref());
         assert!(command.args(options).stdin(Stdio::null()).status().unwrap().success());
     }
 

@@ -5,6 +5,7 @@
 
 mod broker;
 mod canary;
+mod checked;
 mod clients;
 mod demo;
 mod described;
