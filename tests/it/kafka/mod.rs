@@ -20,3 +20,4 @@ mod scene;
 mod secured;
 mod steps;
 mod through;
+mod window;

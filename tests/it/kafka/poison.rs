@@ -106,7 +106,7 @@ fn assert_only_the_second_is_dead(outcomes: &[NumberedOutcome]) {
 }
 
 /// Consumes events as the next of a partition; their outcomes, in order.
-async fn consume(
+pub(super) async fn consume(
     desk: &Arc<Desk>,
     (partition, mut at): (PartitionKey, Position),
     events: impl IntoIterator<Item = Submission>,

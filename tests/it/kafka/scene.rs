@@ -12,6 +12,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},
+    error::RDKafkaErrorCode,
     message::{Header, Headers as _, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
@@ -196,7 +197,8 @@ impl Scene {
         until("a member joins", async || tokio::task::block_in_place(joined)).await;
     }
 
-    async fn create_topics(&self) {
+    /// Creates the topics; those that are there stay as they are.
+    pub async fn create_topics(&self) {
         let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
         let copies = i32::from(self.brokers.nodes.min(3));
         let names: Vec<String> = ["identity", "benefit"]
@@ -211,7 +213,9 @@ impl Scene {
         };
         let topics: Vec<NewTopic<'_>> = names.iter().map(|name| topic(name)).collect();
         let made = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
-        made.into_iter().for_each(|topic| drop(topic.unwrap()));
+        for topic in made {
+            assert!(matches!(topic, Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))), "{topic:?}");
+        }
     }
 
     pub fn producer(&self) -> FutureProducer {
