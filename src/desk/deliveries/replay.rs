@@ -6,7 +6,7 @@ use crate::{
     desk::{Audience, CallError, Desk, Receipt, call::Stop, content, refuse::Trace},
     domain::{
         agency::{AgencyId, AgencyKey, Role},
-        refusal::RefusalCode,
+        refusal::{Refusal, RefusalCode},
         time::Moment,
         transfer::DeliveryState,
     },
@@ -210,7 +210,17 @@ impl Desk {
 
 fn operator(catalogue: &Catalogue, peer: Peer<'_>, context: CallContext, trace: &mut Trace) -> Result<Caller, Stop> {
     trace.system = authenticate::system(catalogue, peer).ok().map(|system| system.id.clone());
-    let caller = authenticate::caller(catalogue, peer, Role::Operate, context)?;
+    let caller = authenticate::caller(catalogue, peer, Role::Operate, context).map_err(in_the_message)?;
     trace.context = Some(caller.context.clone());
     Ok(caller)
+}
+
+/// What an operator says stands in the message itself, which has no context.
+fn in_the_message(mut refusal: Refusal) -> Refusal {
+    for fault in &mut refusal.violations {
+        if let Some(pointer) = fault.pointer.strip_prefix("/context").map(str::to_owned) {
+            fault.pointer = pointer;
+        }
+    }
+    refusal
 }

@@ -22,7 +22,7 @@ const CLAIMS: &str = "benefit/claims";
 const DPO: &str = "benefit/dpo";
 
 /// What becomes of a call: empty when it passes, or the refusal's code and its faults.
-async fn met(scene: &Scene, system: &str, call: Call) -> String {
+pub(super) async fn met(scene: &Scene, system: &str, call: Call) -> String {
     let Err(failed) = call.make(scene, system).await else { return String::new() };
     let Some(refusal) = failed.refusal() else { return failed.code() };
     let faults = refusal.violations.iter().map(|fault| format!(" {} {}", fault.keyword, fault.pointer));

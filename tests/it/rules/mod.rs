@@ -23,4 +23,5 @@ mod publish;
 mod retries;
 mod shared_service;
 mod shown;
+mod texts;
 mod traced;
