@@ -136,3 +136,18 @@ fn read(path: &Path) -> Result<String, String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_the_bound_and_not_beyond_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.toml");
+        fs::write(&path, " ".repeat(1 << 20)).unwrap();
+        assert_eq!(read(&path).map(|text| text.len()), Ok(1 << 20));
+        fs::write(&path, " ".repeat((1 << 20) + 1)).unwrap();
+        assert_eq!(read(&path), Err("it is larger than 1048576 bytes".to_owned()));
+    }
+}

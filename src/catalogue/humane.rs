@@ -113,8 +113,25 @@ mod tests {
     #[test]
     fn a_hundred_years_is_the_longest() {
         assert_eq!(duration("100y"), Ok(DURATION_MAX));
-        assert!(duration("101y").unwrap_err().contains("at most"));
+        assert_eq!(duration("3153600000s"), Ok(DURATION_MAX));
+        for beyond in ["101y", "36501d", "876001h", "52560001min", "3153600001s"] {
+            assert!(duration(beyond).unwrap_err().contains("at most"), "{beyond}");
+        }
         assert!(duration("0d").unwrap_err().contains("`none`"));
+    }
+
+    #[test]
+    fn a_text_is_so_long_without_what_is_blank_around_it() {
+        #[derive(Deserialize)]
+        struct Doc {
+            text: Text,
+        }
+        let read = |text: &str| toml::from_str::<Doc>(&format!("text = \"{text}\"")).map(|doc| doc.text.0.len());
+        let longest = "é".repeat(2048);
+        assert_eq!(read(&format!(" {longest} ")).unwrap(), 4096);
+        let beyond = read(&format!("{longest}a")).unwrap_err();
+        assert!(beyond.message().contains("the text is longer than 4096 bytes"), "{beyond}");
+        assert!(read(" ").unwrap_err().message().contains("the text is empty"));
     }
 
     #[test]

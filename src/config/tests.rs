@@ -131,12 +131,26 @@ fn the_hubs_name_has_no_blank_and_no_plus() {
         assert!(parse(&MINIMAL.replace("hub.example", bad)).is_err(), "{bad:?}");
     }
     assert_eq!(parse(&MINIMAL.replace("hub.example", "hub.example/north")).unwrap().hub.as_str(), "hub.example/north");
+    let named = |length: usize| parse(&MINIMAL.replace("hub.example", &"h".repeat(length)));
+    assert!(named(200).is_ok() && error(named(201)).contains("a hub's name is 1 to 200 characters"));
 }
 
 #[test]
 fn the_reserve_is_a_gib_unless_configured() {
     assert_eq!(with("").unwrap().store.reserve_bytes(), 1 << 30);
     assert_eq!(with("[store]\nreserve_bytes = 5\n").unwrap().store.reserve_bytes(), 5);
+}
+
+#[test]
+fn a_file_is_so_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("waybill.toml");
+    let written = |bytes: usize| {
+        std::fs::write(&path, format!("{MINIMAL}#{}", " ".repeat(bytes - MINIMAL.len() - 1))).unwrap();
+        Config::load(&path).map_err(|error| error.to_string())
+    };
+    assert!(written(1 << 20).is_ok());
+    assert!(error(written((1 << 20) + 1)).ends_with("it is larger than 1048576 bytes"));
 }
 
 #[test]

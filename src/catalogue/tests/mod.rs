@@ -2,6 +2,7 @@
 
 mod agencies;
 mod agreements;
+mod bounds;
 mod demo;
 mod digest;
 mod lookup;

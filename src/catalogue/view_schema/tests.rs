@@ -115,6 +115,21 @@ fn references_are_followed_on_the_way_and_copied_at_the_end() {
 }
 
 #[test]
+fn references_are_followed_so_far() {
+    let chained = |count: usize| {
+        let next = |step: usize| json!({"$ref": format!("#/$defs/c{step}")});
+        let mut schema = next(1);
+        for step in 1..count {
+            schema["$defs"][format!("c{step}")] = next(step + 1);
+        }
+        schema["$defs"][format!("c{count}")] = json!({"properties": {"a": {"type": "boolean"}}});
+        schema
+    };
+    assert_eq!(cut(&chained(63), &["/a"])["properties"], json!({"a": {"type": "boolean"}}));
+    refused(&chained(64), "/a");
+}
+
+#[test]
 fn a_field_that_the_schema_lacks_is_refused() {
     let schema = json!({"type": "object", "properties": {
         "a": {"type": "object", "properties": {"b": {"type": "string"}}},
