@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn so_many_names_have_shares_of_their_own_and_those_beyond_have_one() {
+        let quota = Quota::new(limits(100, 1, 1));
+        let _own: Vec<_> = (0..SHARES_MAX).map(|name| quota.admit(&name.to_string(), None).unwrap()).collect();
+        let _beyond = quota.admit("beyond", None).unwrap();
+        assert!(matches!(quota.admit("also beyond", None), Err(CallError::Exhausted { .. })));
+    }
+
+    #[test]
     fn a_known_system_has_one_share_however_it_is_named() {
         let id = crate::domain::agency::SystemId::new("tax/registry").unwrap();
         let (agency, san) = (id.agency(), "urn:waybill:system:tax:registry".to_owned());

@@ -300,7 +300,8 @@ mod tests {
 
     #[test]
     fn so_many_brokers_must_have_a_record_as_is_demanded_and_not_all_that_have_it() {
-        let help = "kafka-configs --bootstrap-server broker:9092 --alter --topic waybill.in.identity --add-config min.insync.replicas=2";
+        let help = "kafka-configs --bootstrap-server broker:9092 --alter --topic waybill.in.identity --add-config \
+                    min.insync.replicas=2";
         for (replicas, value, problem) in [
             (3, "2", ""),
             (3, "1", "min.insync.replicas is 1, not 2"),

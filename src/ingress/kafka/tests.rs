@@ -126,6 +126,28 @@ fn an_attribute_at_its_bound_is_read_and_one_byte_more_is_not() {
 }
 
 #[test]
+fn an_event_has_so_many_attributes_whichever_way_it_comes() {
+    let named = |count: usize| (0..count).map(|number| format!("more{number}"));
+    let whole = |count: usize| {
+        let mut headers = event();
+        // The media type is one, too.
+        headers.extend(named(count - headers.len()).map(|name| (&*format!("ce_{name}").leak(), String::new())));
+        read(&headers, b"{}").map(|_| ())
+    };
+    let structured = |count: usize| {
+        let mut said = serde_json::json!({"specversion": "1.0", "type": "waybill.submission.v1", "source": "s", "id": "1",
+            "dataschema": "identity/address/1.0", "change": "new"});
+        let more: Vec<String> = named(count - said.as_object().unwrap().len()).collect();
+        more.into_iter().for_each(|name| said[name] = "x".into());
+        said["data"] = serde_json::json!({}); // is none
+        read(&[("content-type", "application/cloudevents+json".into())], said.to_string().as_bytes()).map(|_| ())
+    };
+    assert_eq!((whole(64), structured(64)), (Ok(()), Ok(())));
+    let beyond = Err(unreadable("", "maxProperties"));
+    assert_eq!((whole(65), structured(65)), (beyond, beyond));
+}
+
+#[test]
 fn a_message_at_its_bound_is_read_and_one_byte_more_is_not() {
     let most = RECORD_BYTES_MAX + AROUND_RECORD_BYTES_MAX;
     assert!(read(&event(), &vec![b' '; most]).is_ok());

@@ -2,7 +2,9 @@
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::super::{Checkpoint, CheckpointError, Hash, Note, NoteError, Origin, SignerKey, VerifierKey};
+use super::super::{
+    Checkpoint, CheckpointError, Hash, MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError, Origin, SignerKey, VerifierKey,
+};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -168,9 +170,30 @@ fn an_origin_tells_hub_environment_and_ledger() {
 }
 
 #[test]
-fn a_note_that_is_too_long_or_has_a_bad_text_is_refused() {
+fn a_note_has_so_many_bytes_and_signatures() {
     let key = signer("k", 1);
-    assert!(matches!(Note::parse(&"x".repeat((1 << 20) + 1)), Err(NoteError::Malformed(_))));
+    let sized = |bytes: usize| {
+        let around = Note::sign("\n", &[&key]).unwrap().to_string().len();
+        let note = Note::sign("x".repeat(bytes - around) + "\n", &[&key]).unwrap().to_string();
+        assert_eq!(note.len(), bytes);
+        Note::parse(&note).map(|_| ())
+    };
+    assert_eq!(sized(MAX_NOTE_BYTES), Ok(()));
+    assert_eq!(sized(MAX_NOTE_BYTES + 1), Err(NoteError::Malformed("longer than 1 MiB")));
+
+    let signers: Vec<SignerKey> = (0..=100).map(|seed| signer(&format!("k{seed}"), seed)).collect();
+    let signers: Vec<&SignerKey> = signers.iter().collect();
+    assert!(Note::sign("x\n", &signers).is_err() && Note::sign("x\n", &[]).is_err());
+    let most = Note::sign("x\n", &signers[..MAX_SIGNATURES]).unwrap();
+    assert_eq!(Note::parse(&most.to_string()).unwrap().signatures().len(), MAX_SIGNATURES);
+    let last = Note::sign("x\n", &signers[MAX_SIGNATURES..]).unwrap();
+    let more = format!("{most}{}\n", last.signatures()[0]);
+    assert_eq!(Note::parse(&more), Err(NoteError::Malformed("more than 100 signatures")));
+}
+
+#[test]
+fn a_note_that_has_a_bad_text_is_refused() {
+    let key = signer("k", 1);
     for bad in ["", "no newline", "tab\t\n", "nul\0\n"] {
         assert!(matches!(Note::sign(bad, &[&key]), Err(NoteError::Malformed(_))), "{bad:?}");
     }

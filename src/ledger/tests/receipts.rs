@@ -1,7 +1,7 @@
 //! Receipts: the good ones verify without the hub, each hostile one is refused and the error says where.
 use super::super::{
-    Checkpoint, CheckpointError, CommitmentError, Commitments, Entry, Hash, Note, NoteError, ProofError, Receipt,
-    ReceiptError, ReceiptFileError, VerifierKey, leaf_hash,
+    Checkpoint, CheckpointError, CommitmentError, Commitments, Entry, Hash, MAX_RECEIPT_BYTES, Note, NoteError,
+    ProofError, Receipt, ReceiptError, ReceiptFileError, VerifierKey, leaf_hash,
 };
 use super::scene::{ITEMS, ORIGIN, Scene, signer};
 
@@ -156,8 +156,19 @@ fn a_file_is_strict_and_its_errors_repeat_nothing_of_it() {
         assert!(matches!(refused, ReceiptFileError::Json { .. }), "{to}: {refused}");
         assert!(!refused.to_string().contains("marked"));
     }
-    let long = " ".repeat((8 << 20) + 1);
-    assert_eq!(Receipt::from_json(&long), Err(ReceiptFileError::TooLong(long.len())));
+}
+
+#[test]
+fn a_file_has_so_many_bytes_and_hashes() {
+    let mut receipt = Scene::new().receipt();
+    let json = receipt.to_json();
+    let sized = |bytes: usize| Receipt::from_json(&format!("{json}{}", " ".repeat(bytes - json.len())));
+    assert_eq!(sized(MAX_RECEIPT_BYTES).as_ref(), Ok(&receipt));
+    assert_eq!(sized(MAX_RECEIPT_BYTES + 1), Err(ReceiptFileError::TooLong(MAX_RECEIPT_BYTES + 1)));
+    receipt.proof = vec![Hash::EMPTY_ROOT; 64];
+    assert_eq!(Receipt::from_json(&receipt.to_json()).as_ref(), Ok(&receipt));
+    receipt.proof.push(Hash::EMPTY_ROOT);
+    assert_eq!(Receipt::from_json(&receipt.to_json()), Err(ReceiptFileError::Proof("more than 64 hashes")));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Which certificates name a system, and that no bytes can make the reading of them panic.
 
 use proptest::prelude::*;
+use rcgen::{CertificateParams, KeyPair, SanType};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
@@ -27,7 +28,12 @@ fn a_uri_is_as_long_as_its_bound_and_no_longer() {
     let longest = format!("urn:{}", "a".repeat(SAN_BYTES_MAX - 4));
     let certificate = with_uris(&[&longest]);
     assert_eq!(&*san_uri(&certificate).unwrap(), longest);
-    assert!(new_ca("scene").issue_client("x", &[&format!("{longest}a")], for_a_day()).is_err());
+    let longer = format!("{longest}a");
+    assert!(new_ca("scene").issue_client("x", &[&longer], for_a_day()).is_err());
+    let mut other = CertificateParams::default();
+    other.subject_alt_names = vec![SanType::URI(longer.try_into().unwrap())];
+    let of_another_ca = other.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    assert_eq!(san_uri(of_another_ca.der()), Err(IdentityError::UnusableUri));
     // What no tool of ours would issue: the URI's first byte made a line feed.
     let mut bytes = certificate.to_vec();
     let place = bytes.windows(8).position(|window| window == b"urn:aaaa").unwrap();

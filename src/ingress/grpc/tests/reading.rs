@@ -170,6 +170,17 @@ fn identifiers_are_bounded_and_a_fault_never_shows_one() {
 }
 
 #[test]
+fn so_many_faults_of_a_call_are_named() {
+    let named = |wrong: usize| {
+        let subject = vec![v1::Identifier { scheme: "S".into(), value: "v".into() }; wrong - 1];
+        let deadline = Some(Timestamp { seconds: -1, nanos: 0 });
+        let malformed = read::request(v1::RequestRequest { subject, deadline, ..v1::RequestRequest::default() }, "");
+        malformed.unwrap_err().refusal.violations.len()
+    };
+    assert_eq!([named(15), named(16), named(17)], [15, 16, 16]);
+}
+
+#[test]
 fn an_answer_holds_a_record_or_a_reason_that_a_provider_may_give() {
     let answer_at =
         |available_at, answer| read::answer(v1::ProvideAnswer { answer, available_at, ..v1::ProvideAnswer::default() });
