@@ -170,6 +170,29 @@ fn a_mistake_on_the_command_line_is_exit_code_2() {
     }
 }
 
+#[tokio::test]
+async fn what_a_command_reads_is_so_large() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("read");
+    let submit = "submit FILE --record-type identity/address --schema-version 1.0 --record-id r-1 --change new";
+    let grant = "consent grant --agreement contact --revision 1 --notice 2 --language sk --evidence-type text/plain";
+    for (words, max) in [
+        (submit, 16 << 20),
+        (&format!("{grant} --evidence FILE --subject {}", folder.path().join("none").display()), 1 << 20),
+        ("consent list --subject FILE", 64 << 10),
+        ("ledger prove 17 --since FILE", 8 << 20),
+    ] {
+        for (bytes, beyond) in [(max, false), (max + 1, true)] {
+            std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+            let cli = with_hub(&words.replace("FILE", &path.display().to_string())).unwrap();
+            // There is no hub: it fails in any case.
+            let failed = cli.command.run(&mut Out::to(true, Box::new(std::io::sink()))).await.unwrap_err();
+            let told = failed.to_string().ends_with(&format!("of more than {max} bytes"));
+            assert_eq!((failed.exit(), told), (Exit::Usage, beyond), "{words}: {failed}");
+        }
+    }
+}
+
 #[test]
 fn an_identifier_is_never_an_argument() {
     for words in [

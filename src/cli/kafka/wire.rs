@@ -210,6 +210,20 @@ mod tests {
         assert!(read(&answer(35, 0, &[])).unwrap_err().to_string().contains("error 35"));
     }
 
+    #[tokio::test]
+    async fn an_answer_is_read_up_to_the_bound_and_not_begun_beyond_it() {
+        let sized = async |bytes: usize| {
+            let (near, mut broker) = tokio::io::duplex(2 * ANSWER_BYTES_MAX);
+            let mut answer = answer(0, 0, &[]);
+            answer.resize(bytes, 0);
+            broker.write_i32(i32::try_from(bytes).unwrap()).await.unwrap();
+            broker.write_all(&answer).await.unwrap();
+            exchange(near).await
+        };
+        assert_eq!(sized(ANSWER_BYTES_MAX).await.unwrap(), Answer::Acls(Vec::new()));
+        assert!(sized(ANSWER_BYTES_MAX + 1).await.is_err());
+    }
+
     #[test]
     fn what_is_cut_off_or_claims_too_much_is_no_answer() {
         let whole = answer(0, 1, &[vec![2], text("t"), vec![3], 0_i32.to_be_bytes().to_vec()].concat());
