@@ -15,7 +15,7 @@ use futures_util::{
 use tokio::{
     sync::{broadcast, mpsc},
     task::{JoinError, JoinHandle},
-    time::{Duration, Instant, sleep_until},
+    time::{Duration, Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,8 @@ use crate::{
 
 /// How long to leave the hub alone after it could not write or read.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often a recipient that takes nothing is told of in the metrics: nothing else wakes its worker.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// What a worker is made of.
 pub(super) struct Parts {
@@ -123,6 +125,7 @@ impl Worker {
                     if !grown { return }
                 }
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => worker.ring(),
+                () = sleep(TELL_EVERY), if !worker.wants_news() => {}
                 () = stop.cancelled(), if !worker.stopping => {
                     while let Ok(batch) = reports.try_recv() {
                         worker.take_reports(batch);

@@ -77,12 +77,14 @@ impl ClientContext for Context {
         self.told.log(level, facility, message);
     }
 
+    /// The library's own lag is unknown until something was noted in the group, and so just when nothing can be told.
     fn stats(&self, statistics: Statistics) {
-        for (topic, known) in &statistics.topics {
-            for partition in known.partitions.values().filter(|one| one.partition >= 0 && one.consumer_lag >= 0) {
-                let labels = [("topic", topic.clone()), ("partition", partition.partition.to_string())];
-                metrics::gauge!("waybill_kafka_lag", &labels).set(partition.consumer_lag as f64);
-            }
+        for ((topic, number), slot) in self.partitions.lock().iter() {
+            let known = statistics.topics.get(topic).and_then(|topic| topic.partitions.get(number));
+            // Negative until the brokers have said where it ends.
+            let Some(end) = known.and_then(|known| u64::try_from(known.ls_offset).ok()) else { continue };
+            let labels = [("topic", topic.clone()), ("partition", number.to_string())];
+            metrics::gauge!("waybill_kafka_lag", &labels).set(end.saturating_sub(slot.told()) as f64);
         }
     }
 

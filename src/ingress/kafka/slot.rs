@@ -97,6 +97,11 @@ impl Slot {
         Self { state, paused, failures: 0, told, arriving }
     }
 
+    /// Below this offset everything has been told.
+    pub(super) const fn told(&self) -> u64 {
+        self.told
+    }
+
     /// Takes up nothing more: its task, if it has one, ends when it has told what it took up.
     pub(super) fn end(self) -> (Arc<Progress>, Option<Task>) {
         match self.state {

@@ -13,6 +13,7 @@ mod fatal;
 mod faults;
 mod forms;
 mod load;
+mod metrics;
 mod poison;
 mod rebalance;
 mod rights;

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use rdkafka::{Message as _, message::DeliveryResult};
 use waybill::{
     app::{Hub, Surroundings},
@@ -175,6 +176,7 @@ async fn a_hub_stops_where_it_is_told() {
     });
     let config = Config::load(&config).unwrap();
     waybill::app::start_logging(&config.log);
+    PrometheusBuilder::new().with_http_listener(config.metrics.listen).install().unwrap();
     let mut hub = Hub::start(config, surroundings).await.unwrap();
     let error = hub.failed().await;
     eprintln!("{error:#}");
