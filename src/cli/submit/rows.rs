@@ -102,4 +102,13 @@ mod tests {
         }
         assert!(parse(&[0xff], &defaults()).is_err());
     }
+
+    #[test]
+    fn a_line_is_so_long() {
+        let row = r#"{"record": {}}"#;
+        let padded = |bytes: usize| format!("{row}{}", " ".repeat(bytes - row.len()));
+        assert!(parse(padded(BYTES_MAX).as_bytes(), &defaults()).is_ok());
+        let beyond = parse(padded(BYTES_MAX + 1).as_bytes(), &defaults()).err();
+        assert_eq!(beyond.as_deref(), Some("longer than 17825792 bytes"));
+    }
 }
