@@ -284,8 +284,8 @@ faults! {
         "`{name}` was published with digest {published} and is not the same now",
         "put the published file back, and publish the change as a new version";
     PublicationTooLarge { bytes, max },
-        "the digests of all schemas and agreements and what is shown to those who consent take {bytes} bytes, and the entry of a \
-         publication holds {max}",
+        "the digests of all schemas and agreements and what is shown to those who consent take {bytes} bytes, and the entry \
+         of a publication holds {max}",
         "retire versions of schemas that nothing uses any more, raise consent_since_revision, or run a second hub for some \
          of the record types";
     Uncompilable { detail }, "it cannot be compiled: {detail}", "correct the schema";

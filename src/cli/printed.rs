@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// A text as one word of a POSIX shell's line.
 pub(super) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { quoted(text) }
 }
 
@@ -27,6 +27,7 @@ mod tests {
     #[test]
     fn a_word_is_in_quotes_where_the_shell_would_take_it_apart() {
         assert_eq!(word("https://localhost:7443"), "https://localhost:7443");
+        assert_eq!(word("retention.ms=1,segment.ms=1"), "retention.ms=1,segment.ms=1");
         assert_eq!(word(""), "''");
         assert_eq!(word("a b$c"), "'a b$c'");
         assert_eq!(quoted("User:CN=tax.registry"), "'User:CN=tax.registry'");

@@ -17,7 +17,10 @@ fn with_hub(words: &str) -> Result<Cli, clap::Error> {
 
 /// The words after `waybill` of each command that a text gives, as a shell takes it apart.
 fn commands(text: &str) -> Vec<Vec<String>> {
-    let lines = text.lines().filter_map(|line| line.split_once(": waybill ")).map(|(_, line)| line);
+    let lines = text.lines().filter_map(|line| {
+        let after = line.split_once(": waybill ").map(|(_, after)| after);
+        after.or_else(|| line.strip_prefix("waybill "))
+    });
     let words = |line: &str| {
         let script = format!("printf '%s\\n' {line}");
         let ran = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();

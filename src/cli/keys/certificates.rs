@@ -146,8 +146,8 @@ impl System {
         }
         if name.len() > NAME_BYTES_MAX {
             return Err(Failure::Usage(format!(
-                "the common name {name} would have {} bytes, and a certificate has room for {NAME_BYTES_MAX}\n  next: if the \
-                 system does not use Kafka, give --no-common-name, too; else give it a shorter name in the catalogue",
+                "the common name {name} would have {} bytes, and a certificate has room for {NAME_BYTES_MAX}\n  next: if \
+                 the system does not use Kafka, give --no-common-name, too; else give it a shorter name in the catalogue",
                 name.len()
             )));
         }
@@ -226,7 +226,10 @@ fn save(issued: &Issued, folder: &Path, stem: &str, what: &str, out: &mut Out) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalogue::Catalogue, cli::tests::assert_commands};
+    use crate::{
+        catalogue::{Catalogue, SourceFile, Sources},
+        cli::tests::assert_commands,
+    };
 
     fn quiet() -> Out {
         Out::to(true, Box::new(std::io::sink()))
@@ -237,21 +240,17 @@ mod tests {
     }
 
     /// A catalogue of one agency, whose systems have these names and SANs.
-    fn catalogue(folder: &Path, agency: &str, systems: &[(&str, &str)]) -> Catalogue {
-        std::fs::create_dir_all(folder.join("agencies")).unwrap();
+    fn catalogue(agency: &str, systems: &[(&str, &str)]) -> Catalogue {
         let system = |(name, san): &(&str, &str)| {
             format!("[[system]]\nname = \"{name}\"\nsan = \"{san}\"\nroles = [\"receive\"]\n")
         };
         let systems: String = systems.iter().map(system).collect();
         let text = format!("title = \"X\"\npublic_authority = true\nrefusal_trail = \"2y\"\n{systems}");
-        for (file, text) in [
-            (format!("agencies/{agency}.toml"), text.as_str()),
-            ("purposes.toml".to_owned(), ""),
-            ("record-types.toml".to_owned(), ""),
-        ] {
-            std::fs::write(folder.join(file), text).unwrap();
-        }
-        Catalogue::load(folder, &folder.join("schemas")).unwrap()
+        let file = |path: String, text: String| SourceFile { shown: path.as_str().into(), path, text };
+        let mut sources = Sources::default();
+        sources.catalogue.push(file(format!("agencies/{agency}.toml"), text));
+        sources.catalogue.extend(["purposes.toml", "record-types.toml"].map(|name| file(name.into(), String::new())));
+        Catalogue::from_sources(&sources).unwrap()
     }
 
     #[test]
@@ -261,7 +260,7 @@ mod tests {
         Ca { out: ca.clone(), name: "Trial".to_owned(), days: 10 }.run(&mut quiet()).unwrap();
         let (dotted, own) = ("urn:waybill:system:north.tax:re.gistry", "https://tax.north.example/hub");
         let systems = [("re.gistry", dotted), ("claims", own)];
-        for known in catalogue(folder.path(), "north.tax", &systems).systems() {
+        for known in catalogue("north.tax", &systems).systems() {
             let san = (known.san != dotted).then(|| known.san.clone());
             System { san, ..system(&ca, known.id.clone()) }.run(&mut quiet()).unwrap();
             let file = ca.join(format!("{}.pem", known.id.as_str().replace('/', "-")));
@@ -278,7 +277,7 @@ mod tests {
         Ca { out: ca.clone(), name: "Trial".to_owned(), days: 10 }.run(&mut quiet()).unwrap();
         let longest = "a".repeat(64);
         let san = format!("urn:waybill:system:{longest}:{longest}");
-        let catalogue = catalogue(folder.path(), &longest, &[(&longest, &san)]);
+        let catalogue = catalogue(&longest, &[(&longest, &san)]);
         let known = catalogue.system_by_san(&san).unwrap();
         let refused = system(&ca, known.id.clone()).run(&mut quiet());
         assert!(matches!(&refused, Err(Failure::Usage(text)) if text.contains("give --no-common-name")), "{refused:?}");

@@ -121,7 +121,7 @@ fn numbers_are_unique_and_lead_back_to_their_names() {
     names.extend(Attribute::RESERVED.iter().map(|(_, name)| name));
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), 48 + 10);
+    assert_eq!(names.len(), 49 + 10);
 }
 
 #[test]
