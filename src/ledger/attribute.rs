@@ -100,7 +100,7 @@ numbered! {
         Schemas = 47, "schemas";
         /// What the revisions of each agreement that demands consent showed to those who consent. From the catalogue.
         Shown = 48, "shown";
-        /// The newest revision of each agreement without consent, with the digest of what it gives. From the catalogue.
+        /// Each agreement without consent: its newest revision and the digest of what that gives. From the catalogue.
         Given = 49, "given";
     }
     reserved {

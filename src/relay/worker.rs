@@ -64,10 +64,7 @@ pub(super) struct Worker {
     links: Links,
     /// Up to where the outbox has been read.
     cursor: u64,
-    /// Dead letters that are due again and not yet claimed.
-    replayed: Vec<u64>,
-    /// Whether some of those were missed, so that the outbox is to be read again from the beginning.
-    missed: bool,
+    replayed: Again,
     /// What was read when it was claimed and can be handed over at once.
     fresh: HashMap<u64, Box<PendingDelivery>>,
     /// Opened, for the next link that takes something.
@@ -86,6 +83,15 @@ pub(super) struct Worker {
     /// Until when nothing is claimed or recorded, since the hub could not.
     paused: Option<Instant>,
     stopping: bool,
+}
+
+/// Dead letters that are due again.
+#[derive(Default)]
+struct Again {
+    /// Those that are not yet claimed.
+    known: Vec<u64>,
+    /// Whether some were missed, so that the outbox is to be read again from the beginning.
+    missed: bool,
 }
 
 /// Why a worker goes on or ends.
@@ -146,8 +152,7 @@ impl Worker {
             book: Book::new(),
             links: Links::default(),
             cursor: 0,
-            replayed: Vec::new(),
-            missed: false,
+            replayed: Again::default(),
             fresh: HashMap::default(),
             staged: VecDeque::new(),
             ends: VecDeque::new(),
@@ -193,10 +198,10 @@ impl Worker {
 
     fn replay(&mut self, replayed: &Result<Replayed, broadcast::error::RecvError>) {
         match *replayed {
-            Ok(Replayed { recipient, index }) if recipient == self.recipient => self.replayed.push(index),
+            Ok(Replayed { recipient, index }) if recipient == self.recipient => self.replayed.known.push(index),
             Ok(_) => {}
             // Some were missed: look through everything that is open, once what is being claimed is there.
-            Err(_) => self.missed = true,
+            Err(_) => self.replayed.missed = true,
         }
     }
 

@@ -77,8 +77,8 @@ pub trait Store: Send + Sync + 'static {
     /// The subject that these identifiers point to, with its facts, as one snapshot.
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError>;
 
-    /// The key slots of `owner`, made where there are none yet: [`StoreError::OutOfSpace`] or [`StoreError::Busy`] where none
-    /// may be made now. A slot handed out is durable no later than the first commit that follows; until then nothing that
+    /// The key slots of `owner`, made where there are none yet: [`StoreError::OutOfSpace`] or [`StoreError::Busy`] where
+    /// none may be made now. A slot handed out is durable no later than the first commit that follows; until then nothing that
     /// it seals may be shown.
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError>;
 

@@ -198,7 +198,7 @@ impl Context {
         let position = self.runtime.block_on(self.shared.desk.take_partition(key))?;
         let unavailable = |error: KafkaError| CallError::Unavailable(error.to_string());
         if position.next > 0 {
-            self.shared.missed(place, position.next, self.lowest(consumer, place).map_err(unavailable)?);
+            self.shared.missed(place, position.next, Self::lowest(consumer, place).map_err(unavailable)?);
         }
         if let Some(told) = told {
             return Ok(Beginning { key, position, told });
@@ -226,7 +226,7 @@ impl Context {
     }
 
     /// The first offset that the brokers still have.
-    pub(super) fn lowest(&self, consumer: &Consumer, place: &Place) -> Result<u64, KafkaError> {
+    pub(super) fn lowest(consumer: &Consumer, place: &Place) -> Result<u64, KafkaError> {
         let (lowest, _) = consumer.fetch_watermarks(&place.0, place.1, LEADER_ANSWER_MAX)?;
         Ok(u64::try_from(lowest).unwrap_or_default())
     }

@@ -152,7 +152,7 @@ impl Slot {
             return;
         }
         self.arriving.asked = Some(Instant::now());
-        match context.lowest(consumer, place) {
+        match Context::lowest(consumer, place) {
             Ok(lowest) => {
                 let Range { start, end } = std::mem::take(&mut self.arriving.missing);
                 context.shared.missed(place, start, lowest.min(end));

@@ -35,12 +35,13 @@ impl Worker {
         if !self.wants_news() {
             return;
         }
-        if std::mem::take(&mut self.missed) {
+        if std::mem::take(&mut self.replayed.missed) {
             self.cursor = 0;
         }
         let room = self.claim_room();
-        let search = if !self.replayed.is_empty() {
-            Search::Replayed(self.replayed.split_off(self.replayed.len().saturating_sub(room)))
+        let known = &mut self.replayed.known;
+        let search = if !known.is_empty() {
+            Search::Replayed(known.split_off(known.len().saturating_sub(room)))
         } else if self.outbox.size() > self.cursor {
             Search::From(self.cursor, room)
         } else {
@@ -57,7 +58,7 @@ impl Worker {
             Ok(claimed) => claimed,
             Err(error) => {
                 if let Search::Replayed(indices) = search {
-                    self.replayed.extend(indices);
+                    self.replayed.known.extend(indices);
                 }
                 return self.pause(&error, "deliveries could not be claimed");
             }

@@ -2,8 +2,8 @@
 //! then is sealed again under a later hour.
 //!
 //! The order that loses nothing: what is late is durable under the later epoch, while nobody commits, before the old key is
-//! overwritten; the rows that speak of the old epoch go last, beside the commits. A crash at any point leaves a state from which the same can be
-//! done again.
+//! overwritten; the rows that speak of the old epoch go last, beside the commits. A crash at any point leaves a state from
+//! which the same can be done again.
 
 use super::{
     EmbeddedStore, Inner, StoreError,
@@ -84,8 +84,8 @@ impl Inner {
         Ok(count)
     }
 
-    /// Removes what speaks of an hour's epochs, whose keys are erased: a page at a time beside the commits, and last the row of
-    /// the hour. If we crash before that, the next run finds the hour again, with keys that are erased already.
+    /// Removes what speaks of an hour's epochs, whose keys are erased: a page at a time beside the commits, and last the row
+    /// of the hour. If we crash before that, the next run finds the hour again, with keys that are erased already.
     fn forget_epochs(&self, owner: Owner, epochs: &[SlotNumber]) -> Result<(), StoreError> {
         for page in self.resealed.under(epochs).chunks(PAGE) {
             self.health.check()?;

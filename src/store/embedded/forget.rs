@@ -61,8 +61,8 @@ impl Inner {
         self.known.forget(old)
     }
 
-    /// Removes events' rows. Under the lock of the head, and only of those that have not come again meanwhile: the row of one
-    /// that has leads to a call that must not be made a third time.
+    /// Removes events' rows. Under the lock of the head, and only of those that have not come again meanwhile: the row of
+    /// one that has leads to a call that must not be made a third time.
     fn forget_events(&self, calls: &[Call]) -> Result<(), StoreError> {
         let mut batch = self.keyspaces.synced_batch(calls.len());
         for call in calls {

@@ -1,5 +1,5 @@
-//! The moments of a commit, and of what is done beside the commits, at which a disk can fail or something can come in between,
-//! for the tests. In production nothing is hooked.
+//! The moments of a commit, and of what is done beside the commits, at which a disk can fail or something can come in
+//! between, for the tests. In production nothing is hooked.
 
 use super::StoreError;
 

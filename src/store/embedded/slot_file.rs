@@ -48,8 +48,8 @@ impl SlotFile {
         OpenOptions::new().write(true).create_new(true).open(path)?.sync_all()
     }
 
-    /// Opens the file, of which `spoken_of` records were durable before anything said so. A record that a crash cut short was
-    /// never referred to, and is left behind.
+    /// Opens the file, of which `spoken_of` records were durable before anything said so. A record that a crash cut short
+    /// was never referred to, and is left behind.
     pub(super) fn open(path: &Path, wrapping: SlotKey, spoken_of: u64) -> Result<Self, StoreError> {
         let failed = |e: io::Error| StoreError::Corrupt(format!("the key slots cannot be opened: {e}"));
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;

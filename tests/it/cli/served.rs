@@ -273,7 +273,7 @@ fn reading(office: &Office, key: &str) {
     assert!(found["found"].as_u64() > Some(10) && found["more"] == false, "{found}");
     search(&["--kind", "nonsense"]).says(2, "transfer");
     search(&["--from", "yesterday"]).says(2, "RFC 3339");
-    ledger("", &["search"]).says(3, "--actor, --case, --reason");
+    ledger("", &["search"]).says(3, "who acts (--actor), in which case (--case)");
     ledger("", &with(&[&["entry", "1"], &CONTEXT])).says(0, "This reading is recorded, too");
     ledger("", &with(&[&["entry", "99999"], &CONTEXT])).says(3, "entry.unknown");
     ledger("", &["prove", "1", "--ledger-key", key, "--save", "checkpoint"]).says(0, "verified: entry 1");
