@@ -50,7 +50,7 @@ async fn send(scene: &Scene, people: std::ops::Range<usize>) {
 async fn deliveries_are_in_flight_until_they_are_answered_and_one_that_failed_is_a_retry() {
     const EVENTS: usize = 5;
     let scene = Scene::with(1, "[limits]\nkafka_in_flight_max = 3\n").await;
-    ask_for_answers(&scene);
+    ask_for_answers(&scene.hub);
     let hub = scene.start();
     send(&scene, 0..EVENTS).await;
     scene.read_some(OUTCOMES, EVENTS).await;
