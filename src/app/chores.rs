@@ -61,7 +61,8 @@ pub(super) async fn forget_calls(
     again_and_again(EVERY, forget, "old calls are not forgotten", stopping).await;
 }
 
-/// Destroys payloads that have had their time: see [`retire_payloads`]. Nothing while the clock is not to be trusted.
+/// Destroys payloads that have had their time: see [`retire_payloads`]; before that, makes room for the key slots of new calls
+/// where those of calls that were turned away have left none. Nothing while the clock is not to be trusted.
 pub(super) async fn retire(
     store: EmbeddedStore,
     desk: Arc<Desk>,
@@ -70,7 +71,10 @@ pub(super) async fn retire(
     stopping: CancellationToken,
 ) {
     let retire = move || match sequencer.time() {
-        Ok(now) => retire_payloads(&store, &desk, now, term).map(drop),
+        Ok(now) => {
+            store.make_room_for_slots()?;
+            retire_payloads(&store, &desk, now, term).map(drop)
+        }
         Err(_) => Ok(()),
     };
     again_and_again(EVERY, retire, "payloads are kept longer than they should be", stopping).await;

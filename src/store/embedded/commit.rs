@@ -9,7 +9,7 @@ use fjall::OwnedWriteBatch;
 use tokio::sync::MutexGuard;
 
 use super::{
-    Inner, StoreError,
+    EmbeddedStore, Inner, StoreError,
     block::Block,
     deliveries::{DeliveryChanges, Ledger},
     history::tile_key,
@@ -229,6 +229,36 @@ impl Inner {
         if flush {
             self.flusher.wake();
         }
+        Ok(())
+    }
+}
+
+impl EmbeddedStore {
+    /// Where so many new key slots wait for a commit that no more are made, writes them without one: else the calls that would
+    /// make the commit might all be turned away. To be called while commits may be made again, since nothing else bounds what
+    /// is written so. Blocks: not to be called from async code.
+    pub fn make_room_for_slots(&self) -> Result<(), StoreError> {
+        let inner = self.healthy()?;
+        if !inner.slots.is_full() {
+            return Ok(());
+        }
+        inner.space.check()?;
+        let _lock = inner.lock()?;
+        let written = inner.write_beside(inner.keyspaces.synced_batch(1));
+        written.map_err(|error| inner.health.poison_if_fatal(error))
+    }
+}
+
+impl Inner {
+    /// Writes a batch beside the ledger, with the key slots that wait. Under the lock of the head.
+    pub(super) fn write_beside(&self, mut batch: OwnedWriteBatch) -> Result<(), StoreError> {
+        let round = self.slots.write(&mut batch);
+        self.hook.before_slots_sync()?;
+        self.slots.sync()?;
+        self.hook.before_batch()?;
+        batch.commit().map_err(fatal)?;
+        self.hook.after_batch()?;
+        self.slots.publish(round);
         Ok(())
     }
 }

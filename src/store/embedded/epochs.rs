@@ -182,13 +182,7 @@ impl Inner {
             self.resealed.write(&mut batch, index, epoch.number, &sealed);
             indices.push(index);
         }
-        let round = self.slots.write(&mut batch);
-        self.hook.before_slots_sync()?;
-        self.slots.sync()?;
-        self.hook.before_batch()?;
-        batch.commit().map_err(fatal)?;
-        self.hook.after_batch()?;
-        self.slots.publish(round);
+        self.write_beside(batch)?;
         self.resealed.publish(&indices, epoch.number);
         Ok(indices.len())
     }

@@ -163,12 +163,17 @@ impl Inner {
         from: u64,
         limit: usize,
     ) -> Result<Vec<DeadLetter>, StoreError> {
-        let mut letters = Vec::new();
-        for (index, attempts, since) in self.deliveries.dead(recipient, from, limit)? {
-            let Some(commit) = unless_damaged(index, "entry", self.history.containing(index))? else { continue };
-            let id = commit.get(index).map(|entry| entry.routing.id);
-            letters.extend(id.map(|id| DeadLetter { index, id, attempts, since }));
+        let (mut letters, mut from) = (Vec::new(), from);
+        loop {
+            // One that cannot be read is made up for by the next, so that the last page alone is not full.
+            let dead = self.deliveries.dead(recipient, from, limit - letters.len())?;
+            let Some((last, ..)) = dead.last() else { return Ok(letters) };
+            from = last + 1;
+            for (index, attempts, since) in dead {
+                let commit = unless_damaged(index, "entry", self.history.containing(index))?;
+                let id = commit.and_then(|commit| commit.get(index).map(|entry| entry.routing.id));
+                letters.extend(id.map(|id| DeadLetter { index, id, attempts, since }));
+            }
         }
-        Ok(letters)
     }
 }

@@ -166,6 +166,11 @@ impl Slots {
         Ok(slots)
     }
 
+    /// Whether so many wait for a commit that no more are made.
+    pub(super) fn is_full(&self) -> bool {
+        self.pending.lock().check().is_err()
+    }
+
     /// What the caches take, and what waits for a commit. A key that both caches have is counted once.
     pub(super) fn held_bytes(&self) -> usize {
         let owned = shared_bytes::<Owned>(self.owners.len())

@@ -344,7 +344,7 @@ async fn however_many_have_ended_their_rows_go_a_page_at_a_time() {
     let rows = hook.rows.lock().clone();
     assert!(rows.iter().sum::<usize>() as u64 == MANY && rows.iter().all(|rows| *rows <= 256), "{rows:?}");
     assert_eq!(store.inner.keyspaces.resealed.iter().count(), 0);
-    assert_eq!(store.epochs_before(13).unwrap(), [12]);
+    assert!(store.epochs_before(12).unwrap().is_empty(), "the rows of both hours have gone, too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
