@@ -61,8 +61,8 @@ pub(super) async fn forget_calls(
     again_and_again(EVERY, forget, "old calls are not forgotten", stopping).await;
 }
 
-/// Destroys payloads that have had their time: see [`retire_payloads`]; before that, makes room for the key slots of new calls
-/// where those of calls that were turned away have left none. Nothing while the clock is not to be trusted.
+/// Destroys payloads that have had their time: see [`retire_payloads`]; before that, makes room for the key slots of new
+/// calls where those of calls that were turned away have left none. Nothing while the clock is not to be trusted.
 pub(super) async fn retire(
     store: EmbeddedStore,
     desk: Arc<Desk>,

@@ -78,8 +78,8 @@ pub trait Store: Send + Sync + 'static {
     async fn find_subject(&self, identifiers: &[IdentifierHash]) -> Result<Found, StoreError>;
 
     /// The key slots of `owner`, made where there are none yet: [`StoreError::OutOfSpace`] or [`StoreError::Busy`] where
-    /// none may be made now. A slot handed out is durable no later than the first commit that follows; until then nothing that
-    /// it seals may be shown.
+    /// none may be made now. A slot handed out is durable no later than the first commit that follows; until then nothing
+    /// that it seals may be shown.
     async fn slots(&self, owner: Owner, wants: &[(AgencyKey, Class)]) -> Result<Vec<Slot>, StoreError>;
 
     /// The key in a slot; `None` once it is erased.

@@ -234,9 +234,9 @@ impl Inner {
 }
 
 impl EmbeddedStore {
-    /// Where so many new key slots wait for a commit that no more are made, writes them without one: else the calls that would
-    /// make the commit might all be turned away. To be called while commits may be made again, since nothing else bounds what
-    /// is written so. Blocks: not to be called from async code.
+    /// Where so many new key slots wait for a commit that no more are made, writes them without one: else the calls that
+    /// would make the commit might all be turned away. To be called while commits may be made again, since nothing else
+    /// bounds what is written so. Blocks: not to be called from async code.
     pub fn make_room_for_slots(&self) -> Result<(), StoreError> {
         let inner = self.healthy()?;
         if !inner.slots.is_full() {
