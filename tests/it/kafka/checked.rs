@@ -136,9 +136,10 @@ async fn each_setting_that_is_wrong_is_found_alone_and_the_help_sets_it_right() 
     lay_out_terms(&scene);
     let missing = check(&scene);
     assert_eq!(missing.len(), COUNT);
+    let config = scene.hub.place.config_file.display();
     for (topic, problem, help) in &missing {
         assert!(problem.starts_with("it cannot be used: UnknownTopicOrPartition"), "{topic}: {problem}");
-        assert_eq!(help, "create it: waybill kafka topics --apply");
+        assert_eq!(*help, format!("create it: waybill kafka topics --apply --config {config}"));
     }
     assert_eq!(said(&scene, &["topics", "--apply"]).0, 0);
     // What is created lies there exactly as long as it may.
