@@ -50,7 +50,7 @@ pub fn validate<'c, 'p>(
         let into = if field.role == IdentifierRole::Main { &mut main } else { &mut others };
         collect(&value, field.path.steps(), &field.scheme, into).map_err(|(pointer, keyword)| Refusal {
             code: RefusalCode::RecordInvalid,
-            violations: vec![Violation { pointer: pointer.into(), keyword }],
+            violations: vec![Violation { pointer, keyword }],
         })?;
     }
     if main.is_empty() {

@@ -49,7 +49,7 @@ fn happens() -> impl Strategy<Value = Happens> {
     ]
 }
 
-async fn proposal(scene: &Scene, wish: &Wish) -> Proposal {
+fn proposal(scene: &Scene, wish: &Wish) -> Proposal {
     let mut proposal = person(wish.number).of(wish.system).entries(wish.entries);
     if let Some((number, content)) = wish.key {
         proposal = proposal.keyed(key(number), content);
@@ -94,7 +94,7 @@ async fn play(history: Vec<Happens>) {
                 let held = scene.hold().await;
                 let mut calls = Vec::new();
                 for wish in &wishes {
-                    calls.push(scene.call(proposal(&scene, wish).await));
+                    calls.push(scene.call(proposal(&scene, wish)));
                 }
                 scene.let_go();
                 commits.push(super::scene::committed(held.await).1);
