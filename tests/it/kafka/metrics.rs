@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
+use rdkafka::producer::FutureProducer;
+
 use super::{
     forms::{answer, ask_for_answers},
     scene::{Event, Scene},
@@ -37,13 +40,16 @@ async fn until_told(scene: &Scene, name: &str, labels: &str, value: usize) {
     .await;
 }
 
-/// Sends so many events, about as many people, into the first partition.
+/// Sends so many events, about as many people, into the first partition: in one batch, so that who has fetched the first
+/// knows of the last.
 async fn send(scene: &Scene, people: std::ops::Range<usize>) {
-    let producer = scene.producer();
-    for citizen in people {
+    let producer: FutureProducer = scene.client.clone().set("linger.ms", "1000").create().unwrap();
+    let event = |citizen: usize| {
         let record = scene.people.citizen(citizen).unwrap().moved_record(1);
-        Event::of(&record, &citizen.to_string()).send_to(&producer, IN, Some(0)).await;
-    }
+        Event::of(&record, &citizen.to_string())
+    };
+    let events: Vec<Event> = people.map(event).collect();
+    join_all(events.iter().map(|event| event.send_to(&producer, IN, Some(0)))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
