@@ -24,9 +24,23 @@ pub enum InvalidIdentifier {
     /// The scheme is not a short machine name.
     #[error("an identifier's scheme is 1 to 64 characters of a-z, 0-9 or '-'")]
     Scheme,
-    /// The value is empty or too long.
+    /// The value is empty.
     #[error("an identifier's value is 1 to 256 bytes")]
-    Value,
+    Empty,
+    /// The value is too long.
+    #[error("an identifier's value is 1 to 256 bytes")]
+    TooLong,
+}
+
+impl InvalidIdentifier {
+    /// The keyword of JSON Schema that it breaks.
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            Self::Scheme => "pattern",
+            Self::Empty => "minLength",
+            Self::TooLong => "maxLength",
+        }
+    }
 }
 
 impl Identifier {
@@ -36,8 +50,10 @@ impl Identifier {
         if scheme.is_empty() || scheme.len() > SCHEME_BYTES_MAX || !scheme.bytes().all(letter) {
             return Err(InvalidIdentifier::Scheme);
         }
-        if value.is_empty() || value.len() > IDENTIFIER_BYTES_MAX {
-            return Err(InvalidIdentifier::Value);
+        match value.len() {
+            0 => return Err(InvalidIdentifier::Empty),
+            1..=IDENTIFIER_BYTES_MAX => {}
+            _ => return Err(InvalidIdentifier::TooLong),
         }
         Ok(Self { scheme: scheme.into(), value: Zeroizing::new(value.to_owned()) })
     }
@@ -119,7 +135,7 @@ mod tests {
         assert!(Identifier::new(&"s".repeat(SCHEME_BYTES_MAX), "1").is_ok());
         assert_eq!(Identifier::new(&"s".repeat(SCHEME_BYTES_MAX + 1), "1"), Err(InvalidIdentifier::Scheme));
         assert!(Identifier::new("s", &"1".repeat(IDENTIFIER_BYTES_MAX)).is_ok());
-        assert_eq!(Identifier::new("s", &"1".repeat(IDENTIFIER_BYTES_MAX + 1)), Err(InvalidIdentifier::Value));
-        assert_eq!(Identifier::new("s", ""), Err(InvalidIdentifier::Value));
+        assert_eq!(Identifier::new("s", &"1".repeat(IDENTIFIER_BYTES_MAX + 1)), Err(InvalidIdentifier::TooLong));
+        assert_eq!(Identifier::new("s", ""), Err(InvalidIdentifier::Empty));
     }
 }

@@ -67,8 +67,7 @@ fn collect(value: &Value<'_>, steps: &[Step], scheme: &str, into: &mut Vec<Ident
     match steps.split_first() {
         None => {
             let Some(text) = value.as_str() else { return Ok(()) };
-            let keyword = if text.is_empty() { "minLength" } else { "maxLength" };
-            into.push(Identifier::new(scheme, text).map_err(|_| (String::new(), keyword))?);
+            into.push(Identifier::new(scheme, text).map_err(|why| (String::new(), why.keyword()))?);
             Ok(())
         }
         Some((Step::Property(name), rest)) => match value.get(name) {

@@ -73,10 +73,9 @@ impl Faults {
         for (place, one) in subject.iter().enumerate() {
             match Identifier::new(&one.scheme, &one.value) {
                 Ok(identifier) => identifiers.push(identifier),
-                Err(InvalidIdentifier::Scheme) => self.add(format!("/subject/{place}/scheme"), "pattern"),
-                Err(InvalidIdentifier::Value) => {
-                    let keyword = if one.value.is_empty() { "minLength" } else { "maxLength" };
-                    self.add(format!("/subject/{place}/value"), keyword);
+                Err(why) => {
+                    let part = if why == InvalidIdentifier::Scheme { "scheme" } else { "value" };
+                    self.add(format!("/subject/{place}/{part}"), why.keyword());
                 }
             }
         }

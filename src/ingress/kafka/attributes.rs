@@ -25,8 +25,6 @@ pub(super) const fn unreadable(pointer: &'static str, keyword: &'static str) -> 
 pub(super) struct Attributes<'a> {
     named: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     pub data: Bytes,
-    /// What names and values take, in bytes.
-    pub bytes: usize,
 }
 
 impl<'a> Attributes<'a> {
@@ -43,8 +41,7 @@ impl<'a> Attributes<'a> {
         if content_type.to_ascii_lowercase().starts_with(STRUCTURED) {
             return Self::structured(content_type, value);
         }
-        let mut read =
-            Self { named: Vec::with_capacity(headers.len() + 1), data: Bytes::copy_from_slice(value), bytes: 0 };
+        let mut read = Self { named: Vec::with_capacity(headers.len() + 1), data: Bytes::copy_from_slice(value) };
         for (name, value) in &headers {
             if let Some(name) = name.strip_prefix(PREFIX) {
                 read.add(Cow::Borrowed(name), Cow::Borrowed(text(value)?))?;
@@ -94,7 +91,6 @@ impl<'a> Attributes<'a> {
         if self.get(&name).is_some() {
             return Err(unreadable("", "uniqueItems"));
         }
-        self.bytes += name.len() + value.len();
         self.named.push((name, value));
         Ok(())
     }
@@ -103,6 +99,11 @@ impl<'a> Attributes<'a> {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.named.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| &**value).filter(|value| !value.is_empty())
+    }
+
+    /// What names and values take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.named.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
     /// An attribute as owned text; empty when it is not there.

@@ -94,7 +94,7 @@ impl Reading<'_> {
                 .unwrap_or_default()
                 .to_owned(),
         };
-        let bytes = submission.payload.len() + attributes.bytes + submission.only.len() * AROUND_RECIPIENT_BYTES;
+        let bytes = submission.payload.len() + attributes.bytes() + submission.only.len() * AROUND_RECIPIENT_BYTES;
         Ok(ReadEvent { name, submission, bytes: bytes + AROUND_EVENT_BYTES })
     }
 

@@ -108,11 +108,11 @@ impl Inner {
         epochs: Option<&[SlotNumber]>,
         items: &mut Vec<PendingDelivery>,
     ) -> Result<(), StoreError> {
-        let is_wanted = |index: &u64| {
-            let slots = commit.get(*index).and_then(|entry| entry.routing.payload);
-            let epoch = slots.map(|slots| self.resealed.epoch(*index).unwrap_or(slots.epoch));
-            epochs.is_none_or(|epochs| epoch.is_some_and(|epoch| epochs.contains(&epoch)))
+        let is_of = |index: u64, epochs: &[SlotNumber]| {
+            let slots = commit.get(index).and_then(|entry| entry.routing.payload);
+            slots.is_some_and(|slots| epochs.contains(&self.resealed.epoch(index).unwrap_or(slots.epoch)))
         };
+        let is_wanted = |index: &u64| epochs.is_none_or(|epochs| is_of(*index, epochs));
         let wanted: Vec<u64> = indices.iter().copied().filter(is_wanted).collect();
         let Some(first) = wanted.first() else { return Ok(()) };
         let row = unless_damaged(*first, "payload", self.history.payload_row(commit))?.flatten();
