@@ -287,12 +287,12 @@ impl Sequencer {
         self.clock.now(newest)
     }
 
-    /// Takes nothing more, commits what waits, and stops.
+    /// Takes nothing more, commits what waits, and stops; the writer has let go of the store then.
     pub async fn drain(&self) {
         self.queue.close();
         let mut condition = self.condition.clone();
-        // The sender goes only when the worker has ended, so an error means that it has.
-        let _ = condition.wait_for(|now| matches!(now, Condition::Stopped | Condition::Failed(_))).await;
+        // The sender is the last that the writer lets go of.
+        while condition.changed().await.is_ok() {}
     }
 }
 

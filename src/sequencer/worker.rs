@@ -32,6 +32,7 @@ pub(super) struct Parts {
     pub queue: Arc<Queue>,
     pub edge: Edge,
     pub newest: watch::Sender<Arc<Committed>>,
+    /// The last field, so that it goes when the store has been let go of.
     pub condition: watch::Sender<Condition>,
 }
 

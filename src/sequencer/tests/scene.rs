@@ -142,7 +142,8 @@ impl Scene {
         let Self { folder, options, gate, bounds, clock, store, sequencer } = self;
         sequencer.drain().await;
         drop((sequencer, store));
-        let store = open_again(&options).await;
+        // Whoever has drained has let go of it.
+        let store = EmbeddedStore::open(options.clone()).unwrap();
         let sequencer = Sequencer::start(Arc::new(store.clone()), signing(2), Arc::clone(&clock) as _, bounds).await;
         Self { folder, options, gate, bounds, clock, store, sequencer: sequencer.unwrap() }
     }
@@ -191,17 +192,6 @@ impl Scene {
 
     pub(super) async fn becomes(&self, condition: impl Fn(&Condition) -> bool) {
         self.sequencer.condition().wait_for(condition).await.unwrap();
-    }
-}
-
-/// Opens a store that has just been let go: the sequencer's thread drops its handle a moment after it says so.
-async fn open_again(options: &EmbeddedOptions) -> EmbeddedStore {
-    loop {
-        match EmbeddedStore::open(options.clone()) {
-            Ok(store) => return store,
-            Err(StoreError::Foreign(_)) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error}"),
-        }
     }
 }
 
