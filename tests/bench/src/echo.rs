@@ -1,10 +1,8 @@
-//! What the hub is compared with: bare tonic over the same mTLS and HTTP/2 settings, that reads nothing of what it gets
-//! and answers with as many bytes as it is told.
+//! What the hub is compared with: bare tonic over the same mTLS and HTTP/2 settings, that answers with what it gets.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
 use tokio::net::TcpListener;
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 use waybill::{
@@ -28,33 +26,21 @@ pub struct Blob {
     /// What is carried.
     #[prost(bytes = "bytes", tag = "1")]
     pub body: Bytes,
-    /// How many bytes the answer has.
-    #[prost(uint32, tag = "2")]
-    pub answer_bytes: u32,
 }
-
-/// The longest answer.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Debug)]
-struct Answers(Bytes);
-
-fn answer(all: &Bytes, asked: &Blob) -> Blob {
-    Blob { body: all.slice(..(asked.answer_bytes as usize).min(all.len())), answer_bytes: 0 }
-}
+struct Echoing;
 
 #[tonic::async_trait]
-impl Echo for Answers {
+impl Echo for Echoing {
     async fn one(&self, request: Request<Blob>) -> Result<Response<Blob>, Status> {
-        Ok(Response::new(answer(&self.0, request.get_ref())))
+        Ok(Response::new(request.into_inner()))
     }
 
-    type ManyStream = Pin<Box<dyn Stream<Item = Result<Blob, Status>> + Send>>;
+    type ManyStream = Streaming<Blob>;
 
     async fn many(&self, request: Request<Streaming<Blob>>) -> Result<Response<Self::ManyStream>, Status> {
-        let all = self.0.clone();
-        let answers = request.into_inner().map(move |asked| asked.map(|asked| answer(&all, &asked)));
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(request.into_inner()))
     }
 }
 
@@ -70,7 +56,7 @@ pub async fn serve(scene: &Scene) -> anyhow::Result<()> {
         .initial_connection_window_size(limits.http2_connection_window_bytes)
         .max_frame_size(limits.http2_frame_bytes_max)
         .http2_max_header_list_size(limits.http2_header_bytes_max)
-        .add_service(EchoServer::new(Answers(Bytes::from(vec![0; ANSWER_BYTES_MAX]))))
+        .add_service(EchoServer::new(Echoing))
         .serve_with_incoming(incoming)
         .await?;
     Ok(())

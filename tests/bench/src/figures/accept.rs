@@ -21,7 +21,7 @@ fn compare(stage: &mut Stage, name: &'static str, bar: Bar, job: impl Fn(To) -> 
     let mut rounds: Vec<(Costed, Costed)> = Vec::with_capacity(stage.plan.rounds);
     for _ in 0..stage.plan.rounds {
         let hub = stage.run(&job(To::Hub), false)?;
-        let echo = stage.run(&job(To::Echo(hub.outcome.answer_bytes)), true)?;
+        let echo = stage.run(&job(To::Echo), true)?;
         rounds.push((hub, echo));
     }
     let rates: Vec<_> = rounds.iter().map(|(hub, echo)| (hub.outcome.rate(), echo.outcome.rate())).collect();

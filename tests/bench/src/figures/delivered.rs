@@ -9,8 +9,7 @@ pub(super) fn measure(stage: &mut Stage) -> anyhow::Result<Figure> {
     let (mut rounds, mut hub_us, mut client_us) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..stage.plan.rounds {
         let hub = stage.run(&Job::Delivered { in_flight: IN_FLIGHT, seconds }, false)?;
-        let echo =
-            stage.run(&Job::Unary { to: To::Echo(hub.outcome.answer_bytes), in_flight: IN_FLIGHT, seconds }, true)?;
+        let echo = stage.run(&Job::Unary { to: To::Echo, in_flight: IN_FLIGHT, seconds }, true)?;
         rounds.push((hub.outcome.rate(), echo.outcome.rate()));
         hub_us.push(hub.server_us());
         client_us.push(hub.client_us());

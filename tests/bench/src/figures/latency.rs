@@ -18,12 +18,12 @@ const COMMITS: [&str; 2] = ["waybill_commit_seconds_count ", "waybill_commit_sec
 pub(super) fn measure(stage: &mut Stage) -> anyhow::Result<Figure> {
     let seconds = stage.plan.seconds;
     let top = stage.run(&Job::Unary { to: To::Hub, in_flight: IN_FLIGHT, seconds }, false)?.outcome;
-    let (rate, answer_bytes) = (top.rate() * SHARE, top.answer_bytes);
+    let rate = top.rate() * SHARE;
     let before = slow_commits(stage)?;
     let (mut rounds, mut syncs) = (Vec::new(), Vec::new());
     for _ in 0..stage.plan.rounds {
         let hub = stage.run(&Job::Paced { to: To::Hub, rate, seconds }, false)?.outcome;
-        let echo = stage.run(&Job::Paced { to: To::Echo(answer_bytes), rate, seconds }, true)?.outcome;
+        let echo = stage.run(&Job::Paced { to: To::Echo, rate, seconds }, true)?.outcome;
         syncs.extend(sync_times(stage.scene.folder(), SYNCS)?);
         rounds.push((hub.p99_us, echo.p99_us));
     }

@@ -45,8 +45,8 @@ pub enum To {
     Growing,
     /// The hub between Kafka and Kafka.
     Kafka,
-    /// The echo; each answer has this many bytes.
-    Echo(u32),
+    /// The echo.
+    Echo,
 }
 
 /// What to do.
@@ -123,20 +123,20 @@ impl Target {
             To::Hub => scene.hub,
             To::Growing => scene.growing,
             To::Kafka => scene.kafka,
-            To::Echo(_) => scene.echo,
+            To::Echo => scene.echo,
         };
         let channel = dial(scene, "tax", address).await?;
         Ok(match to {
-            To::Echo(answer_bytes) => Self::Echo(EchoClient::new(channel), blob(submissions, answer_bytes)),
+            To::Echo => Self::Echo(EchoClient::new(channel), blob(submissions)),
             To::Hub | To::Growing | To::Kafka => Self::Hub(SubmitterClient::new(channel)),
         })
     }
 }
 
 /// What the echo gets in the place of a submission.
-fn blob(submissions: &Submissions, answer_bytes: u32) -> Blob {
+fn blob(submissions: &Submissions) -> Blob {
     let body = SubmitOne { submission: submissions.of(0) }.encode_to_vec();
-    Blob { body: body.into(), answer_bytes }
+    Blob { body: body.into() }
 }
 
 struct Client {
@@ -210,7 +210,7 @@ impl Client {
     async fn target(&mut self, to: To) -> anyhow::Result<Target> {
         Ok(match to {
             To::Hub => Target::Hub(self.hub.clone()),
-            To::Echo(answer_bytes) => Target::Echo(self.echo.clone(), blob(&self.accepted, answer_bytes)),
+            To::Echo => Target::Echo(self.echo.clone(), blob(&self.accepted)),
             // Not kept: it is another process each time.
             To::Kafka => Target::connect(&self.scene, to, &self.accepted).await?,
             To::Growing => {

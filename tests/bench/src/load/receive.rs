@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prost::Message as _;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
@@ -100,16 +99,15 @@ pub(super) async fn delivered(
         let (mut hub, submissions, mut people) = (client.hub.clone(), Arc::clone(&submissions), client.people(nth));
         let open = Arc::clone(&inboxes.open);
         callers.push(tokio::spawn(async move {
-            let (mut total, mut answer_bytes) = (0, 0);
+            let mut total = 0;
             while Instant::now() < end {
                 open.acquire_many(each as u32).await?.forget();
                 let submission = submissions.of(people.next());
                 let answer = hub.submit(SubmitOne { submission }).await?.into_inner();
                 anyhow::ensure!(recorded(answer.outcome.as_ref())? == each, "not for each recipient");
-                answer_bytes = answer.encoded_len() as u32;
                 total += 1;
             }
-            anyhow::Ok((total, answer_bytes))
+            anyhow::Ok(total)
         }));
     }
     tokio::time::sleep_until(begin.into()).await;
@@ -118,9 +116,7 @@ pub(super) async fn delivered(
     let at_end = acknowledged(metrics).await?;
     let mut outcome = Outcome { seconds, records: (at_end - at_begin) / each as u64, ..Outcome::default() };
     for caller in callers {
-        let (total, answer_bytes) = caller.await??;
-        outcome.total += total;
-        outcome.answer_bytes = answer_bytes;
+        outcome.total += caller.await??;
     }
     // The hub's work for what was submitted ends with the last acknowledgement.
     let wanted = at_first + outcome.total * each as u64;

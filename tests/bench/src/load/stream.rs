@@ -155,8 +155,7 @@ async fn blobs(
     mut meter: Meter,
 ) -> anyhow::Result<Outcome> {
     let (sender, out) = mpsc::channel(WINDOW / CHUNK);
-    let body = copies(&blob.body, CHUNK);
-    let message = Blob { body, answer_bytes: blob.answer_bytes * CHUNK as u32 };
+    let message = Blob { body: copies(&blob.body, CHUNK) };
     let mut answers = echo.many(ReceiverStream::new(out)).await?.into_inner();
     loop {
         while meter.waiting() as usize + CHUNK <= WINDOW {
