@@ -1,7 +1,7 @@
 //! Keyed hashes: what the store may show of a name, a number or a content without showing it.
 
 use aws_lc_rs::hmac;
-use zeroize::Zeroizing;
+use zeroize::Zeroize as _;
 
 use super::MasterKey;
 use crate::domain::subject::{Identifier, IdentifierHash};
@@ -90,8 +90,8 @@ const GATHERED_MAX: usize = 512;
 
 /// Length-prefixed, so that no two lists of parts hash the same bytes.
 fn update(context: &mut hmac::Context, parts: &[&[u8]]) {
-    let mut gathered = Zeroizing::new([0; GATHERED_MAX]);
-    let mut filled = 0;
+    let mut gathered = [0; GATHERED_MAX];
+    let (mut filled, mut used) = (0, 0);
     let mut add = |bytes: &[u8]| {
         if filled + bytes.len() > GATHERED_MAX {
             context.update(&gathered[..filled]);
@@ -102,6 +102,7 @@ fn update(context: &mut hmac::Context, parts: &[&[u8]]) {
         } else {
             gathered[filled..filled + bytes.len()].copy_from_slice(bytes);
             filled += bytes.len();
+            used = used.max(filled);
         }
     };
     for part in parts {
@@ -109,6 +110,8 @@ fn update(context: &mut hmac::Context, parts: &[&[u8]]) {
         add(part);
     }
     context.update(&gathered[..filled]);
+    // No more than was used: wiping goes byte by byte, and most hashes are of less than fifty.
+    gathered[..used].zeroize();
 }
 
 fn head<const N: usize>(tag: &hmac::Tag) -> [u8; N] {
