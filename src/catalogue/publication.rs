@@ -1,11 +1,15 @@
 //! What a publication leaves for the next ones, and what may follow it: a schema that was published is never changed, what
-//! an agreement gives is changed by a new revision only, and a consent covers no more than what was shown to who gave it.
+//! an agreement gives, and on which terms, is changed by a new revision only, and a consent covers no more than what was
+//! shown to who gave it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Catalogue, CompiledAgreement, Digest, Fault, Place, Problem, problem::Problems, schema_name};
+use super::{
+    Catalogue, CompiledAgreement, Digest, Fault, Place, Problem, digest::basis, problem::Problems, schema_name,
+};
 use crate::domain::{
     agency::AgencyId,
     agreement::{Agreement, AgreementId, Demand, PurposeId},
@@ -69,8 +73,17 @@ impl Shown {
         }
     }
 
-    fn digest(&self) -> Digest {
-        Digest::of_json(&serde_json::json!(self))
+    /// With the terms that nobody consents to, and both agencies agree on: how it is asked for and about whom, by which
+    /// law, and how long the recipient keeps it.
+    fn digest(&self, agreed: &Agreement) -> Digest {
+        let mut given = json!(self);
+        given["direction"] = json!(agreed.direction);
+        given["basis"] = basis(agreed);
+        given["demand"] = json!(agreed.demand);
+        given["scope"] = json!(agreed.scope);
+        given["context"] = json!(agreed.context);
+        given["at_recipient"] = json!(agreed.retention.at_recipient.map(|kept| kept.as_secs()));
+        Digest::of_json(&given)
     }
 
     /// What `later` has beyond this one, if it has.
@@ -112,7 +125,7 @@ impl Catalogue {
         let others = self.agreements().filter(|known| known.agreement.demand != Demand::Consent);
         let given = others.map(|known| {
             let agreed = &known.agreement;
-            (agreed.id.clone(), BTreeMap::from([(agreed.revision, Shown::of(self, known).digest())]))
+            (agreed.id.clone(), BTreeMap::from([(agreed.revision, Shown::of(self, known).digest(agreed))]))
         });
         Publication { schemas: schemas.collect(), shown: shown.collect(), given: given.collect() }
     }
@@ -198,7 +211,8 @@ impl Catalogue {
         if revision < newest {
             return Some(Fault::RevisionOld { revision: revision.to_string(), newest: newest.to_string() });
         }
-        let given_so = given.and_then(|known| known.get(&revision)).is_none_or(|before| *before == shown.digest());
+        let given_so =
+            given.and_then(|known| known.get(&revision)).is_none_or(|before| *before == shown.digest(agreed));
         let shown_so = by_consent.and_then(|known| known.get(&revision)).is_none_or(|before| *before == shown);
         if given_so && shown_so {
             return None;
@@ -206,7 +220,7 @@ impl Catalogue {
         let before = fields(self, agreed, |schema| previous.schemas.contains_key(schema));
         let more = match shown.fields.difference(&before).next() {
             Some(field) => format!("a new version of the schema adds `{field}`"),
-            None => "it names other parties, another purpose or other fields".to_owned(),
+            None => "it names other parties, another purpose, other fields or other terms".to_owned(),
         };
         Some(Fault::RevisionChanged { revision: revision.to_string(), more })
     }

@@ -165,8 +165,13 @@ impl Desk {
         };
         let mut entries = Vec::with_capacity(indices.len());
         for index in indices {
-            if let Some(stored) = self.stored(index).await? {
-                entries.push(self.view(&stored).await?);
+            match self.view_of(index).await {
+                Ok(view) => entries.extend(view),
+                // The others are shown, and the pages behind it; asked for alone, it says what is wrong.
+                Err(CallError::Damaged(what)) => {
+                    tracing::error!(index, %what, "a damaged entry is left out of a search");
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(SearchOutcome { entries, next_page, read })
@@ -327,6 +332,13 @@ impl Desk {
             }
             Err(SequencerError::KeyReused) => Err(RefusalCode::KeyReused.into()),
             Err(error) => Err(CallError::from(error).into()),
+        }
+    }
+
+    async fn view_of(&self, index: u64) -> Result<Option<EntryView>, CallError> {
+        match self.stored(index).await? {
+            Some(stored) => self.view(&stored).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     },
     ledger::{Attribute, Kind},
     sequencer::{Proposal, SealedEntry, SequencerError},
-    store::{Class, DeliveryChange, Expect, Owner, Slot, SlotNumber, StoredEntry},
+    store::{Class, DeliveryChange, Expect, Owner, Slot, SlotNumber, StoreError, StoredEntry},
     vault::{Term, TermKind},
 };
 
@@ -230,12 +230,17 @@ impl Desk {
         Ok(self.open_entry(&stored).await?.map(|(_, trail)| open::parties_of(&trail)))
     }
 
-    /// The trail slots that still have a key; the hub's own when none has.
+    /// The trail slots that still have a key, and are not damaged; the hub's own when none has.
     async fn keepers_of(&self, delivery: &DeliveryRef) -> Result<Vec<Slot>, CallError> {
         let mut keepers = Vec::with_capacity(2);
         for number in delivery.keepers.iter().flatten() {
-            if let Some(key) = self.store.slot_key(*number).await? {
-                keepers.push(Slot { number: *number, key });
+            match self.store.slot_key(*number).await {
+                Ok(Some(key)) => keepers.push(Slot { number: *number, key }),
+                Ok(None) => {}
+                Err(StoreError::Corrupt(what)) => {
+                    tracing::error!(index = delivery.index, %what, "a keeper's key is damaged: its step is kept without");
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         if keepers.is_empty() {

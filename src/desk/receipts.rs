@@ -11,7 +11,7 @@ use crate::{
     },
     ledger::{Attribute, Commitments, Hash, NoTiles, Opening, Secret, encode_person},
     sequencer::{Committed, Content},
-    store::StoredEntry,
+    store::{StoredEntry, WrappedSecret},
     vault,
 };
 
@@ -144,18 +144,34 @@ impl Desk {
         })
     }
 
-    /// The secret and trail of a stored entry; `None` when every key to it has been erased, or it has none.
+    /// The secret and trail of a stored entry; `None` when every key to it has been erased, or it has none. Damaged only
+    /// if no keeper's key opens it.
     pub(super) async fn open_entry(&self, stored: &StoredEntry) -> Result<Option<(Secret, Trail)>, CallError> {
+        let mut damaged = None;
         for wrapped in &stored.routing.secrets {
-            let Some(key) = self.store.slot_key(wrapped.slot).await? else { continue };
-            let secret = key
-                .unwrap(&wrapped.wrapped, stored.routing.id.as_bytes())
-                .map_err(|_| CallError::Damaged(format!("the secret of entry {} does not open", stored.index)))?;
-            let secret = Secret::new(*secret);
-            let trail = open_trail(&secret, &stored.trail)?;
-            return Ok(Some((secret, trail)));
+            match self.open_with(stored, wrapped).await {
+                Ok(Some(opened)) => return Ok(Some(opened)),
+                Ok(None) => {}
+                Err(error @ CallError::Damaged(_)) => damaged = Some(error),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(None)
+        damaged.map_or(Ok(None), Err)
+    }
+
+    /// Opens an entry as one of its keepers; `None` when that key has been erased.
+    async fn open_with(
+        &self,
+        stored: &StoredEntry,
+        wrapped: &WrappedSecret,
+    ) -> Result<Option<(Secret, Trail)>, CallError> {
+        let Some(key) = self.store.slot_key(wrapped.slot).await? else { return Ok(None) };
+        let secret = key
+            .unwrap(&wrapped.wrapped, stored.routing.id.as_bytes())
+            .map_err(|_| CallError::Damaged(format!("the secret of entry {} does not open", stored.index)))?;
+        let secret = Secret::new(*secret);
+        let trail = open_trail(&secret, &stored.trail)?;
+        Ok(Some((secret, trail)))
     }
 
     /// The receipt of any entry, opened for `audience` as far as its keys still exist.

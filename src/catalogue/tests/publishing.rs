@@ -182,9 +182,36 @@ fn a_property_that_comes_below_a_named_object_reaches_nobody_until_the_revision_
     assert_eq!(told(&pushed(2, whole, Some(place)), &published), [grown]);
     assert_eq!(told(&pushed(3, whole, Some(place)), &published), [""; 0]);
     assert_eq!(told(&pushed(2, whole, Some("/properties/place")), &published), [""; 0], "it is not named");
-    let other = format!("{changed}it names other parties, another purpose or other fields");
+    let other = format!("{changed}it names other parties, another purpose, other fields or other terms");
     assert_eq!(told(&pushed(2, "[\"/count\"]", None), &published), [other]);
     assert_eq!(told(&pushed(2, whole, Some(place)), &Publication::default()), [""; 0], "an older hub left nothing");
+}
+
+#[test]
+fn the_terms_that_both_agencies_agreed_on_are_changed_by_a_new_revision_only() {
+    let push = |changes: &[(&str, &str)]| {
+        let mut scene = pushed(2, "[\"/count\"]", None);
+        for (before, after) in changes {
+            scene.edit(PUSH, before, after);
+        }
+        scene
+    };
+    let published = push(&[]).load().unwrap().publication();
+    for change in [
+        ("scope = { all = \"everybody\" }", "scope = \"registered-interest\""),
+        ("law = \"Act, s. 1\"", "law = \"Act, s. 2\""),
+        ("article = \"6(1)(e)\"", "article = \"6(1)(c)\""),
+        ("at_recipient = \"5y\"", "at_recipient = \"6y\""),
+        ("demand = \"nothing\"", "demand = \"nothing\"\ncontext = [\"case\"]"),
+    ] {
+        let other = format!("{PUSH}:3: revision 2 was published before, and what it gives has changed: ");
+        let problems = told(&push(&[change]), &published);
+        assert!(problems.len() == 1 && problems[0].starts_with(&other), "{change:?}: {problems:?}");
+        assert_eq!(told(&push(&[change, ("revision = 2", "revision = 3")]), &published), [""; 0], "{change:?}");
+    }
+    for change in [("trail = \"10y\"", "trail = \"9y\""), ("title = \"Push\"", "title = \"Pushed\"")] {
+        assert_eq!(told(&push(&[change]), &published), [""; 0], "what the hub keeps, and how it is called, may change");
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Acknowledged, rejected, given up, replayed, cancelled: each end is an entry, written once.
 
 use waybill::{
-    desk::{CallError, TransferState, WithdrawCall},
+    desk::{CallError, SearchCall, TransferState, WithdrawCall},
     domain::{refusal::RefusalCode, transfer::DeliveryState},
     drivers::Outcome,
     ledger::Attribute,
 };
 
-use super::scene::{IDENTITY, OPERATOR, PORTAL, Scene, TAX, context, key, opened, verify};
+use super::scene::{DPO, IDENTITY, OPERATOR, PORTAL, Scene, TAX, context, key, opened, verify};
 
 async fn state(scene: &Scene, transfer: &str) -> Option<TransferState> {
     scene.core.desk.get_transfer(TAX, transfer, context()).await.unwrap().state
@@ -147,14 +147,14 @@ async fn what_is_claimed_and_unanswered_is_delivered_again_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_whose_key_slot_is_damaged_is_set_aside_and_the_others_are_recorded() {
+async fn a_delivery_of_which_one_keepers_key_is_damaged_goes_its_way_and_its_entries_open() {
     let scene = Scene::new().await;
     let mut transfers = Vec::new();
     for citizen in 0..3 {
         let [_, transfer] = scene.move_citizen(citizen, 1).await;
         transfers.push(transfer);
     }
-    scene.damage_last_keeper(transfers[1]).await;
+    scene.damage_first_keeper(transfers[1]).await;
     let scene = scene.restart().await;
     let mut tax = scene.connect("tax", 10);
     let mut got = 0;
@@ -164,13 +164,26 @@ async fn an_end_whose_key_slot_is_damaged_is_set_aside_and_the_others_are_record
     for transfer in &transfers {
         tax.say(*transfer, Outcome::Acknowledged).await;
     }
-    let entries = scene.entries("delivery_acknowledged", 2).await;
+    let entries = scene.entries("delivery_acknowledged", 3).await;
     let told: Vec<_> = entries.iter().map(|entry| entry.trail.as_ref().unwrap().list(Attribute::RefersTo)).collect();
-    assert_eq!(told, [[transfers[2].to_string()], [transfers[0].to_string()]]);
-    let [_, next] = scene.move_citizen(3, 1).await;
-    assert_eq!(tax.one().await.content.id, next);
-    tax.say(next, Outcome::Acknowledged).await;
-    scene.entries("delivery_acknowledged", 3).await;
+    assert_eq!(told.concat(), [2, 1, 0].map(|nth| transfers[nth].to_string()));
+    assert!(state(&scene, &transfers[1].to_string()).await.is_some(), "and its state is told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_is_withdrawn_though_a_transfer_under_it_is_damaged_and_the_others_are_found() {
+    let scene = Scene::new().await;
+    let consent = scene.grant_contact(0).await;
+    let transfer = scene.push_contact(0).await;
+    let damaged = scene.record_damaged(transfer).await;
+    let withdraw = WithdrawCall { key: key(), consent, subject: vec![scene.identifier(0)], context: context() };
+    let withdrawn = scene.core.desk.withdraw(PORTAL, withdraw).await.unwrap();
+    assert_eq!((withdrawn.cancelled.len(), withdrawn.may_have_been_received.len()), (1, 0), "{withdrawn:?}");
+    let search = SearchCall { subject: vec![scene.identifier(0)], key: key(), ..SearchCall::default() };
+    let found = scene.core.desk.search(DPO, search, context()).await.unwrap().entries;
+    let indices: Vec<_> = found.iter().map(|entry| entry.index).collect();
+    assert!(indices.contains(&(damaged - 1)) && !indices.contains(&damaged), "it is left out: {indices:?}");
+    assert!(indices.contains(&withdrawn.receipt.index), "and what came after it is there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

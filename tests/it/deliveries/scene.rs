@@ -21,7 +21,7 @@ use waybill::{
     exchange::submission::{CallContext, ContextRest, Peer, Submission},
     ledger::{self, Origin, SignerKey, VerifierKey},
     relay::{Backoff, Registry, RelayLimits},
-    sequencer::Signing,
+    sequencer::{Content, Proposal, Recorded, SealedEntry, Signing},
     store::{Store as _, embedded::EmbeddedOptions},
     vault::{MasterKey, SystemRandom},
 };
@@ -30,7 +30,7 @@ pub const IDENTITY: Peer<'static> = Peer::San("urn:waybill:system:identity:regis
 pub const TAX: Peer<'static> = Peer::San("urn:waybill:system:tax:registry");
 pub const BENEFIT: Peer<'static> = Peer::San("urn:waybill:system:benefit:claims");
 pub const OPERATOR: Peer<'static> = Peer::San("urn:waybill:system:hub:operator");
-const DPO: Peer<'static> = Peer::San("urn:waybill:system:hub:dpo");
+pub const DPO: Peer<'static> = Peer::San("urn:waybill:system:hub:dpo");
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Scene {
@@ -103,14 +103,28 @@ impl Scene {
         Self { folder, core, relay, people }
     }
 
-    /// Damages the key slot of the last of those who keep a transfer's trail; a hub that has read it does not see that
+    /// Damages the key slot of the first of those who keep a transfer's trail; a hub that has read it does not see that
     /// before it is started again.
-    pub async fn damage_last_keeper(&self, transfer: TransferId) {
+    pub async fn damage_first_keeper(&self, transfer: TransferId) {
         let entries = self.core.store.entries(0, 1000).await.unwrap();
         let entry = entries.iter().find(|entry| entry.routing.id == transfer).unwrap();
-        let [_, .., last] = &entry.routing.secrets[..] else { panic!("it has several keepers") };
         let slots = OpenOptions::new().write(true).open(self.folder.path().join("data/keys/slots")).unwrap();
-        slots.write_all_at(&[0; 8], last.slot.0 * 64 + 1).unwrap();
+        slots.write_all_at(&[0; 8], entry.routing.secrets[0].slot.0 * 64 + 1).unwrap();
+    }
+
+    /// Records an entry that is found as a transfer's is, and that no key opens.
+    pub async fn record_damaged(&self, like: TransferId) -> u64 {
+        let entries = self.core.store.entries(0, 1000).await.unwrap();
+        let entry = entries.iter().find(|entry| entry.routing.id == like).unwrap();
+        let mut routing = entry.routing.clone();
+        (routing.id, routing.outgoing, routing.payload) = (TransferId(uuid::Uuid::now_v7()), None, None);
+        let content = Content::Person(ledger::Hash::new([7; 32]));
+        let damaged = SealedEntry { content, routing, trail: entry.trail.clone(), payload: bytes::Bytes::new() };
+        let proposal = Proposal { entries: vec![damaged], ..Proposal::default() };
+        let Recorded::Committed { first, .. } = self.core.sequencer.propose(proposal).await.unwrap() else {
+            panic!("it has no key")
+        };
+        first
     }
 
     /// Identity pushes a citizen's new address; says the ids of the transfers to benefit and tax.

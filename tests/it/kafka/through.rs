@@ -1,9 +1,9 @@
 //! From topic to topic: what an agency writes is decided, recorded, told and delivered, with all that is said of it.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use serde_json::{Value, json};
-use waybill::cli::demo::systems::submission;
+use waybill::cli::demo::systems::{Inbox, receive, submission};
 use waybill_proto::v1;
 
 use super::{
@@ -122,6 +122,9 @@ async fn a_copy_says_which_transfer_it_copies_and_is_refused_without() {
     let made = v1::SubmitRequest { submission: Some(submission(residency, v1::Change::Changed, "")) };
     let recorded = tax.exchange.clone().submit(made).await.unwrap().into_inner().outcome.unwrap().recipients;
     let original = recorded.iter().find(|one| one.recipient == "identity").unwrap().transfer_id.clone();
+    let inbox = Arc::new(Inbox::default());
+    receive(&connect(&scene.hub.place, "identity/registry").await, Arc::clone(&inbox)).await.unwrap();
+    inbox.transfer(&original).await.unwrap();
     let own_name = Event::of(residency, "own name");
     own_name.send(&producer, IN).await;
     own_name.with("ce_id", "copy").with("ce_copyof", &original).send(&producer, IN).await;

@@ -56,6 +56,10 @@ async fn a_copy_is_recorded_and_delivered_as_a_copy_of_its_transfer() {
     let [to_benefit, to_tax] = <[_; 2]>::try_from(original.recipients).unwrap();
     let entry = scene.entry(to_benefit.receipt.unwrap().index).await;
     assert_eq!(authority(&entry), ("true".into(), String::new()));
+    let too_early = passed_on(&scene, 0, &to_benefit.transfer_id).await;
+    assert_eq!(too_early, not_received(), "it is on its way, and may be stopped before it leaves");
+    let mut benefit = Recipient::connect(&scene, "benefit/claims").await;
+    received(&mut benefit, &to_benefit.transfer_id).await;
 
     let mut copy = scene.record(0, "identity/address");
     copy.record.as_mut().unwrap().copy_of_transfer_id = to_benefit.transfer_id.clone();
@@ -72,6 +76,13 @@ async fn a_copy_is_recorded_and_delivered_as_a_copy_of_its_transfer() {
         tax.acknowledge(&delivery).await;
         assert_eq!((&delivery.transfer_id, &*delivery.record.unwrap().copy_of_transfer_id), (transfer, copy_of));
     }
+}
+
+/// Benefit receives this transfer, and acknowledges it.
+async fn received(benefit: &mut Recipient, transfer: &str) {
+    let delivery = benefit.next().await;
+    assert_eq!(delivery.transfer_id, transfer);
+    benefit.acknowledge(&delivery).await;
 }
 
 fn not_received() -> [(String, String); 1] {
@@ -119,6 +130,25 @@ async fn what_was_received_without_leave_to_pass_it_on_is_no_copy_to_be_had() {
     let scene = Scene::with(Setup { catalogue, ..Setup::default() }).await;
     let addresses = scene.push(scene.record(0, "identity/address")).await.unwrap().recipients;
     let to_benefit = addresses.iter().find(|one| one.recipient == "benefit").unwrap();
+    let mut benefit = Recipient::connect(&scene, "benefit/claims").await;
+    received(&mut benefit, &to_benefit.transfer_id).await;
     let told = passed_on(&scene, 0, &to_benefit.transfer_id).await;
     assert_eq!(told, not_received());
+
+    // A later revision gives no leave for what came under an earlier one.
+    let (file, revision) = (scene.catalogue().join(TO_BENEFIT), "revision = 1");
+    let kept = fs::read_to_string(&file).unwrap();
+    assert!(kept.contains(revision));
+    fs::write(&file, onward(kept).replace(revision, "revision = 2")).unwrap();
+    let request = v1::PublishCatalogueRequest { idempotency_key: scene.key() };
+    assert!(scene.operator("hub/operator").await.publish_catalogue(request).await.unwrap().into_inner().changed);
+    let told = passed_on(&scene, 0, &to_benefit.transfer_id).await;
+    assert_eq!(told, not_received());
+    let later = scene.push(scene.record(0, "identity/address")).await.unwrap().recipients;
+    let later = &later.iter().find(|one| one.recipient == "benefit").unwrap().transfer_id;
+    received(&mut benefit, later).await;
+    let mut copy = scene.record(0, "identity/address");
+    copy.record.as_mut().unwrap().copy_of_transfer_id.clone_from(later);
+    let request = v1::SubmitRequest { submission: Some(copy) };
+    scene.exchange("benefit/claims").await.submit(request).await.unwrap();
 }
