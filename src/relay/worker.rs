@@ -104,39 +104,52 @@ impl Worker {
     /// Runs one recipient's worker until it is told to stop, or the hub has.
     pub(super) async fn run(parts: Parts) {
         let Parts { recipient, outbox, limits, random, mut notices, mut reports, stop } = parts;
-        let mut replays = outbox.replays();
+        let replays = outbox.replays();
         let mut worker = Self::new(&recipient, outbox, limits, random);
+        worker.work(&mut notices, &mut reports, replays, &stop).await;
+        // Whoever waits for the worker's end may let go of the store then, so nothing goes on beside it.
+        while worker.opening.next().await.is_some() {}
+        while worker.done.next().await.is_some() {}
+    }
+
+    async fn work(
+        &mut self,
+        notices: &mut mpsc::UnboundedReceiver<Notice>,
+        reports: &mut mpsc::Receiver<Reported>,
+        mut replays: broadcast::Receiver<Replayed>,
+        stop: &CancellationToken,
+    ) {
         loop {
-            worker.advance();
-            if worker.stopping && worker.ends.is_empty() && worker.recording == 0 {
+            self.advance();
+            if self.stopping && self.ends.is_empty() && self.recording == 0 {
                 return;
             }
-            let alarm = worker.alarm();
+            let alarm = self.alarm();
             tokio::select! {
-                Some(notice) = notices.recv() => worker.notice(notice),
+                Some(notice) = notices.recv() => self.notice(notice),
                 Some(batch) = reports.recv() => {
-                    worker.take_reports(batch);
+                    self.take_reports(batch);
                     while let Ok(batch) = reports.try_recv() {
-                        worker.take_reports(batch);
+                        self.take_reports(batch);
                     }
                 }
-                Some(opened) = worker.opening.next(), if !worker.opening.is_empty() => {
-                    if let Flow::End = worker.opened(opened) { return }
+                Some(opened) = self.opening.next(), if !self.opening.is_empty() => {
+                    if let Flow::End = self.opened(opened) { return }
                 }
-                Some(done) = worker.done.next(), if !worker.done.is_empty() => {
-                    if let Flow::End = worker.finish(done) { return }
+                Some(done) = self.done.next(), if !self.done.is_empty() => {
+                    if let Flow::End = self.finish(done) { return }
                 }
-                replayed = replays.recv() => worker.replay(&replayed),
-                grown = worker.outbox.grown(worker.cursor), if worker.wants_news() => {
+                replayed = replays.recv() => self.replay(&replayed),
+                grown = self.outbox.grown(self.cursor), if self.wants_news() => {
                     if !grown { return }
                 }
-                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => worker.ring(),
-                () = sleep(TELL_EVERY), if !worker.wants_news() => {}
-                () = stop.cancelled(), if !worker.stopping => {
+                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => self.ring(),
+                () = sleep(TELL_EVERY), if !self.wants_news() => {}
+                () = stop.cancelled(), if !self.stopping => {
                     while let Ok(batch) = reports.try_recv() {
-                        worker.take_reports(batch);
+                        self.take_reports(batch);
                     }
-                    worker.stop();
+                    self.stop();
                 }
             }
         }

@@ -140,15 +140,19 @@ impl Inbox {
 
     /// Waits until `wanted` transfers have arrived.
     pub async fn wait_for(&self, wanted: usize) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let (mut deadline, mut before) = (Instant::now() + PATIENCE, self.count());
         loop {
             let arrived = self.arrived.notified();
-            if self.count() >= wanted {
+            let count = self.count();
+            if count >= wanted {
                 return Ok(());
+            }
+            if count > before {
+                (deadline, before) = (Instant::now() + PATIENCE, count);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if tokio::time::timeout(left, arrived).await.is_err() {
-                anyhow::bail!("{} of {wanted} deliveries arrived within {PATIENCE:?}", self.count());
+                anyhow::bail!("{} of {wanted} deliveries arrived, and no more within {PATIENCE:?}", self.count());
             }
         }
     }

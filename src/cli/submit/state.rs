@@ -70,6 +70,13 @@ pub(super) struct State {
     pub(super) same_options: bool,
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        // Not only closed: a process that is just being started may have a copy of it for a moment.
+        let _ = self.file.unlock();
+    }
+}
+
 /// Names a row of this run: its number and its line, so that a row that was corrected is another row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct RowId([u8; 16]);

@@ -73,7 +73,8 @@ impl Keyspaces {
     pub(super) fn open_again(folder: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let lock = lock(folder)?;
         journal::mend(folder)?;
-        drop(lock);
+        // Not only closed: a process that is just being started may have a copy of it for a moment.
+        lock.unlock().map_err(|e| StoreError::Read(format!("the store's lock cannot be given back: {e}")))?;
         Self::open(folder, cache_bytes)
     }
 

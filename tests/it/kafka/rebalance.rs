@@ -32,7 +32,7 @@ const OUTCOMES: &str = "waybill.outcomes.identity";
 /// Far more than a window of one, of each partition.
 const EVENTS: usize = 120;
 /// Four partitions that wait for one another take four times the ten seconds that all of them have together.
-const TOGETHER: Duration = Duration::from_secs(25);
+const TOGETHER: Duration = Duration::from_secs(36);
 
 /// Nothing that is told gets through while it is shut.
 #[derive(Default)]

@@ -259,12 +259,13 @@ pub fn read(mut client: ClientConfig, topic: &str, enough: impl Fn(&[Read]) -> b
         all.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
     }
     consumer.assign(&all).unwrap();
-    let (mut found, deadline) = (Vec::new(), Instant::now() + PATIENCE / 2);
+    let (mut found, mut deadline) = (Vec::new(), Instant::now() + PATIENCE / 2);
     while !enough(&found) {
         assert!(Instant::now() < deadline, "{topic} has only {} messages", found.len());
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
             let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            deadline = Instant::now() + PATIENCE / 2;
             found.push(Read {
                 key: message.key().map(text).unwrap_or_default(),
                 headers: headers.map(|one| (one.key.to_owned(), text(one.value.unwrap_or_default()))).collect(),

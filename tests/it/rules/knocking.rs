@@ -23,7 +23,7 @@ const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// How long a test looks on while nothing should happen.
 const WHILE: Duration = Duration::from_millis(300);
 /// A limit of time, far from its default, and far longer than a busy machine needs for what it bounds.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(3);
 
 async fn knock(scene: &Scene) -> TcpStream {
     TcpStream::connect(("localhost", scene.hub.address().port())).await.unwrap()
