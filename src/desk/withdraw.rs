@@ -162,8 +162,9 @@ impl Desk {
             for index in &indices {
                 match self.covered_by(*index).await {
                     Ok(one) => covered.extend(one),
-                    // It can't be opened, so it isn't handed over either; a withdrawal that waited for it would never end.
-                    Err(CallError::Damaged(what)) => {
+                    // What is over needs no cancelling, and a withdrawal that waited for it would never end. What may yet
+                    // be handed over, should it be readable again, is not left out.
+                    Err(CallError::Damaged(what)) if self.is_over(*index).await? => {
                         tracing::error!(index, %what, "a damaged entry is left out of a withdrawal");
                     }
                     Err(error) => return Err(error),
@@ -174,6 +175,17 @@ impl Desk {
                 _ => return Ok(covered),
             }
         }
+    }
+
+    /// Whether nothing is, or will be, on its way of an entry.
+    async fn is_over(&self, index: u64) -> Result<bool, CallError> {
+        Ok(match self.store.delivery(index).await? {
+            None => true,
+            Some(delivery) => match delivery.state {
+                DeliveryState::Acknowledged | DeliveryState::Rejected | DeliveryState::Cancelled => true,
+                DeliveryState::Due | DeliveryState::Claimed | DeliveryState::DeadLettered => false,
+            },
+        })
     }
 
     async fn covered_by(&self, index: u64) -> Result<Option<Covered>, CallError> {

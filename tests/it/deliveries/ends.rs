@@ -175,7 +175,7 @@ async fn a_consent_is_withdrawn_though_a_transfer_under_it_is_damaged_and_the_ot
     let scene = Scene::new().await;
     let consent = scene.grant_contact(0).await;
     let transfer = scene.push_contact(0).await;
-    let damaged = scene.record_damaged(transfer).await;
+    let damaged = scene.record_damaged(transfer, false).await;
     let withdraw = WithdrawCall { key: key(), consent, subject: vec![scene.identifier(0)], context: context() };
     let withdrawn = scene.core.desk.withdraw(PORTAL, withdraw).await.unwrap();
     assert_eq!((withdrawn.cancelled.len(), withdrawn.may_have_been_received.len()), (1, 0), "{withdrawn:?}");
@@ -184,6 +184,13 @@ async fn a_consent_is_withdrawn_though_a_transfer_under_it_is_damaged_and_the_ot
     let indices: Vec<_> = found.iter().map(|entry| entry.index).collect();
     assert!(indices.contains(&(damaged - 1)) && !indices.contains(&damaged), "it is left out: {indices:?}");
     assert!(indices.contains(&withdrawn.receipt.index), "and what came after it is there");
+
+    let consent = scene.grant_contact(1).await;
+    let transfer = scene.push_contact(1).await;
+    scene.record_damaged(transfer, true).await;
+    let withdraw = WithdrawCall { key: key(), consent, subject: vec![scene.identifier(1)], context: context() };
+    let refused = scene.core.desk.withdraw(PORTAL, withdraw).await.unwrap_err();
+    assert!(matches!(refused, CallError::Damaged(_)), "it may yet be handed over: {refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,12 +112,14 @@ impl Scene {
         slots.write_all_at(&[0; 8], entry.routing.secrets[0].slot.0 * 64 + 1).unwrap();
     }
 
-    /// Records an entry that is found as a transfer's is, and that no key opens.
-    pub async fn record_damaged(&self, like: TransferId) -> u64 {
+    /// Records an entry that is found as a transfer's is, and that no key opens; `due` to be delivered, or not.
+    pub async fn record_damaged(&self, like: TransferId, due: bool) -> u64 {
         let entries = self.core.store.entries(0, 1000).await.unwrap();
         let entry = entries.iter().find(|entry| entry.routing.id == like).unwrap();
         let mut routing = entry.routing.clone();
-        (routing.id, routing.outgoing, routing.payload) = (TransferId(uuid::Uuid::now_v7()), None, None);
+        routing.id = TransferId(uuid::Uuid::now_v7());
+        routing.outgoing = routing.outgoing.filter(|_| due);
+        routing.payload = routing.payload.filter(|_| due);
         let content = Content::Person(ledger::Hash::new([7; 32]));
         let damaged = SealedEntry { content, routing, trail: entry.trail.clone(), payload: bytes::Bytes::new() };
         let proposal = Proposal { entries: vec![damaged], ..Proposal::default() };
