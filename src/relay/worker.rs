@@ -103,10 +103,10 @@ enum Flow {
 impl Worker {
     /// Runs one recipient's worker until it is told to stop, or the hub has.
     pub(super) async fn run(parts: Parts) {
-        let Parts { recipient, outbox, limits, random, mut notices, mut reports, stop } = parts;
+        let Parts { recipient, outbox, limits, random, notices, reports, stop } = parts;
         let replays = outbox.replays();
         let mut worker = Self::new(&recipient, outbox, limits, random);
-        worker.work(&mut notices, &mut reports, replays, &stop).await;
+        worker.work(notices, reports, replays, &stop).await;
         // Whoever waits for the worker's end may let go of the store then, so nothing goes on beside it.
         while worker.opening.next().await.is_some() {}
         while worker.done.next().await.is_some() {}
@@ -114,8 +114,8 @@ impl Worker {
 
     async fn work(
         &mut self,
-        notices: &mut mpsc::UnboundedReceiver<Notice>,
-        reports: &mut mpsc::Receiver<Reported>,
+        mut notices: mpsc::UnboundedReceiver<Notice>,
+        mut reports: mpsc::Receiver<Reported>,
         mut replays: broadcast::Receiver<Replayed>,
         stop: &CancellationToken,
     ) {
